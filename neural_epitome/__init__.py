@@ -1,0 +1,34 @@
+"""Neural networks made small without changing their architecture.
+
+    import neural_epitome as ne
+    report = ne.run(config, "runs/mine")     # trains, or resumes
+    trained = ne.load("runs/mine")           # .model, .variables, .plan, .classes
+
+Everything is imported when it is first used, so a part that needs an optional
+library does not stand in the way of the others.
+"""
+
+import importlib
+from typing import Any
+
+_EXPORTS = {
+  "Config": "neural_epitome.config",
+  "Plan": "neural_epitome.epitome.plan",
+  "UserError": "neural_epitome.errors",
+  "evaluate": "neural_epitome.training.loading",
+  "load": "neural_epitome.training.loading",
+  "load_experiment": "neural_epitome.experiment",
+  "run": "neural_epitome.training.loop",
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _EXPORTS:
+    raise AttributeError(f"module 'neural_epitome' has no attribute {name!r}")
+  return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+  return __all__

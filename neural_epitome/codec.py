@@ -1,0 +1,150 @@
+"""Frozen dataclasses to plain JSON values and back, open unions included.
+
+A class that derives from `Variant` is one arm of a tagged union: its `kind` is
+written beside its fields, and a field annotated with the union's base class is
+read back as the arm that the tag names. An arm exists from the moment its module
+is imported, so a new one is a new file and an import line.
+"""
+
+import dataclasses
+import difflib
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from neural_epitome.errors import UserError
+
+
+class Variant:
+  """Base of the arms of a tagged union; each concrete arm sets `kind`."""
+
+  kind: ClassVar[str]
+
+  @classmethod
+  def arms(cls) -> dict[str, type]:
+    """Every concrete class below this one, by its `kind`."""
+    found = {cls.kind: cls} if "kind" in vars(cls) else {}
+    for child in cls.__subclasses__():
+      found |= child.arms()
+    return found
+
+
+def encode(value: Any) -> Any:
+  """Returns `value` as JSON-ready lists, dictionaries, strings and numbers."""
+  if dataclasses.is_dataclass(value):
+    tag = {"kind": value.kind} if isinstance(value, Variant) else {}
+    fields = dataclasses.fields(value)
+    return tag | {f.name: encode(getattr(value, f.name)) for f in fields}
+  if isinstance(value, Mapping):
+    return {str(k): encode(v) for k, v in value.items()}
+  if isinstance(value, tuple | list):
+    return [encode(v) for v in value]
+  return value
+
+
+@functools.cache
+def field_types(cls: type) -> dict[str, Any]:
+  """The resolved annotation of every dataclass field of `cls`."""
+  hints = typing.get_type_hints(cls)
+  return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+  """Returns ' Did you mean ...?' or the list of what is known, for an error."""
+  known = sorted(known)
+  close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+  if close:
+    return f" Did you mean {' or '.join(close)}?"
+  return f" Known: {', '.join(known)}."
+
+
+def type_name(annotation: Any) -> str:
+  """An annotation as a person would say it: `float`, `tuple[int, ...]`."""
+  is_plain = isinstance(annotation, type) and not typing.get_args(annotation)
+  return annotation.__name__ if is_plain else str(annotation).replace("typing.", "")
+
+
+def decode(annotation: Any, value: Any, where: str = "value") -> Any:
+  """Reads what `encode` wrote, checked against `annotation`.
+
+  Args:
+    annotation: a dataclass, a `Variant` base, or a plain, optional, tuple,
+      literal or mapping type.
+    value: JSON-ready data.
+    where: the dotted name of the value, for error messages.
+
+  Raises:
+    UserError: naming the field and the type it should have.
+  """
+  origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+  wrong = UserError(f"{where}={value!r} is not of type {type_name(annotation)}.")
+  if annotation is Any:
+    return value
+  if origin in (typing.Union, types.UnionType):
+    for option in arguments:
+      try:
+        return decode(option, value, where)
+      except UserError as error:
+        # A dictionary can only mean the nested arm: its own error says more.
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(option):
+          raise error from None
+    raise wrong
+  if annotation in (None, types.NoneType):
+    if value is not None:
+      raise wrong
+    return None
+  if origin is typing.Literal:
+    if value not in arguments:
+      raise UserError(
+        f"{where}={value!r} must be one of {', '.join(map(str, arguments))}."
+      )
+    return value
+  if origin is tuple:
+    if not isinstance(value, tuple | list):
+      raise wrong
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+      inner = [arguments[0]] * len(value)
+    elif len(arguments) == len(value):
+      inner = list(arguments)
+    else:
+      raise wrong
+    named = enumerate(zip(inner, value, strict=True))
+    return tuple(decode(t, v, f"{where}[{i}]") for i, (t, v) in named)
+  if origin is not None and issubclass(origin, Mapping):
+    if not isinstance(value, Mapping):
+      raise wrong
+    return {k: decode(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+  if isinstance(annotation, type) and issubclass(annotation, Variant):
+    return _decode_arm(annotation, value, where)
+  if dataclasses.is_dataclass(annotation):
+    return _decode_fields(annotation, value, where)
+  if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+    return float(value)
+  if type(value) is not annotation:
+    raise wrong
+  return value
+
+
+def _decode_arm(base: Any, value: Any, where: str) -> Any:
+  if not isinstance(value, Mapping) or "kind" not in value:
+    raise UserError(f"{where} needs a 'kind'.{nearest('', base.arms())}")
+  kind = value["kind"]
+  if kind not in base.arms():
+    raise UserError(f"{where}.kind={kind!r} is unknown.{nearest(kind, base.arms())}")
+  rest = {k: v for k, v in value.items() if k != "kind"}
+  return _decode_fields(base.arms()[kind], rest, where)
+
+
+def _decode_fields(cls: Any, value: Any, where: str) -> Any:
+  if not isinstance(value, Mapping):
+    raise UserError(f"{where}={value!r} is not of type {cls.__name__}.")
+  hints = field_types(cls)
+  for name in value:
+    if name not in hints:
+      raise UserError(f"{where} has no field {name!r}.{nearest(name, hints)}")
+  try:
+    return cls(**{n: decode(hints[n], v, f"{where}.{n}") for n, v in value.items()})
+  except TypeError as error:
+    raise UserError(f"{where}: {error}.") from None

@@ -1,0 +1,1 @@
+"""What an architecture asks for and what a plan for it costs."""

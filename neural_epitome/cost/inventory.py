@@ -1,0 +1,91 @@
+"""One abstract pass over an architecture: every kernel it wants, with its place."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
+from neural_epitome.epitome.sampling import Shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+  """All that an architecture trains when nothing of it is compressed.
+
+  Attributes:
+    kernels: in the order of the forward pass.
+    rest: shapes of all other trained parameters (biases, batch-norm scale and
+      bias), by path.
+  """
+
+  kernels: tuple[KernelUse, ...]
+  rest: Mapping[str, Shape]
+
+  @property
+  def rest_size(self) -> int:
+    """Numbers stored beside the kernels."""
+    return sum(map(math.prod, self.rest.values()))
+
+  @property
+  def size(self) -> int:
+    """Parameters of the dense network."""
+    return sum(use.size for use in self.kernels) + self.rest_size
+
+
+def take(module: nn.Module, image_shape: Shape) -> Inventory:
+  """Lists the kernels of a model without running it.
+
+  Args:
+    module: a model built from `EpitomeConv` and `EpitomeDense` (with their default
+      dense generator, or any plan).
+    image_shape: (height, width, channels) of its input.
+  """
+  uses: dict[str, KernelUse] = {}
+
+  def record(call: Any, arguments: Any, keywords: Any, context: Any) -> Any:
+    output = call(*arguments, **keywords)
+    layer = context.module
+    if context.method_name == "__call__" and isinstance(
+      layer, EpitomeConv | EpitomeDense
+    ):
+      use = _use(layer, arguments[0].shape, output.shape)
+      uses[use.path] = use
+    return output
+
+  def init(images: jax.Array) -> Any:
+    with nn.intercept_methods(record):
+      return module.init(jax.random.key(0), images)
+
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  params = jax.eval_shape(init, images)["params"]
+  layers = {use.path.removesuffix("kernel") for use in uses.values()}
+  rest = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    name = "/".join(key.key for key in path)
+    parent, _, last = name.rpartition("/")
+    # What a layer holds beside its bias is the kernel, stored whole or otherwise.
+    if last == "bias" or parent + "/" not in layers:
+      rest[name] = tuple(leaf.shape)
+  return Inventory(tuple(uses.values()), rest)
+
+
+def _use(layer: Any, input_shape: Shape, output_shape: Shape) -> KernelUse:
+  path = "/".join((*layer.path, "kernel"))
+  if isinstance(layer, EpitomeDense):
+    return KernelUse(path, (input_shape[-1], layer.features))
+  window = tuple(layer.window)
+  strides = layer.strides
+  return KernelUse(
+    path,
+    (*window, input_shape[-1] // layer.groups, layer.features),
+    layer.groups,
+    (strides,) * len(window) if isinstance(strides, int) else tuple(strides),
+    tuple(input_shape[1:-1]),
+    tuple(output_shape[1:-1]),
+  )

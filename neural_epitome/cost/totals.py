@@ -1,0 +1,81 @@
+"""The price of a plan: stored and expanded parameters, bytes, multiply-adds, adds."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.generators import Cost
+from neural_epitome.epitome.layers import Execution
+from neural_epitome.epitome.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+  """A network's price, operations per example.
+
+  Attributes:
+    stored_params: numbers in the deployed network: stored tensors, routing maps,
+      biases and batch-norm scale and bias.
+    expanded_params: parameters of the architecture, kernels in full.
+    stored_bytes: bytes of what is stored at the width of its type.
+    madds: multiply-adds of convolutions and dense layers, as executed.
+    adds: additions that folding costs beside them.
+  """
+
+  stored_params: int
+  expanded_params: int
+  stored_bytes: int
+  madds: int
+  adds: int
+
+
+def kernel_costs(
+  plan: Plan,
+  inventory: Inventory,
+  execution: Execution | Mapping[str, Execution] = "materialise",
+) -> dict[str, Cost]:
+  """The price of each kernel in its place, by path; a shared tensor counts at each."""
+  costs = {}
+  for use in inventory.kernels:
+    how = execution
+    if isinstance(how, Mapping):
+      how = how.get(use.path, "materialise")
+    generator = plan.kernels[use.path].generator
+    costs[use.path] = generator.cost(use, folded=how == "fold")
+  return costs
+
+
+def price(
+  plan: Plan,
+  inventory: Inventory,
+  execution: Execution | Mapping[str, Execution] = "materialise",
+  bits: int = 32,
+) -> Totals:
+  """Prices a plan.
+
+  Args:
+    plan: for every kernel of the inventory.
+    inventory: of the architecture.
+    execution: as the layers are run; it decides the operations, never the storage.
+    bits: width of the stored tensors of compressed and dense kernels; everything
+      else (routing maps, biases, batch norm) counts 32.
+
+  Returns:
+    The totals. Tensors that kernels share count once.
+  """
+  total = sum(kernel_costs(plan, inventory, execution).values(), Cost())
+  tensors = sum(math.prod(spec.shape) for spec in plan.tensors.values())
+  offsets = sum(
+    math.prod(shape)
+    for kernel in plan.kernels.values()
+    for shape in kernel.generator.offsets(kernel.shape).values()
+  )
+  plain = offsets + inventory.rest_size
+  return Totals(
+    stored_params=tensors + plain,
+    expanded_params=inventory.size,
+    stored_bytes=-(-tensors * bits // 8) + 4 * plain,
+    madds=total.madds,
+    adds=total.adds,
+  )

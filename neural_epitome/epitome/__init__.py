@@ -1,0 +1,7 @@
+"""The method: kernels generated from epitomes. Needs JAX and Flax, nothing else.
+
+Read in this order: `sampling` (an epitome and its offsets become a kernel),
+`routing` (where offsets come from), `folding` and `integral` (running a layer
+without its kernel), `generators` (the ways to make a kernel, one file each), `plan`
+(which kernel is made how), `layers` (all of it as Flax modules).
+"""

@@ -1,0 +1,226 @@
+"""One convolution, spelled for the backend and the shape at hand.
+
+Everything here equals `jax.lax.conv_general_dilated` (float32: to rounding); only
+the speed differs. XLA's CPU backend runs a depthwise convolution far below what
+the hardware can do, and a 1x1 convolution is a matrix product wherever it runs.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Padding = str | Sequence[tuple[int, int]]
+
+_LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
+
+
+def explicit_padding(
+  size: Sequence[int],
+  window: Sequence[int],
+  strides: Sequence[int],
+  dilation: Sequence[int],
+  padding: Padding,
+) -> tuple[tuple[int, int], ...]:
+  """The (low, high) zero padding of each spatial axis.
+
+  Args:
+    size: spatial size of the input.
+    window: spatial size of the kernel.
+    strides: step of the window.
+    dilation: distance between the kernel's taps.
+    padding: such pairs already, or "SAME" or "VALID".
+  """
+  if not isinstance(padding, str):
+    return tuple((int(low), int(high)) for low, high in padding)
+  extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+  return tuple(lax.padtype_to_pads(size, extent, strides, padding))
+
+
+def convolve(
+  x: jax.Array,
+  kernel: jax.Array,
+  *,
+  strides: Sequence[int],
+  padding: Padding,
+  dilation: Sequence[int],
+  groups: int,
+) -> jax.Array:
+  """Convolves `x` with `kernel`, channels last.
+
+  Args:
+    x: (batch, *space, Cin), with one or two spatial axes.
+    kernel: (*window, Cin / groups, Cout), of the dtype of `x`.
+    strides: one a spatial axis.
+    padding: (low, high) zeros a spatial axis, or "SAME" or "VALID".
+    dilation: distance between the kernel's taps, one a spatial axis.
+    groups: feature groups; Cin and Cout are multiples of it.
+
+  Returns:
+    (batch, *output space, Cout), of the dtype of `x`.
+  """
+  window, size = kernel.shape[:-2], x.shape[1:-1]
+  strides, dilation = tuple(strides), tuple(dilation)
+  padding = explicit_padding(size, window, strides, dilation, padding)
+  if math.prod(window) == 1 and groups == 1 and not any(map(any, padding)):
+    steps = (slice(None), *(slice(None, None, s) for s in strides))
+    return jnp.dot(x[steps], kernel.reshape(kernel.shape[-2:]))
+  is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
+  if is_depthwise and jax.default_backend() == "cpu":
+    # Both of one type under shard_map: the gradient rule then fits either.
+    x, kernel = _varying_alike(x, kernel)
+    return _depthwise(x, kernel, strides, padding, dilation)
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    padding,
+    rhs_dilation=dilation,
+    dimension_numbers=_LAYOUTS[len(window)],
+    feature_group_count=groups,
+  )
+
+
+def _varying_alike(*arrays: jax.Array) -> list[jax.Array]:
+  """Marks each array as varying over every mesh axis that one of them varies over."""
+  axes = [frozenset(getattr(jax.typeof(a), "vma", ())) for a in arrays]
+  union = frozenset().union(*axes)
+  return [
+    lax.pcast(a, tuple(sorted(union - own)), to="varying") if union - own else a
+    for a, own in zip(arrays, axes, strict=True)
+  ]
+
+
+# The depthwise convolution as one multiply-add of whole arrays for each tap of the
+# window: XLA fuses the taps into one loop over memory. Reverse mode only.
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _depthwise(x, kernel, strides, padding, dilation):
+  return _depthwise_forward(x, kernel, strides, padding, dilation)[0]
+
+
+def _depthwise_forward(x, kernel, strides, padding, dilation):
+  window = kernel.shape[:-2]
+  padded = _pad(x, padding)
+  size = [
+    (n - (k - 1) * d - 1) // s + 1
+    for n, k, d, s in zip(padded.shape[1:-1], window, dilation, strides, strict=True)
+  ]
+  wide = jnp.promote_types(x.dtype, jnp.float32)
+  total = sum(
+    _tap(padded, tap, size, strides, dilation).astype(wide)
+    * _weights(kernel, tap).astype(wide)
+    for tap in itertools.product(*map(range, window))
+  )
+  return total.astype(x.dtype), (padded, kernel)
+
+
+def _depthwise_backward(strides, padding, dilation, kept, gradient):
+  padded, kernel = kept
+  size = [
+    n - low - high for n, (low, high) in zip(padded.shape[1:-1], padding, strict=True)
+  ]
+  return (
+    _input_gradient(gradient, kernel, size, strides, padding, dilation),
+    _kernel_gradient(gradient, padded, kernel, strides, dilation),
+  )
+
+
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _input_gradient(gradient, kernel, size, strides, padding, dilation):
+  """Input position v = r + stride * m takes tap t from output m + shift(r, t)."""
+  window = kernel.shape[:-2]
+  counts = [-(-n // s) for n, s in zip(size, strides, strict=True)]
+  # For each axis and each phase r of the stride: the (tap, shift) pairs that reach it.
+  phases = [
+    [
+      [(t, (r + low - t * d) // s) for t in range(k) if (r + low - t * d) % s == 0]
+      for r in range(s)
+    ]
+    for k, s, (low, _), d in zip(window, strides, padding, dilation, strict=True)
+  ]
+  shifts = [[shift for phase in axis for _, shift in phase] for axis in phases]
+  margins = [
+    (max(0, -min(reached)), max(0, max(reached) + count - outputs))
+    for reached, count, outputs in zip(
+      shifts, counts, gradient.shape[1:-1], strict=True
+    )
+  ]
+  gradient_padded = _pad(gradient, margins)
+  ones = (1,) * len(window)
+  wide = jnp.promote_types(gradient.dtype, jnp.float32)
+
+  def assemble(chosen):
+    axis = len(chosen)
+    if axis < len(window):
+      parts = [assemble((*chosen, phase)) for phase in phases[axis]]
+      if len(parts) == 1:
+        return parts[0]
+      joined = jnp.stack(parts, axis + 2)
+      shape = joined.shape
+      merged = shape[axis + 1] * shape[axis + 2]
+      return joined.reshape(*shape[: axis + 1], merged, *shape[axis + 3 :])
+    terms = []
+    for pairs in itertools.product(*chosen):
+      start = [s + low for (_, s), (low, _) in zip(pairs, margins, strict=True)]
+      part = _tap(gradient_padded, start, counts, ones, ones).astype(wide)
+      tap = tuple(t for t, _ in pairs)
+      terms.append(part * _weights(kernel, tap).astype(wide))
+    if terms:
+      return sum(terms)
+    return jnp.zeros((gradient.shape[0], *counts, gradient.shape[-1]), wide)
+
+  steps = (slice(None), *map(slice, size))
+  return assemble(())[steps].astype(gradient.dtype)
+
+
+def _kernel_gradient(gradient, padded, kernel, strides, dilation):
+  """Sums over batch and space of input times gradient, for each tap.
+
+  The batch is cut into up to eight parts whose products are added in one fused
+  loop; a matrix product with ones sums the rest. A plain reduction would make XLA
+  write a copy of the input for each tap first.
+  """
+  batch, *size, channels = gradient.shape
+  window = kernel.shape[:-2]
+  parts = max(n for n in range(1, 9) if batch % n == 0)
+  rows = batch // parts
+  wide = jnp.promote_types(gradient.dtype, jnp.float32)
+  ones = jnp.ones((1, rows * math.prod(size)), wide)
+  sums = []
+  for tap in itertools.product(*map(range, window)):
+    total = sum(
+      _tap(padded[i : i + rows], tap, size, strides, dilation).astype(wide)
+      * gradient[i : i + rows].astype(wide)
+      for i in range(0, batch, rows)
+    )
+    sums.append(jnp.dot(ones, total.reshape(-1, channels)))
+  return jnp.concatenate(sums).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _pad(x, padding):
+  """Zeros around the spatial axes; a negative width cuts."""
+  widths = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
+  return lax.pad(x, jnp.zeros((), x.dtype), widths)
+
+
+def _tap(x, tap, size, strides, dilation):
+  """The part of `x` that one tap meets: (batch, *size, channels)."""
+  starts = [t * d for t, d in zip(tap, dilation, strict=True)]
+  steps = [
+    slice(a, a + (n - 1) * s + 1, s)
+    for a, n, s in zip(starts, size, strides, strict=True)
+  ]
+  return x[(slice(None), *steps)]
+
+
+def _weights(kernel, tap):
+  """A tap's weights, one a channel, shaped to multiply an activation."""
+  return kernel[tap].reshape((1,) * (kernel.ndim - 1) + (-1,))

@@ -1,0 +1,97 @@
+"""Running a layer from its epitome without building the kernel: exact identities.
+
+With factorised routing the kernel is W = A_in E A_out, where the A's have at most
+two non-zeros a row, so a convolution by W is (Neural Epitome Search, section 3.4):
+
+    wrap the input's channels -> convolve with the small epitome -> replicate
+                (A_in)                                               (A_out)
+
+Wrapping adds the input's channel blocks, each rolled by its replica's offset;
+replicating is `sampling.repeat_shifted` on the small output. Both commute with
+stride, padding and dilation, which act on other axes.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+
+from neural_epitome.epitome import sampling
+from neural_epitome.epitome.geometry import Application
+from neural_epitome.epitome.sampling import Array, Offsets, Shape
+
+
+def wrap(x: Array, starts: Array | None, cells: int) -> Array:
+  """Channel wrapping, the transpose of `sampling.repeat_shifted` on the last axis.
+
+  Args:
+    x: (..., channels).
+    starts: (R,) offsets in cells; None for all zero.
+    cells: the epitome's input channels, at most `channels`.
+
+  Returns:
+    (..., cells): the sum of the R blocks of `cells` channels (the last one padded
+    with zeros), block r rolled by starts[r]; a fractional offset rolls to both
+    neighbouring cells, blended.
+  """
+  channels = x.shape[-1]
+  if channels == cells and starts is None:
+    return x
+  total = None
+  for replica, begin in enumerate(range(0, channels, cells)):
+    block = lax.slice_in_dim(x, begin, min(begin + cells, channels), axis=-1)
+    missing = cells - block.shape[-1]
+    if missing:
+      block = jnp.pad(block, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+    if starts is not None:
+      block = _roll(block, starts[replica])
+    total = block if total is None else total + block
+  assert total is not None
+  return total
+
+
+def _roll(block: Array, start: Array) -> Array:
+  """Rolls the last axis towards higher indices by a fractional number of cells."""
+  cells = block.shape[-1]
+  cell, fraction = sampling.split_circular(start, cells)
+  ring = jnp.concatenate([block, block], -1)
+  taps = lax.dynamic_slice_in_dim(ring, cells - 1 - cell, cells + 1, -1)
+  far, near = taps[..., :-1], taps[..., 1:]
+  return near + fraction.astype(block.dtype) * (far - near)
+
+
+def fold(
+  x: Array,
+  epitome: Array,
+  offsets: Offsets,
+  shape: Shape,
+  application: Application,
+) -> Array | None:
+  """Applies a layer whose kernel is `sample(epitome, offsets, shape)`.
+
+  With feature groups the wrap acts within each group and the output side is
+  generated: replicas in different groups read different inputs.
+
+  Args:
+    x: (batch, ..., groups * Cin).
+    epitome: (*window', Ci, Co).
+    offsets: factorised offsets, or none for a tile.
+    shape: the full kernel's shape.
+    application: how the layer applies a kernel.
+
+  Returns:
+    The layer's output, or None where there is nothing to reuse: blockwise routing,
+    or no replica along an axis that folds.
+  """
+  groups = application.groups
+  rows, columns = sampling.replica_counts(shape, epitome.shape)
+  if sampling.is_blockwise(offsets) or rows * (columns if groups == 1 else 1) == 1:
+    return None
+  kernel = sampling.crop(epitome, offsets.get("spatial"), shape[:-2]).astype(x.dtype)
+  if rows > 1:
+    parts = x.reshape(*x.shape[:-1], groups, -1) if groups > 1 else x
+    x = wrap(parts, offsets.get("input"), epitome.shape[-2])
+    x = x.reshape(*x.shape[:-2], -1) if groups > 1 else x
+  if groups > 1:
+    kernel = sampling.repeat_shifted(kernel, offsets.get("output"), shape[-1], -1)
+    return application(x, kernel)
+  y = application(x, kernel)
+  return sampling.repeat_shifted(y, offsets.get("output"), shape[-1], -1)

@@ -1,0 +1,148 @@
+"""The generator this project exists for: a kernel sampled from an epitome."""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+
+from neural_epitome.epitome import folding, sampling
+from neural_epitome.epitome.generators.base import (
+  Array,
+  Cost,
+  GeneratorSpec,
+  Initializer,
+  Shape,
+  Tensors,
+)
+from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.errors import UserError
+
+Axis = Literal["spatial", "input", "output"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Epitome(GeneratorSpec):
+  """Neural Epitome Search (ICLR 2020), section 3.
+
+  Attributes:
+    shape: the epitome's shape (*window', Ci, Co), see `sampling`.
+    routing: `tile` samples at offset 0 everywhere and stores no map; `factorised`
+      has one offset a replica and axis, and folds; `blockwise` has its own offsets
+      for every (input replica, output replica) block: more expressive at the same
+      epitome, and always materialised.
+    sampled: axes that have offsets at all, unless `routing` is `tile`. An axis on
+      which the epitome is as long as the kernel has none in any case.
+  """
+
+  kind: ClassVar[str] = "epitome"
+
+  shape: Shape
+  routing: Literal["tile", "factorised", "blockwise"] = "factorised"
+  sampled: tuple[Axis, ...] = ("spatial", "input", "output")
+
+  def check(self, shape: Shape) -> None:
+    """Raises UserError unless the epitome has the axes and extents it needs."""
+    fits = (
+      len(self.shape) == len(shape)
+      and all(e >= k for e, k in zip(self.shape[:-2], shape[:-2], strict=False))
+      and all(1 <= e <= k for e, k in zip(self.shape[-2:], shape[-2:], strict=False))
+    )
+    if not fits:
+      raise UserError(
+        f"An epitome of shape {list(self.shape)} cannot generate a kernel of shape "
+        f"{list(shape)}: it needs the same axes, at least the kernel's window and at "
+        "most its channels."
+      )
+
+  def tensors(self, shape: Shape) -> dict[str, Shape]:
+    """One tensor, `epitome`."""
+    del shape
+    return {"epitome": self.shape}
+
+  def offsets(self, shape: Shape) -> dict[str, Shape]:
+    """Offsets by axis, of the shapes in the table of `sampling`."""
+    if self.routing == "tile":
+      return {}
+    rows, columns = sampling.replica_counts(shape, self.shape)
+    blocks = (rows, columns)
+    moving = {
+      "spatial": self.shape[:-2] != shape[:-2],
+      "input": rows > 1,
+      "output": columns > 1,
+    }
+    if self.routing == "blockwise":
+      shapes = {"spatial": (*blocks, len(shape) - 2), "input": blocks, "output": blocks}
+      # With many rows a single column's offset along the full output axis still
+      # tells the rows apart, so both channel axes move as soon as either repeats.
+      moving["input"] = moving["output"] = math.prod(blocks) > 1
+    else:
+      shapes = {"spatial": (len(shape) - 2,), "input": (rows,), "output": (columns,)}
+    return {a: shapes[a] for a in shapes if moving[a] and a in self.sampled}
+
+  def start_cells(self, shape: Shape) -> dict[str, Shape]:
+    """Cells an offset may start at: the ring of a channel axis, room + 1 in space."""
+    room = tuple(e - k + 1 for e, k in zip(self.shape[:-2], shape[:-2], strict=True))
+    cells = {"spatial": room, "input": self.shape[-2:-1], "output": self.shape[-1:]}
+    return {axis: cells[axis] for axis in self.offsets(shape)}
+
+  def init(
+    self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
+  ) -> dict[str, Array]:
+    """An epitome whose kernel has the variance of `initializer` on `shape`.
+
+    Its entries are entries of a kernel drawn in full, so they have the fan of the
+    kernel: with the epitome's own fan-in, pre-activations would be sqrt(R) too
+    large. A fractional offset shrinks the variance by (1 - f)^2 + f^2 an axis; the
+    mean of that over the replicas is divided out.
+    """
+    count, drawn, size = math.prod(self.shape), [], 0
+    while size < count:
+      key, draw_key = jax.random.split(key)
+      drawn.append(initializer(draw_key, shape).reshape(-1))
+      size += drawn[-1].size
+    epitome = jnp.concatenate(drawn)[:count].reshape(self.shape)
+    return {"epitome": epitome / jnp.sqrt(_variance_kept(offsets))}
+
+  def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
+    """`sampling.sample`."""
+    return sampling.sample(tensors["epitome"], offsets, shape)
+
+  def fold(
+    self,
+    x: Array,
+    tensors: Tensors,
+    offsets: Tensors,
+    shape: Shape,
+    application: Application,
+  ) -> Array | None:
+    """`folding.fold`."""
+    return folding.fold(x, tensors["epitome"], offsets, shape, application)
+
+  def cost(self, use: KernelUse, folded: bool = False) -> Cost:
+    """Folded, one small convolution and the wrap's additions (spec 4.6)."""
+    dense = super().cost(use)
+    rows, _ = sampling.replica_counts(use.shape, self.shape)
+    if not folded or self.routing == "blockwise":
+      return dense
+    inputs, outputs = use.shape[-2:]
+    wrapped = self.shape[-2] if rows > 1 else inputs
+    small = self.shape[-1] if use.groups == 1 else outputs
+    return dataclasses.replace(
+      dense,
+      madds=math.prod(use.window) * wrapped * small * use.positions,
+      adds=(inputs - wrapped) * use.groups * use.input_positions,
+    )
+
+
+def _variance_kept(offsets: Tensors) -> Array:
+  """Share of the epitome's variance that interpolation leaves to the kernel."""
+  kept = jnp.float32(1.0)
+  for axis, starts in offsets.items():
+    fraction = starts - jnp.floor(starts)
+    factor = (1.0 - fraction) ** 2 + fraction**2
+    if axis == "spatial":
+      factor = jnp.prod(factor, axis=-1)
+    kept = kept * jnp.mean(factor)
+  return kept

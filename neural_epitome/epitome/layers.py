@@ -1,0 +1,202 @@
+"""Flax Linen layers whose kernels are generated: `EpitomeConv` and `EpitomeDense`.
+
+Drop-in for `nn.Conv` and `nn.Dense`. Only stored tensors are parameters (and, for
+free or learned indices, what the offsets come from); the routing map is a variable
+collection of its own, `routing`, updated in a forward pass that makes it mutable
+and read in every other.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome import routing
+from neural_epitome.epitome.convolution import Padding
+from neural_epitome.epitome.generators import Dense, GeneratorSpec
+from neural_epitome.epitome.geometry import Application
+from neural_epitome.epitome.sampling import Array, Offsets, Shape
+
+Execution = Literal["materialise", "fold"]
+
+
+class GeneratedLayer(nn.Module, kw_only=True):
+  """What both layers share.
+
+  Attributes:
+    generator: of this layer's kernel, or the plan of the whole network.
+    indices: where sampling offsets come from in training.
+    execution: `materialise` builds the kernel, and builds it again in the backward
+      pass rather than keep it; `fold` convolves with the epitome where that can be
+      done and materialises elsewhere. A mapping chooses by the kernel's path.
+    use_bias: adds a bias to the output channels.
+    dtype: of the computation; None is that of the input. Parameters are float32.
+    axis_name: mesh axis over which index learners average.
+    kernel_init: distribution of the full kernel's entries.
+    bias_init: of the bias.
+  """
+
+  generator: GeneratorSpec | plans.Plan = Dense()
+  indices: routing.IndexOptions = routing.IndexOptions()
+  execution: Execution | Mapping[str, Execution] = "materialise"
+  use_bias: bool = True
+  dtype: Any = None
+  axis_name: str | None = None
+  kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
+  bias_init: Callable[..., Array] = nn.initializers.zeros
+
+  def _apply_kernel(self, x: Array, shape: Shape, application: Application) -> Array:
+    """The layer's output from x (batch, ..., channels), bias included."""
+    path = "/".join((*self.path, "kernel"))
+    generator, names = plans.layer_plan(self.generator, path, shape)
+    offsets = self._offsets(x, generator, shape)
+    tensors = {
+      role: self._tensor(name, role, generator, shape, offsets)
+      for role, name in names.items()
+    }
+    x = x.astype(self.dtype or x.dtype)
+    execution = self.execution
+    if isinstance(execution, Mapping):
+      execution = execution.get(path, "materialise")
+    y = None
+    if execution == "fold":
+      y = generator.fold(x, tensors, offsets, shape, application)
+    if y is None:
+
+      def materialised(x: Array, tensors: Offsets, offsets: Offsets) -> Array:
+        kernel = generator.generate(tensors, offsets, shape)
+        return application(x, kernel.astype(x.dtype))
+
+      # Rematerialised: the backward pass keeps the epitome, not the kernel.
+      is_stored = isinstance(generator, Dense)
+      run = materialised if is_stored else jax.checkpoint(materialised)
+      y = run(x, tensors, offsets)
+    if self.use_bias:
+      bias = self.param("bias", self.bias_init, (shape[-1],), jnp.float32)
+      y = y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+    return y
+
+  def _tensor(
+    self,
+    name: str,
+    role: str,
+    generator: GeneratorSpec,
+    shape: Shape,
+    offsets: Offsets,
+  ) -> Array:
+    """A stored tensor: this layer's own, or one shared at the top of the tree."""
+
+    def init(key: Array) -> Array:
+      return generator.init(key, shape, offsets, self.kernel_init)[role]
+
+    if name == "/".join((*self.path, role)):
+      return self.param(role, init)
+    root = self.scope.root
+    if not root.has_variable("params", name):
+      root.put_variable("params", name, init(self.make_rng("params")))
+    return root.get_variable("params", name)
+
+  def _offsets(
+    self, x: Array, generator: GeneratorSpec, shape: Shape
+  ) -> dict[str, Array]:
+    """Offsets to sample with, and one step of the routing map that follows them."""
+    shapes = generator.offsets(shape)
+    if not shapes:
+      return {}
+    options = self.indices
+
+    def start() -> Array:
+      return routing.flatten(
+        routing.starting_offsets(
+          options, self.make_rng("params"), shapes, generator.start_cells(shape)
+        )
+      )
+
+    count = sum(map(math.prod, shapes.values()))
+    initial = start() if self.is_initializing() else jnp.zeros(count)
+    is_training = self.is_mutable_collection("routing")
+    live = None
+    if options.source == "free":
+      live = options.span * self.param("indices", lambda _: initial / options.span)
+    elif options.source == "learner" and is_training:
+      learner = routing.IndexLearner(options, self.axis_name, name="index_learner")
+      # The learner reads features; it does not shape them.
+      live = learner(jax.lax.stop_gradient(x), initial)
+    state = self.variable(
+      "routing",
+      "map",
+      lambda: routing.unflatten(initial if live is None else live, shapes),
+    )
+    weight = self.variable("routing", "weight", lambda: jnp.float32(0.0))
+    frozen = self.variable("routing", "frozen", lambda: jnp.array(False))
+    if live is None or not is_training or self.is_initializing():
+      return state.value
+    moving = routing.unflatten(live, shapes)
+    followed = routing.follow(state.value, weight.value, moving, options.momentum)
+    held = state.value, weight.value
+
+    def unless_frozen(old: Array, new: Array) -> Array:
+      return jnp.where(frozen.value, old, new)
+
+    state.value, weight.value = jax.tree.map(unless_frozen, held, followed)
+    return jax.tree.map(unless_frozen, held[0], moving)
+
+
+class EpitomeConv(GeneratedLayer, kw_only=True):
+  """A 1-D or 2-D convolution with a generated kernel.
+
+  Attributes:
+    features: output channels.
+    window: kernel size, one number a spatial axis.
+    strides: one number, or one a spatial axis.
+    padding: (low, high) zeros a spatial axis, "SAME", "VALID", or None for
+      (window - 1) // 2 * dilation on both sides, as the published torch models do.
+    dilation: one number, or one a spatial axis.
+    groups: feature groups.
+  """
+
+  features: int
+  window: Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: Padding | None = None
+  dilation: int | Sequence[int] = 1
+  groups: int = 1
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """(batch, *space, channels) -> (batch, *output space, features)."""
+    window = tuple(self.window)
+    strides = _one_each(self.strides, window)
+    dilation = _one_each(self.dilation, window)
+    padding = self.padding
+    if padding is None:
+      sides = [(k - 1) // 2 * d for k, d in zip(window, dilation, strict=True)]
+      padding = tuple((side, side) for side in sides)
+    elif not isinstance(padding, str):
+      padding = tuple((int(low), int(high)) for low, high in padding)
+    shape = (*window, x.shape[-1] // self.groups, self.features)
+    application = Application(strides, padding, dilation, self.groups)
+    return self._apply_kernel(x, shape, application)
+
+
+class EpitomeDense(GeneratedLayer, kw_only=True):
+  """A dense layer with a generated kernel.
+
+  Attributes:
+    features: output features.
+  """
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """(..., inputs) -> (..., features)."""
+    return self._apply_kernel(x, (x.shape[-1], self.features), Application())
+
+
+def _one_each(value: int | Sequence[int], window: Sequence[int]) -> tuple[int, ...]:
+  return (value,) * len(window) if isinstance(value, int) else tuple(value)

@@ -1,0 +1,161 @@
+"""From an epitome to a kernel: pure gather and linear interpolation.
+
+The kernel is cut into replicas of the epitome's channel extents, and replica r is
+the epitome read from a fractional start index on every axis (Neural Epitome
+Search, section 3; the multilinear reading of its sampler):
+
+    W_r[i, j, m, n] = sum over the cells around (p + i, q + j, c + m, d + n) of E,
+                      each weighted by its distance, one linear factor an axis.
+
+Channel axes are circular, spatial axes end at their borders. Shapes are static;
+the result is linear in the epitome and piecewise linear in the offsets.
+
+Offsets come as a dictionary, one entry for each axis that is sampled at all:
+
+| entry     | factorised       | blockwise                |
+|-----------|------------------|--------------------------|
+| `input`   | (R_in,)          | (R_in, R_out)            |
+| `output`  | (R_out,)         | (R_in, R_out)            |
+| `spatial` | (window axes,)   | (R_in, R_out, window axes) |
+
+An absent axis starts at 0 everywhere, so `{}` tiles. R_in = ceil(Cin / Ci) and
+R_out = ceil(Cout / Co) count replicas; ragged last replicas are cut.
+
+Contiguous slices of a circularly extended array and one blend an axis are several
+times faster than per-element gathers, on CPUs and accelerators alike.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+Offsets = Mapping[str, Array]
+Shape = tuple[int, ...]
+
+
+def replica_counts(shape: Shape, epitome_shape: Shape) -> tuple[int, int]:
+  """Returns (R_in, R_out), the replicas along each channel axis."""
+  return -(-shape[-2] // epitome_shape[-2]), -(-shape[-1] // epitome_shape[-1])
+
+
+def is_blockwise(offsets: Offsets) -> bool:
+  """Whether every block of the kernel has its own offsets."""
+  ranks = {"input": 2, "output": 2, "spatial": 3}
+  return any(value.ndim == ranks[axis] for axis, value in offsets.items())
+
+
+def sample(epitome: Array, offsets: Offsets, shape: Shape) -> Array:
+  """Generates a kernel from an epitome.
+
+  Args:
+    epitome: (*window', Ci, Co), with window' >= window on each spatial axis,
+      Ci <= Cin and Co <= Cout. No spatial axes for a dense layer, one for a 1-D
+      convolution, two for a 2-D one.
+    offsets: start indices in epitome cells, see the module's table; float.
+    shape: the kernel's shape (*window, Cin, Cout).
+
+  Returns:
+    The kernel, of the epitome's dtype. Differentiable in `epitome` and, within a
+    cell, in `offsets` (at an integer, the derivative to its right).
+  """
+  if is_blockwise(offsets):
+    return _sample_blocks(epitome, offsets, shape)
+  kernel = crop(epitome, offsets.get("spatial"), shape[:-2])
+  kernel = repeat_shifted(kernel, offsets.get("input"), shape[-2], axis=-2)
+  return repeat_shifted(kernel, offsets.get("output"), shape[-1], axis=-1)
+
+
+def crop(epitome: Array, starts: Array | None, window: Shape) -> Array:
+  """Cuts the spatial window that starts at fractional `starts`, clamped inside."""
+  for axis, size in enumerate(window):
+    room = epitome.shape[axis] - size
+    if room == 0:
+      continue
+    if starts is None:
+      epitome = lax.slice_in_dim(epitome, 0, size, axis=axis)
+      continue
+    start = jnp.clip(starts[axis], 0.0, float(room))
+    # The last cell is read as (room - 1) + 1.0, so both taps stay inside.
+    cell = jnp.minimum(jnp.floor(lax.stop_gradient(start)), float(room - 1))
+    taps = lax.dynamic_slice_in_dim(epitome, cell.astype(jnp.int32), size + 1, axis)
+    epitome = _blend(taps, start - cell, axis)
+  return epitome
+
+
+def repeat_shifted(x: Array, starts: Array | None, size: int, axis: int) -> Array:
+  """Concatenates circularly shifted copies of `x` along `axis`, cut to `size`.
+
+  Args:
+    x: any array, n cells along `axis`.
+    starts: (R,), copy r begins at cell starts[r] (modulo n); None for all zero.
+    size: length of the result along `axis`, at most R * n.
+    axis: the axis.
+  """
+  cells = x.shape[axis]
+  if starts is None:
+    if size == cells:
+      return x
+    copies = [x] * (size // cells)
+    if size % cells:
+      copies.append(lax.slice_in_dim(x, 0, size % cells, axis=axis))
+    return jnp.concatenate(copies, axis)
+  ring = jnp.concatenate([x, x], axis)
+  copies = []
+  for replica in range(starts.shape[0]):
+    cell, fraction = split_circular(starts[replica], cells)
+    length = min(cells, size - replica * cells)
+    taps = lax.dynamic_slice_in_dim(ring, cell, length + 1, axis)
+    copies.append(_blend(taps, fraction, axis))
+  return jnp.concatenate(copies, axis)
+
+
+def split_circular(start: Array, cells: int) -> tuple[Array, Array]:
+  """Splits a circular index into its cell (int32, in [0, cells)) and fraction."""
+  below = jnp.floor(lax.stop_gradient(start))
+  return jnp.mod(below, float(cells)).astype(jnp.int32), start - below
+
+
+def _blend(taps: Array, fraction: Array, axis: int) -> Array:
+  """Interpolates between neighbours along `axis`, which gets one cell shorter."""
+  low = lax.slice_in_dim(taps, 0, taps.shape[axis] - 1, axis=axis)
+  high = lax.slice_in_dim(taps, 1, taps.shape[axis], axis=axis)
+  return low + fraction.astype(taps.dtype) * (high - low)
+
+
+def _sample_blocks(epitome: Array, offsets: Offsets, shape: Shape) -> Array:
+  """Blockwise `sample`: each (r_in, r_out) block reads with its own offsets."""
+  rows, columns = replica_counts(shape, epitome.shape)
+  inputs, outputs = epitome.shape[-2:]
+  source = epitome
+  if "input" in offsets:
+    source = jnp.concatenate([source, source], -2)
+  if "output" in offsets:
+    source = jnp.concatenate([source, source], -1)
+
+  def block(row: int, column: int) -> Array:
+    height = min(inputs, shape[-2] - row * inputs)
+    width = min(outputs, shape[-1] - column * outputs)
+    taps = source
+    if "spatial" in offsets:
+      taps = crop(taps, offsets["spatial"][row, column], shape[:-2])
+    else:
+      taps = crop(taps, None, shape[:-2])
+    for name, axis, length, cells in (
+      ("input", -2, height, inputs),
+      ("output", -1, width, outputs),
+    ):
+      if name in offsets:
+        cell, fraction = split_circular(offsets[name][row, column], cells)
+        taps = lax.dynamic_slice_in_dim(taps, cell, length + 1, axis)
+        taps = _blend(taps, fraction, axis)
+      else:
+        taps = lax.slice_in_dim(taps, 0, length, axis=axis)
+    return taps
+
+  return jnp.concatenate(
+    [jnp.concatenate([block(r, c) for c in range(columns)], -1) for r in range(rows)],
+    -2,
+  )

@@ -1,0 +1,8 @@
+"""Planners, one file each; importing one here registers it."""
+
+from neural_epitome.planning.base import Planner
+from neural_epitome.planning.budget import BudgetPlanner
+from neural_epitome.planning.dense import DensePlanner
+from neural_epitome.planning.uniform import UniformPlanner
+
+__all__ = ["BudgetPlanner", "DensePlanner", "Planner", "UniformPlanner"]

@@ -1,0 +1,83 @@
+"""A budget in parameters, bytes or multiply-adds, met at one rate for all kernels."""
+
+import dataclasses
+from typing import ClassVar
+
+from neural_epitome.cost import totals
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
+from neural_epitome.planning.base import Planner
+from neural_epitome.planning.uniform import UniformPlanner
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetPlanner(Planner):
+  """The smallest rate at which everything that is stored, and run, fits.
+
+  Attributes:
+    parameters: numbers stored in all, routing maps and batch norm included.
+    bytes: the same in bytes, kernels' tensors at `bits` and the rest at 32.
+    madds: multiply-adds of one image, layers folded (blockwise routing never
+      folds, so it cannot meet such a budget).
+    bits: width of stored kernel tensors.
+    rules: which kernels are compressed, and how; its rate is ignored.
+  """
+
+  kind: ClassVar[str] = "budget"
+
+  parameters: int | None = None
+  bytes: int | None = None
+  madds: int | None = None
+  bits: int = 32
+  rules: UniformPlanner = UniformPlanner()
+
+  def plan(self, inventory: Inventory) -> Plan:
+    """See the class.
+
+    Raises:
+      UserError: if no budget is given, or one is below what is feasible, naming
+        the smallest feasible one.
+    """
+    budgets = {
+      name: value
+      for name in ("parameters", "bytes", "madds")
+      if (value := getattr(self, name)) is not None
+    }
+    if not budgets:
+      raise UserError(
+        "The budget planner needs planner.parameters, planner.bytes or planner.madds."
+      )
+
+    def at(rate: float) -> tuple[Plan, dict[str, int]]:
+      plan = dataclasses.replace(self.rules, rate=rate).plan(inventory)
+      price = totals.price(plan, inventory, "fold", self.bits)
+      return plan, {
+        "parameters": price.stored_params,
+        "bytes": price.stored_bytes,
+        "madds": price.madds,
+      }
+
+    def fits(prices: dict[str, int]) -> bool:
+      return all(prices[name] <= budget for name, budget in budgets.items())
+
+    plan, prices = at(1.0)
+    if fits(prices):
+      return plan
+    low, high = 1.0, float(max(use.size for use in inventory.kernels))
+    best, prices = at(high)
+    for name, budget in budgets.items():
+      if prices[name] > budget:
+        raise UserError(
+          f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "
+          f"{prices[name]:,} (planner.rules says what stays dense; the dense network "
+          f"has {at(1.0)[1][name]:,})."
+        )
+    while high / low > 1.0005:
+      middle = (low * high) ** 0.5
+      plan, prices = at(middle)
+      if fits(prices):
+        best, high = plan, middle
+      else:
+        low = middle
+    return best
