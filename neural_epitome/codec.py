@@ -87,8 +87,12 @@ def decode(annotation: Any, value: Any, where: str = "value") -> Any:
       try:
         return decode(option, value, where)
       except UserError as error:
-        # A dictionary can only mean the nested arm: its own error says more.
-        if isinstance(value, Mapping) and dataclasses.is_dataclass(option):
+        # A dictionary can only mean the nested class: its own error says more.
+        is_class = isinstance(option, type)
+        is_nested = is_class and (
+          issubclass(option, Variant) or dataclasses.is_dataclass(option)
+        )
+        if is_nested and isinstance(value, Mapping):
           raise error from None
     raise wrong
   if annotation in (None, types.NoneType):

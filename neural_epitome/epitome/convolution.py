@@ -68,7 +68,11 @@ def convolve(
   padding = explicit_padding(size, window, strides, dilation, padding)
   if math.prod(window) == 1 and groups == 1 and not any(map(any, padding)):
     steps = (slice(None), *(slice(None, None, s) for s in strides))
-    return jnp.dot(x[steps], kernel.reshape(kernel.shape[-2:]))
+    x, kernel = x[steps], kernel.reshape(kernel.shape[-2:])
+    # As one matrix: in the gradient of a product of more axes XLA would write the
+    # activations down transposed first.
+    y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel)
+    return y.reshape(*x.shape[:-1], y.shape[-1])
   is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
   if is_depthwise and jax.default_backend() == "cpu":
     # Both of one type under shard_map: the gradient rule then fits either.
@@ -87,12 +91,20 @@ def convolve(
 
 def _varying_alike(*arrays: jax.Array) -> list[jax.Array]:
   """Marks each array as varying over every mesh axis that one of them varies over."""
-  axes = [frozenset(getattr(jax.typeof(a), "vma", ())) for a in arrays]
+  axes = [_varying_axes(a) for a in arrays]
   union = frozenset().union(*axes)
   return [
     lax.pcast(a, tuple(sorted(union - own)), to="varying") if union - own else a
     for a, own in zip(arrays, axes, strict=True)
   ]
+
+
+def _varying_axes(array: jax.Array) -> frozenset[str]:
+  """The manual mesh axes an array varies over; JAX moved them between versions."""
+  kind = jax.typeof(array)
+  if hasattr(kind, "manual_axis_type"):
+    return frozenset(kind.manual_axis_type.varying)
+  return frozenset(getattr(kind, "vma", ()))
 
 
 # The depthwise convolution as one multiply-add of whole arrays for each tap of the
@@ -111,7 +123,7 @@ def _depthwise_forward(x, kernel, strides, padding, dilation):
     (n - (k - 1) * d - 1) // s + 1
     for n, k, d, s in zip(padded.shape[1:-1], window, dilation, strides, strict=True)
   ]
-  wide = jnp.promote_types(x.dtype, jnp.float32)
+  wide = _accumulator(x.dtype)
   total = sum(
     _tap(padded, tap, size, strides, dilation).astype(wide)
     * _weights(kernel, tap).astype(wide)
@@ -155,7 +167,7 @@ def _input_gradient(gradient, kernel, size, strides, padding, dilation):
   ]
   gradient_padded = _pad(gradient, margins)
   ones = (1,) * len(window)
-  wide = jnp.promote_types(gradient.dtype, jnp.float32)
+  wide = _accumulator(gradient.dtype)
 
   def assemble(chosen):
     axis = len(chosen)
@@ -192,7 +204,7 @@ def _kernel_gradient(gradient, padded, kernel, strides, dilation):
   window = kernel.shape[:-2]
   parts = max(n for n in range(1, 9) if batch % n == 0)
   rows = batch // parts
-  wide = jnp.promote_types(gradient.dtype, jnp.float32)
+  wide = _accumulator(gradient.dtype)
   ones = jnp.ones((1, rows * math.prod(size)), wide)
   sums = []
   for tap in itertools.product(*map(range, window)):
@@ -203,6 +215,11 @@ def _kernel_gradient(gradient, padded, kernel, strides, dilation):
     )
     sums.append(jnp.dot(ones, total.reshape(-1, channels)))
   return jnp.concatenate(sums).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _accumulator(dtype):
+  """The type sums are kept in: float32 for the half-precision types."""
+  return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def _pad(x, padding):

@@ -86,7 +86,7 @@ def _spread(
     places = shape[:-1]
     count = math.prod(places)
     # One window sits in the middle; several go from border to border.
-    share = (jnp.arange(count) + 0.5) / count
+    share = (jnp.arange(count, dtype=jnp.float32) + 0.5) / count
     room = extent - 1.0
     return jnp.clip(room * share.reshape(*places, 1) + noise, 0.0, room)
   # Neighbouring replicas along the axis that is sampled lie far apart; along the

@@ -1,0 +1,1 @@
+"""Named experiments, one file each: what it trains, expected figures, the command."""

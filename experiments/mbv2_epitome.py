@@ -1,0 +1,16 @@
+"""The main job: MobileNetV2 whose 1x1 kernels and classifier are learned samplings.
+
+Full width; each of these kernels is generated from an epitome half its size.
+"""
+
+import dataclasses
+
+from experiments.mbv2_dense import CONFIG as DENSE
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.planning import UniformPlanner
+
+CONFIG = dataclasses.replace(
+  DENSE,
+  planner=UniformPlanner(rate=2.0, routing="factorised"),
+  indices=IndexOptions(source="learner", start="spread"),
+)

@@ -1,0 +1,22 @@
+"""ResNet-20 whose 3x3 kernels are cropped and sampled from 4x4 epitomes, rate 4.
+
+Spatial offsets are learned beside those of the channels. Data: the embedded
+Fashion-MNIST subset at 28 px, stem stride 2.
+"""
+
+from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
+from neural_epitome.data.options import Augmentation, DataOptions
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.models import ResNetConfig
+from neural_epitome.planning import UniformPlanner
+
+CONFIG = Config(
+  model=ResNetConfig(depth=20, stem_stride=2),
+  planner=UniformPlanner(
+    rate=4.0, side="both", margin=1, routing="factorised", keep=("classifier/kernel",)
+  ),
+  indices=IndexOptions(source="learner", start="spread"),
+  data=DataOptions(augmentation=Augmentation(flip=True)),
+  optimizer=OptimizerOptions(name="adamw", learning_rate=3e-3, weight_decay=0.01),
+  training=TrainingOptions(epochs=8.0),
+)

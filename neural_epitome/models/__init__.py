@@ -1,0 +1,96 @@
+"""Backbones, one file each; importing one here registers it."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from neural_epitome.epitome.generators import Dense
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense, Execution
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.models.base import Layers, ModelConfig, NormOptions
+from neural_epitome.models.efficientnet import EfficientNetConfig
+from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
+from neural_epitome.models.resnet import ResNetConfig
+
+__all__ = [
+  "EfficientNetConfig",
+  "Layers",
+  "MobileNetV2Config",
+  "ModelConfig",
+  "NormOptions",
+  "ResNetConfig",
+  "create",
+]
+
+# Variance 2 / fan-out, as the published torch models start; a depthwise kernel's
+# fan-out is that of one group there, which `kernel_init` cannot see, so it is
+# scaled by fan-in instead, the same number for a depthwise kernel.
+_KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+_DENSE_INIT = nn.initializers.normal(0.01)
+
+
+def create(
+  config: ModelConfig,
+  classes: int,
+  *,
+  plan: Plan | None = None,
+  indices: IndexOptions | None = None,
+  execution: Execution | Mapping[str, Execution] = "materialise",
+  norm: NormOptions | None = None,
+  dtype: Any = jnp.float32,
+  axis_name: str | None = None,
+  norm_axis_name: str | None = None,
+) -> nn.Module:
+  """Builds a backbone whose kernels are generated as a plan says.
+
+  Args:
+    config: the architecture.
+    classes: number of classes.
+    plan: of exactly this architecture; None stores every kernel in full.
+    indices: where sampling offsets come from in training.
+    execution: of the layers, see `layers.GeneratedLayer`.
+    norm: momentum and epsilon of the batch norms.
+    dtype: of activations and generated kernels.
+    axis_name: mesh axis over which index learners average.
+    norm_axis_name: mesh axis over which batch norms take their statistics; None
+      for those of each device.
+
+  Returns:
+    The module; see `ModelConfig.build`.
+  """
+  norm = norm or NormOptions()
+  shared = {
+    "generator": Dense() if plan is None else plan,
+    "indices": indices or IndexOptions(),
+    "execution": execution,
+    "dtype": dtype,
+    "axis_name": axis_name,
+  }
+
+  def conv(features: int, window: tuple[int, ...], **geometry: Any) -> EpitomeConv:
+    return EpitomeConv(
+      features=features,
+      window=window,
+      kernel_init=_KERNEL_INIT,
+      **{"use_bias": False} | shared | geometry,
+    )
+
+  def dense(features: int, **options: Any) -> EpitomeDense:
+    return EpitomeDense(features=features, kernel_init=_DENSE_INIT, **shared | options)
+
+  layers = Layers(
+    conv=conv,
+    dense=dense,
+    norm=functools.partial(
+      nn.BatchNorm,
+      momentum=norm.momentum,
+      epsilon=norm.epsilon,
+      dtype=dtype,
+      axis_name=norm_axis_name,
+    ),
+  )
+  return config.build(classes, layers)

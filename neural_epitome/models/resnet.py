@@ -1,0 +1,136 @@
+"""ResNet-20 (the CIFAR network of arXiv 1512.03385) and ResNet-50 (its v1.5).
+
+ResNet-20 has two 3x3 convolutions a block and 16, 32 and 64 channels; where the
+shape changes its shortcut is a 1x1 projection with batch norm (the paper's option
+B; the published CIFAR figures use option A, zero padding, 2,720 parameters less).
+ResNet-50 is the published torch model's: the stride sits on the 3x3 convolution.
+"""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from neural_epitome.models import blocks
+from neural_epitome.models.base import Layers, ModelConfig
+
+# Stem channels and window, its stride, pooling stride; channels, blocks and strides
+# of the stages; output over inner channels of a block.
+_SHAPES = {
+  20: (16, 3, 1, 1, (16, 32, 64), (3, 3, 3), (1, 2, 2), 1),
+  50: (64, 7, 2, 2, (64, 128, 256, 512), (3, 4, 6, 3), (1, 2, 2, 2), 4),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNetConfig(ModelConfig):
+  """A residual network of basic (20) or bottleneck (50) blocks.
+
+  A stride that is None is the published one: ResNet-20 divides the image by 4,
+  ResNet-50 by 32 (small images want stem_stride=1, pool_stride=1).
+
+  Attributes:
+    depth: 20 for CIFAR-sized images, 50 for ImageNet's.
+    width: multiplier of the channels of every layer but the classifier.
+    stem_stride: stride of the first convolution.
+    pool_stride: stride of the 3x3 max pool after the stem; 1 leaves it out.
+    stage_strides: stride of the first block of each stage, 3 or 4 of them.
+    dropout: probability of dropping a feature before the classifier.
+  """
+
+  kind: ClassVar[str] = "resnet"
+
+  depth: Literal[20, 50] = 20
+  width: float = 1.0
+  stem_stride: int | None = None
+  pool_stride: int | None = None
+  stage_strides: tuple[int, ...] | None = None
+  dropout: float = 0.0
+
+  def build(self, classes: int, layers: Layers) -> nn.Module:
+    """The Linen module; see `ModelConfig.build`."""
+    if self.stage_strides is not None:
+      expected = len(_SHAPES[self.depth][4])
+      blocks.check_strides(self.stage_strides, expected, "model.stage_strides")
+    return ResNet(config=self, classes=classes, layers=layers)
+
+
+class ResidualBlock(nn.Module):
+  """Convolutions of the given windows around a shortcut.
+
+  Attributes:
+    features: output channels of each convolution.
+    windows: height and width of each kernel.
+    stride: of the first convolution with a window above 1.
+    layers: factories.
+  """
+
+  features: tuple[int, ...]
+  windows: tuple[int, ...]
+  stride: int
+  layers: Layers
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """(batch, height, width, channels) -> the same, strided, last `features`."""
+    conv, norm, frozen = self.layers.conv, self.layers.norm, not train
+    strided = next(i for i, window in enumerate(self.windows) if window > 1)
+    last, y = len(self.windows) - 1, x
+    for i, (features, window) in enumerate(
+      zip(self.features, self.windows, strict=True)
+    ):
+      stride = self.stride if i == strided else 1
+      y = conv(features, (window,) * 2, strides=stride, name=f"conv_{i + 1}")(y)
+      y = norm(use_running_average=frozen, name=f"norm_{i + 1}")(y)
+      y = y if i == last else nn.relu(y)
+    if self.stride != 1 or x.shape[-1] != self.features[-1]:
+      x = conv(self.features[-1], (1, 1), strides=self.stride, name="shortcut")(x)
+      x = norm(use_running_average=frozen, name="shortcut_norm")(x)
+    return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+  """The network: stem, `block_0` and on, classifier.
+
+  Attributes:
+    config: its arguments.
+    classes: number of classes.
+    layers: factories.
+  """
+
+  config: ResNetConfig
+  classes: int
+  layers: Layers
+
+  @nn.compact
+  def __call__(
+    self, images: jax.Array, train: bool = False, keys: jax.Array | None = None
+  ) -> jax.Array:
+    """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
+    config, layers, frozen = self.config, self.layers, not train
+    stem, window, stride, pooling, channels, repeats, strides, expansion = _SHAPES[
+      config.depth
+    ]
+    stride = config.stem_stride or stride
+    pooling = config.pool_stride or pooling
+    scaled = blocks.make_divisible(stem * config.width)
+    x = layers.conv(scaled, (window,) * 2, strides=stride, name="stem")(images)
+    x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
+    if pooling > 1:
+      x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
+    index = 0
+    for count, blocks_here, first in zip(
+      channels, repeats, config.stage_strides or strides, strict=True
+    ):
+      inner = blocks.make_divisible(count * config.width)
+      bottleneck = (inner, inner, inner * expansion), (1, 3, 1)
+      basic = (inner, inner), (3, 3)
+      features, windows = basic if expansion == 1 else bottleneck
+      for repeat in range(blocks_here):
+        stride = first if repeat == 0 else 1
+        block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
+        x, index = block(x, train), index + 1
+    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
