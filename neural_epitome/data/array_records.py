@@ -1,0 +1,147 @@
+"""Prepared TFDS directories of array_record files, written without TensorFlow.
+
+TFDS needs TensorFlow to encode raw pixels, and none where it is handed files that
+are encoded already. What comes out is an ordinary prepared directory.
+"""
+
+import io
+import json
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator
+
+from neural_epitome.errors import UserError
+
+
+def write_prepared(
+  data_dir: str | pathlib.Path,
+  name: str,
+  splits: dict[str, Iterable[tuple[bytes, int]]],
+  classes: Iterable[str],
+  *,
+  shape: tuple[int | None, int | None, int] = (None, None, 3),
+  version: str = "1.0.0",
+  encoding: str = "png",
+  description: str = "",
+  citation: str = "",
+) -> pathlib.Path:
+  """Writes `data_dir/name/version`, a prepared TFDS directory of array_record files.
+
+  Args:
+    data_dir: directory of prepared data sets; made when absent.
+    name: of the data set, in snake_case.
+    splits: encoded image and label of every example, by split.
+    classes: class names in the order of the labels.
+    shape: (height, width, channels) of the images, None where they differ.
+    version: `major.minor.patch`.
+    encoding: "png" or "jpeg", the form of the encoded images.
+    description: one paragraph kept with the data.
+    citation: BibTeX kept with the data.
+
+  Returns:
+    The prepared directory.
+
+  Raises:
+    UserError: if it exists already.
+  """
+  import tensorflow_datasets as tfds
+
+  target = pathlib.Path(data_dir).expanduser() / name / version
+  if target.exists():
+    raise UserError(f"{target} exists already; remove it to prepare it anew.")
+
+  # TFDS keeps a registry of builders by name, where its own `fashion_mnist` is.
+  with tfds.core.registered.skip_registration():
+
+    class Prepared(tfds.core.GeneratorBasedBuilder):
+      VERSION = tfds.core.Version(version)
+      pkg_dir_path = pathlib.Path(__file__).parent
+
+      def _info(self):
+        features = {
+          "image": tfds.features.Image(shape=shape, encoding_format=encoding),
+          "label": tfds.features.ClassLabel(names=list(classes)),
+        }
+        return tfds.core.DatasetInfo(
+          builder=self,
+          description=description or name,
+          citation=citation,
+          features=tfds.features.FeaturesDict(features),
+          supervised_keys=("image", "label"),
+        )
+
+      def _split_generators(self, manager):
+        return {split: self._generate_examples(rows) for split, rows in splits.items()}
+
+      def _generate_examples(self, rows) -> Iterator:
+        for position, (image, label) in enumerate(rows):
+          yield position, {"image": io.BytesIO(image), "label": int(label)}
+
+  Prepared.name, Prepared.__module__ = name, __name__
+  Prepared(data_dir=str(data_dir), file_format="array_record").download_and_prepare()
+  return target
+
+
+def convert_to_array_record(
+  from_dir: str | pathlib.Path, data_dir: str | pathlib.Path
+) -> pathlib.Path:
+  """Rewrites a directory that TFDS prepared as tfrecord, record by record.
+
+  Args:
+    from_dir: the prepared directory, `.../name/[config/]version`.
+    data_dir: directory of prepared data sets to write to.
+
+  Returns:
+    The new prepared directory, `data_dir/name/[config/]version`.
+
+  Raises:
+    UserError: if `from_dir` holds no tfrecord files, a file is truncated, or the
+      target exists.
+  """
+  from array_record.python import array_record_module
+
+  source = pathlib.Path(from_dir).expanduser()
+  files = sorted(source.glob("*.tfrecord*"))
+  if not files or not (source / "dataset_info.json").is_file():
+    raise UserError(f"{source} is no directory that TFDS prepared as tfrecord.")
+  info = json.loads((source / "dataset_info.json").read_text())
+  target = (
+    pathlib.Path(data_dir)
+    .expanduser()
+    .joinpath(info["name"], info.get("configName", ""), info["version"])
+  )
+  if target.exists():
+    raise UserError(f"{target} exists already; remove it to convert anew.")
+  # Made under another name, so that an interrupted conversion is never read.
+  partial = target.with_name(f"incomplete.{target.name}")
+  shutil.rmtree(partial, ignore_errors=True)
+  partial.mkdir(parents=True)
+  for path in source.iterdir():
+    if path.is_file() and path not in files:
+      shutil.copyfile(path, partial / path.name)
+  for path in files:
+    new = partial / path.name.replace(".tfrecord", ".array_record")
+    # TFDS reads single records: each is its own compressed group.
+    writer = array_record_module.ArrayRecordWriter(str(new), "group_size:1")
+    for record in read_tfrecord(path):
+      writer.write(record)
+    writer.close()
+  info["fileFormat"] = "array_record"
+  (partial / "dataset_info.json").write_text(json.dumps(info, indent=2))
+  partial.rename(target)
+  return target
+
+
+def read_tfrecord(path: pathlib.Path) -> Iterator[bytes]:
+  """Yields the records of a tfrecord file; checksums are not verified.
+
+  Raises:
+    UserError: if the file ends within a record.
+  """
+  with open(path, "rb") as file:
+    while header := file.read(12):  # length and its checksum
+      length = int.from_bytes(header[:8], "little")
+      record = file.read(length)
+      if len(header) < 12 or len(record) < length or len(file.read(4)) < 4:
+        raise UserError(f"{path} is truncated; prepare the data set anew.")
+      yield record

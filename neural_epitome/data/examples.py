@@ -1,0 +1,187 @@
+"""What happens to one example, and to the batch that it becomes part of."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from neural_epitome.data import cropping, decoding, policies
+from neural_epitome.data.options import DataOptions
+from neural_epitome.data.sources import Source
+from neural_epitome.errors import UserError
+
+Batch = dict[str, np.ndarray]
+
+# Pictures looked at to tell how large those of a source are.
+_SAMPLES = 16
+
+
+def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
+  """Takes uint8 (B, H, W, C) to float32 (value / 255 - mean) / std."""
+  channels = images.shape[-1]
+  std = np.broadcast_to(np.float32(options.std), channels)
+  mean = np.broadcast_to(np.float32(options.mean), channels)
+  # A row of factors as long as an image's: short inner axes are slow in NumPy.
+  width = images.shape[2]
+  scale, offset = np.tile(1 / (255 * std), width), np.tile(-mean / std, width)
+  rows = images.reshape(*images.shape[:2], width * channels).astype(np.float32)
+  rows *= scale
+  rows += offset
+  return rows.reshape(images.shape)
+
+
+def central_view(image: bytes | np.ndarray, options: DataOptions) -> np.ndarray:
+  """The image as evaluation sees it: uint8 (size, size, channels).
+
+  Raises:
+    ImageError: if the encoded image is truncated or no image.
+  """
+
+  def box(height: int, width: int) -> decoding.Box:
+    return cropping.central_box(height, width, options.crop_fraction)
+
+  return decoding.resized_region(image, box, options.image_size, options.channels)
+
+
+class Examples:
+  """A source with its index beside each example, decoded once where it fits.
+
+  Whether it fits decides how images are shrunk, by their decoder or after it, so it
+  follows from the data set alone. What is kept at the moment decides nothing.
+  """
+
+  def __init__(self, source: Source, options: DataOptions):
+    self._source, self._channels = source, options.channels
+    self._budget = options.cache_megabytes << 20
+    self._decodes = _decoded_bytes(source, options.channels) <= self._budget
+    self._kept: dict[int, Any] = {}
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getstate__(self) -> dict[str, Any]:
+    return self.__dict__ | {"_kept": {}}
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    example = self._kept.get(index)
+    if example is not None:
+      return example
+    example = self._source[index] | {"index": index}
+    if self._decodes:
+      example["image"] = _decoded(self._source, example, self._channels)
+      # Threads may race here; at worst they keep an image more or count one twice.
+      if example["image"].nbytes <= self._budget:
+        self._budget -= example["image"].nbytes
+        self._kept[index] = example
+    return example
+
+
+def _decoded_bytes(source: Source, channels: int) -> float:
+  """An estimate of what all images take decoded, from a few of them."""
+  count = len(source)
+  sizes = []
+  for sample in range(min(_SAMPLES, count)):
+    image = source[sample * count // min(_SAMPLES, count)]["image"]
+    try:
+      shape = decoding.size_of(image) if isinstance(image, bytes) else image.shape[:2]
+    except decoding.ImageError:
+      continue  # whoever reads it for real names it
+    sizes.append(int(np.prod(shape)) * channels)
+  return float(np.mean(sizes)) * count if sizes else float("inf")
+
+
+def _decoded(source: Source, example: dict[str, Any], channels: int) -> np.ndarray:
+  image = example["image"]
+  if not isinstance(image, bytes):
+    return decoding.convert_channels(image, channels)
+  try:
+    return decoding.decode(image, channels)
+  except decoding.ImageError as error:
+    raise _unreadable(source, example["index"], error) from error
+
+
+def _unreadable(source: Source, index: int, error: Exception) -> UserError:
+  return UserError(f"{source.describe(index)} cannot be decoded: {error}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+  """An example to the image that training sees: uint8 (size, size, channels)."""
+
+  source: Source
+  options: DataOptions
+
+  def __call__(
+    self, example: dict[str, Any], generator: np.random.Generator
+  ) -> dict[str, Any]:
+    """Draws in a fixed order: crop, flip, jitter, policy."""
+    options, augmentation = self.options, self.options.augmentation
+    image = example["image"]
+    try:
+      if augmentation.minimum_area < 1:
+
+        def box(height: int, width: int) -> decoding.Box:
+          area = augmentation.minimum_area
+          return cropping.random_box(generator, height, width, area)
+
+        size, channels = options.image_size, options.channels
+        image = decoding.resized_region(image, box, size, channels)
+      else:
+        image = central_view(image, options)
+    except decoding.ImageError as error:
+      raise _unreadable(self.source, example["index"], error) from error
+    if augmentation.padding:
+      image = cropping.padded_random_crop(generator, image, augmentation.padding)
+    if augmentation.flip and generator.random() < 0.5:
+      image = image[:, ::-1]
+    if augmentation.color_jitter or augmentation.policy != "none":
+      image = np.ascontiguousarray(image)
+    if augmentation.color_jitter:
+      image = policies.color_jitter(generator, image, augmentation.color_jitter)
+    if augmentation.policy == "randaugment":
+      count, magnitude = augmentation.policy_operations, augmentation.policy_magnitude
+      image = policies.randaugment(generator, image, count, magnitude)
+    elif augmentation.policy == "autoaugment":
+      image = policies.autoaugment(generator, image)
+    return {"image": image, "label": example["label"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+  """A position to the image that evaluation sees; zeros past the last example."""
+
+  source: Source
+  options: DataOptions
+
+  def __call__(self, position: int) -> dict[str, Any]:
+    """Adds a mask: 1 for an example, 0 for padding."""
+    options = self.options
+    if position >= len(self.source):
+      shape = (options.image_size, options.image_size, options.channels)
+      return {"image": np.zeros(shape, np.uint8), "label": 0, "mask": 0.0}
+    example = self.source[position]
+    image = example["image"]
+    if not isinstance(image, bytes):
+      image = decoding.convert_channels(image, options.channels)
+    try:
+      image = central_view(image, options)
+    except decoding.ImageError as error:
+      raise _unreadable(self.source, position, error) from error
+    return {"image": image, "label": example["label"], "mask": 1.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Collate:
+  """Examples to a batch of normalised images."""
+
+  options: DataOptions
+
+  def __call__(self, examples: list[dict[str, Any]]) -> Batch:
+    """Stacks in order."""
+    images = normalise(np.stack([e["image"] for e in examples]), self.options)
+    batch = {"image": images, "label": np.int32([e["label"] for e in examples])}
+    if "mask" in examples[0]:
+      batch["mask"] = np.float32([e["mask"] for e in examples])
+      # Padding is zero as the network sees it, not a black image.
+      images[batch["mask"] == 0] = 0
+    return batch

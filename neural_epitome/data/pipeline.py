@@ -1,0 +1,191 @@
+"""From a source to batches of normalised images, ordered and sharded by Grain.
+
+Order and augmentation are pure functions of (seed, global position), where position
+= step * batch_size + row and epoch = position // examples: nothing but the step is
+needed to go on, on any number of processes, threads and workers.
+"""
+
+import pathlib
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from absl import flags
+
+from neural_epitome.data import decoding, examples
+from neural_epitome.data.examples import Batch
+from neural_epitome.data.options import DataOptions
+from neural_epitome.data.sources import Source
+from neural_epitome.errors import UserError
+
+
+class Batches:
+  """An iterator of batches that owns threads or processes; close it when done."""
+
+  def __init__(self, dataset: grain.IterDataset):
+    self._iterator = iter(dataset)
+
+  def __iter__(self) -> Iterator[Batch]:
+    return self
+
+  def __next__(self) -> Batch:
+    return next(self._iterator)
+
+  def close(self) -> None:
+    """Stops reading ahead and ends the threads and processes; may be repeated."""
+    self._iterator.close()
+
+  def __enter__(self) -> "Batches":
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    self.close()
+
+
+def training_batches(
+  source: Source,
+  options: DataOptions,
+  *,
+  seed: int,
+  start_step: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> Batches:
+  """Returns the infinite stream of this process's training batches.
+
+  Every epoch holds each example exactly once in an order of its own; a batch may
+  straddle two epochs. Process p of P has rows [p * B / P, (p + 1) * B / P) of the
+  global batch of B.
+
+  Args:
+    source: the examples.
+    options: batch size, image size, augmentation, threads and workers.
+    seed: of order and augmentation.
+    start_step: steps to leave out; the stream goes on as if they had been taken.
+    process_index: p.
+    process_count: P.
+
+  Returns:
+    Batches {"image": float32 (B/P, size, size, channels), normalised, "label": int32
+    (B/P,), "position": uint32 (B/P,), the global position}.
+
+  Raises:
+    UserError: if the options contradict each other, or, while iterating, naming
+      an example that cannot be read.
+  """
+  rows = _rows(options.batch_size, process_count, "batch_size")
+  _check(options)
+  # Seeds of their own, not Grain's derived ones: those follow from the place in the
+  # pipeline, and a stage more would change every order. Grain adds the epoch to the
+  # seed of the order, so neighbouring seeds must not be close there.
+  order_seed, augmentation_seed = np.random.SeedSequence(seed).generate_state(2)
+  dataset = (
+    grain.MapDataset.source(examples.Examples(source, options))
+    .shuffle(seed=int(order_seed))
+    .repeat()
+    .random_map(examples.Augment(source, options), seed=int(augmentation_seed))
+    .batch(rows, batch_fn=examples.Collate(options))
+    .map_with_index(_add_positions)
+  )
+  shard = dataset[start_step * process_count + process_index :: process_count]
+  return _start(shard, options)
+
+
+def evaluation_batches(
+  source: Source,
+  options: DataOptions,
+  *,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> Batches:
+  """Returns this process's batches of one pass, each example exactly once.
+
+  All processes get the same number of batches. What is missing to the last whole
+  batch is zeros with a mask of 0.
+
+  Returns:
+    As `training_batches`, with "mask": float32 (B/P,) and batches of
+    `evaluation_batch_size`.
+
+  Raises:
+    UserError: as `training_batches`.
+  """
+  batch_size = options.evaluation_batch_size
+  rows = _rows(batch_size, process_count, "evaluation_batch_size")
+  _check(options)
+  padded = -(-len(source) // batch_size) * batch_size
+  dataset = (
+    grain.MapDataset.range(padded)
+    .map(examples.Evaluate(source, options))
+    .batch(rows, batch_fn=examples.Collate(options))
+    .map_with_index(_add_positions)
+  )
+  return _start(dataset[process_index::process_count], options)
+
+
+def load_image(path: str | pathlib.Path, options: DataOptions) -> np.ndarray:
+  """Reads one image file and prepares it exactly as evaluation does.
+
+  Returns:
+    float32 (size, size, channels), normalised.
+
+  Raises:
+    UserError: if the file is absent or no whole image.
+  """
+  _check(options)
+  try:
+    data = pathlib.Path(path).expanduser().read_bytes()
+  except OSError as error:
+    raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+  try:
+    image = examples.central_view(data, options)
+  except decoding.ImageError as error:
+    raise UserError(f"{path} cannot be decoded: {error}.") from error
+  return examples.normalise(image[None], options)[0]
+
+
+def _rows(batch_size: int, process_count: int, name: str) -> int:
+  if batch_size < 1 or batch_size % process_count:
+    raise UserError(
+      f"data.{name}={batch_size} must be a positive multiple of the number of "
+      f"processes, {process_count}."
+    )
+  return batch_size // process_count
+
+
+def _check(options: DataOptions) -> None:
+  augmentation = options.augmentation
+  for name in ("mean", "std"):
+    if len(getattr(options, name)) not in (1, options.channels):
+      raise UserError(
+        f"data.{name} has {len(getattr(options, name))} values; give 1 or "
+        f"{options.channels}, one a channel."
+      )
+  if augmentation.minimum_area < 1 and augmentation.padding:
+    raise UserError(
+      "data.augmentation: minimum_area < 1 and padding are two ways to crop; set one."
+    )
+  if not 0 < augmentation.minimum_area <= 1:
+    raise UserError(
+      f"data.augmentation.minimum_area={augmentation.minimum_area} must be in (0, 1]."
+    )
+  if not 0 < options.crop_fraction <= 1:
+    raise UserError(f"data.crop_fraction={options.crop_fraction} must be in (0, 1].")
+
+
+def _start(dataset: grain.MapDataset, options: DataOptions) -> Batches:
+  threads = max(1, options.threads)
+  reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
+  stream = dataset.to_iter_dataset(reading)
+  if options.workers:
+    # Grain's workers read absl flags, which notebooks and tests never parse.
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
+    stream = stream.mp_prefetch(grain.MultiprocessingOptions(options.workers))
+  return Batches(stream)
+
+
+def _add_positions(index: int, batch: Batch) -> Batch:
+  rows = len(batch["label"])
+  positions = np.arange(index * rows, (index + 1) * rows, dtype=np.int64)
+  return batch | {"position": positions.astype(np.uint32)}
