@@ -1,6 +1,6 @@
 """ResNet-20 (the CIFAR network of arXiv 1512.03385) and ResNet-50 (its v1.5).
 
-ResNet-20 has two 3x3 convolutions a block and 16, 32 and 64 channels; where the
+ResNet-20, and the smallest of its family, ResNet-8, have two 3x3 convolutions a block and 16, 32 and 64 channels; where the
 shape changes its shortcut is a 1x1 projection with batch norm (the paper's option
 B; the published CIFAR figures use option A, zero padding, 2,720 parameters less).
 ResNet-50 is the published torch model's: the stride sits on the 3x3 convolution.
@@ -19,6 +19,7 @@ from neural_epitome.models.base import Layers, ModelConfig
 # Stem channels and window, its stride, pooling stride; channels, blocks and strides
 # of the stages; output over inner channels of a block.
 _SHAPES = {
+  8: (16, 3, 1, 1, (16, 32, 64), (1, 1, 1), (1, 2, 2), 1),
   20: (16, 3, 1, 1, (16, 32, 64), (3, 3, 3), (1, 2, 2), 1),
   50: (64, 7, 2, 2, (64, 128, 256, 512), (3, 4, 6, 3), (1, 2, 2, 2), 4),
 }
@@ -26,13 +27,13 @@ _SHAPES = {
 
 @dataclasses.dataclass(frozen=True)
 class ResNetConfig(ModelConfig):
-  """A residual network of basic (20) or bottleneck (50) blocks.
+  """A residual network of basic (8, 20) or bottleneck (50) blocks.
 
-  A stride that is None is the published one: ResNet-20 divides the image by 4,
+  A stride that is None is the published one: ResNet-8 and -20 divide the image by 4,
   ResNet-50 by 32 (small images want stem_stride=1, pool_stride=1).
 
   Attributes:
-    depth: 20 for CIFAR-sized images, 50 for ImageNet's.
+    depth: 8 or 20 for CIFAR-sized images, 50 for ImageNet's.
     width: multiplier of the channels of every layer but the classifier.
     stem_stride: stride of the first convolution.
     pool_stride: stride of the 3x3 max pool after the stem; 1 leaves it out.
@@ -42,7 +43,7 @@ class ResNetConfig(ModelConfig):
 
   kind: ClassVar[str] = "resnet"
 
-  depth: Literal[20, 50] = 20
+  depth: Literal[8, 20, 50] = 20
   width: float = 1.0
   stem_stride: int | None = None
   pool_stride: int | None = None
