@@ -1,8 +1,9 @@
 """ResNet-20 (the CIFAR network of arXiv 1512.03385) and ResNet-50 (its v1.5).
 
-ResNet-20, and the smallest of its family, ResNet-8, have two 3x3 convolutions a block and 16, 32 and 64 channels; where the
-shape changes its shortcut is a 1x1 projection with batch norm (the paper's option
-B; the published CIFAR figures use option A, zero padding, 2,720 parameters less).
+ResNet-20, and the smallest of its family, ResNet-8, have two 3x3 convolutions a block
+and 16, 32 and 64 channels; where the shape changes the shortcut is a 1x1 projection
+with batch norm (the paper's option B; the published CIFAR figures use option A, zero
+padding, 2,720 parameters less).
 ResNet-50 is the published torch model's: the stride sits on the 3x3 convolution.
 """
 

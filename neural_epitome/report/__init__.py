@@ -1,0 +1,1 @@
+"""What a run tells about itself: tables, pictures, report.json and a page."""

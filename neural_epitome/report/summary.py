@@ -1,0 +1,69 @@
+"""The report of a run: one flat dictionary, written as report.json."""
+
+from typing import Any
+
+from neural_epitome.config import Config
+from neural_epitome.cost import totals
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.plan import Plan
+
+
+def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
+  """What the network stores and computes, beside the dense one.
+
+  Args:
+    config: the experiment; its execution decides the operations.
+    plan: of the network.
+    inventory: of its architecture.
+
+  Returns:
+    stored_params, expanded_params, stored_bytes, madds, adds (both per image, as
+    executed), dense_madds and dense_params (the same architecture without epitomes).
+  """
+  ours = totals.price(plan, inventory, config.execution)
+  dense = totals.price(plans.make(inventory.kernels, {}), inventory)
+  return {
+    "stored_params": ours.stored_params,
+    "expanded_params": ours.expanded_params,
+    "stored_bytes": ours.stored_bytes,
+    "madds": ours.madds,
+    "adds": ours.adds,
+    "dense_madds": dense.madds,
+    "dense_params": dense.stored_params,
+  }
+
+
+def make(
+  config: Config,
+  plan: Plan,
+  inventory: Inventory,
+  *,
+  steps: int,
+  seconds: float,
+  top1: float,
+  top1_ema: float | None,
+) -> dict[str, Any]:
+  """The report.
+
+  Args:
+    config: the experiment.
+    plan: of the network.
+    inventory: of its architecture.
+    steps: trained.
+    seconds: of wall clock, over all sessions.
+    top1: share of the evaluation split, in [0, 1], with the raw weights.
+    top1_ema: the same with the averaged weights; None without them.
+
+  Returns:
+    experiment, dataset, seed, steps, seconds, top1, top1_ema and all of `prices`.
+  """
+  return {
+    "experiment": config.name,
+    "dataset": config.data.dataset,
+    "seed": config.training.seed,
+    "steps": steps,
+    "seconds": round(seconds, 2),
+    "top1": top1,
+    "top1_ema": top1_ema,
+  } | prices(config, plan, inventory)

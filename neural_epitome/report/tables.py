@@ -1,0 +1,113 @@
+"""Aligned tables for a terminal, and the same rows for the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.generators import Dense, GeneratorSpec
+from neural_epitome.epitome.plan import Plan
+
+Rows = list[list[str]]
+
+PLAN_HEADERS = ["layer", "kernel", "epitome", "stored", "rate"]
+RESULT_HEADERS = ["", "this network", "dense", "ratio"]
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+  """A shape as 1x1x96x24."""
+  return "x".join(map(str, shape))
+
+
+def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
+  """One row a generated kernel, then the dense ones and the rest in a row each.
+
+  `stored` counts routing offsets in; `rate` is the kernel's size over it. A tensor
+  that several kernels share is counted with each of them, as in their own price.
+  """
+  rows = []
+  dense_count, dense_size = 0, 0
+  for use in inventory.kernels:
+    generator = plan.kernels[use.path].generator
+    if isinstance(generator, Dense):
+      dense_count, dense_size = dense_count + 1, dense_size + use.size
+      continue
+    stored = generator.stored(use.shape)
+    layer = use.path.removesuffix("/kernel")
+    rows.append(
+      [
+        layer,
+        shape_text(use.shape),
+        _generator_text(generator),
+        f"{stored:,}",
+        f"{use.size / stored:.2f}",
+      ]
+    )
+  if dense_count:
+    name = f"{dense_count} other kernel" + "s" * (dense_count > 1)
+    rows.append([name, "", "dense", f"{dense_size:,}", "1.00"])
+  if inventory.rest_size:
+    rows.append(["biases, batch norms", "", "", f"{inventory.rest_size:,}", ""])
+  return rows
+
+
+def plan_table(plan: Plan, inventory: Inventory) -> str:
+  """What is trained: layer, kernel, epitome, stored numbers, rate."""
+  align = ("left", "left", "left", "right", "right")
+  return tabulate(
+    plan_rows(plan, inventory), PLAN_HEADERS, colalign=align, disable_numparse=True
+  )
+
+
+def price_rows(price: Mapping[str, Any]) -> Rows:
+  """What the network stores and computes beside the dense one."""
+  stored, dense = price["stored_params"], price["dense_params"]
+  madds, dense_madds = price["madds"], price["dense_madds"]
+  size, dense_size = price["stored_bytes"], 4 * dense
+  return [
+    ["stored parameters", f"{stored:,}", f"{dense:,}", _ratio(stored, dense)],
+    ["expanded parameters", f"{price['expanded_params']:,}", f"{dense:,}", ""],
+    ["stored bytes", f"{size:,}", f"{dense_size:,}", _ratio(size, dense_size)],
+    ["MAdds", f"{madds:,}", f"{dense_madds:,}", _ratio(madds, dense_madds)],
+    ["adds for wrapping", f"{price['adds']:,}", "0", ""],
+  ]
+
+
+def price_table(price: Mapping[str, Any]) -> str:
+  """`summary.prices` as a table."""
+  return _compared(price_rows(price))
+
+
+def result_rows(report: Mapping[str, Any]) -> Rows:
+  """The report beside the dense network; top-1 in percent."""
+  rows = [["top-1", _percent(report["top1"]), "", ""]]
+  if report["top1_ema"] is not None:
+    rows.append(["top-1, EMA weights", _percent(report["top1_ema"]), "", ""])
+  seconds = ["training seconds", f"{report['seconds']:,.1f}", "", ""]
+  return [*rows, *price_rows(report), seconds]
+
+
+def result_table(report: Mapping[str, Any]) -> str:
+  """How a run ended, beside the dense network of the same architecture."""
+  return _compared(result_rows(report))
+
+
+def _compared(rows: Rows) -> str:
+  align = ("left", "right", "right", "right")
+  return tabulate(rows, RESULT_HEADERS, colalign=align, disable_numparse=True)
+
+
+def _generator_text(generator: GeneratorSpec) -> str:
+  shape = getattr(generator, "shape", None)
+  routing = getattr(generator, "routing", None)
+  words = [shape_text(shape) if shape else generator.kind, routing or ""]
+  return " ".join(filter(None, words))
+
+
+def _percent(share: float) -> str:
+  return f"{100 * share:.2f}%"
+
+
+def _ratio(value: float, reference: float) -> str:
+  return f"{value / reference:.3f}"

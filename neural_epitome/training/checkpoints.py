@@ -1,0 +1,248 @@
+"""Saving and restoring: a thin wall around Orbax, whose interface moves.
+
+A checkpoint holds the state and a small JSON record (plan, configuration, seconds
+trained). It is written asynchronously and becomes visible by a rename once whole.
+The step is read from the restored state, never from a file name.
+"""
+
+import errno
+import functools
+import gc
+import json
+import logging
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from neural_epitome.errors import UserError
+from neural_epitome.training.state import State
+
+Record = dict[str, Any]
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+  """Whether `error`, or what caused it, is a full disk or quota."""
+  while error is not None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+      return True
+    # Tensorstore tells errors of the file system in words only.
+    text = str(error)
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+      return True
+    error = error.__cause__ or error.__context__
+  return False
+
+
+@contextmanager
+def explain_full_disk(directory: pathlib.Path) -> Iterator[None]:
+  """Turns a full disk into a UserError that says what is safe."""
+  try:
+    yield
+    return
+  except UserError:
+    raise
+  except Exception as error:
+    if not is_disk_full(error):
+      raise
+  # Out of the handler: the error would keep Orbax's coroutines alive.
+  with _silent_coroutines():
+    pass
+  raise UserError(
+    f"No space left on the disk of {directory}; earlier checkpoints there are "
+    "whole. Free some space and run the same command again to resume."
+  )
+
+
+class Checkpoints:
+  """The checkpoints of one run directory."""
+
+  def __init__(self, directory: pathlib.Path, keep: int | None, record: Record):
+    """Opens `directory`, creating it where it is not.
+
+    Args:
+      directory: where checkpoints lie, one folder a step.
+      keep: newest ones kept; None only reads, beside a run that may be writing.
+      record: JSON-ready data that goes into every checkpoint; `plan` in it is
+        what a checkpoint must agree with to be restored.
+    """
+    _quieten_orbax()
+    self.directory = pathlib.Path(directory).absolute()
+    self._record = json.loads(json.dumps(record))
+    self._read_only = keep is None
+    if keep is None:
+      self._options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+    else:
+      self._options = ocp.CheckpointManagerOptions(
+        max_to_keep=max(1, keep), cleanup_tmp_directories=True
+      )
+    self._manager = self._open()
+
+  def _open(self) -> ocp.CheckpointManager:
+    handlers = {
+      "state": ocp.StandardCheckpointHandler(),
+      "record": ocp.JsonCheckpointHandler(),
+    }
+    return ocp.CheckpointManager(
+      self.directory, options=self._options, item_handlers=handlers
+    )
+
+  def steps(self) -> list[int]:
+    """Steps of which there is a committed checkpoint, oldest first."""
+    return sorted(self._manager.all_steps())
+
+  def save(self, state: State, **more: Any) -> int:
+    """Starts writing `state`; `more` joins the JSON record. Returns the step.
+
+    The state may be donated as soon as this returns. A failure of the write before
+    this one is raised here.
+
+    Raises:
+      UserError: if the disk is full.
+    """
+    step = int(state.step)
+    with explain_full_disk(self.directory):
+      self._manager.check_for_errors()
+      if step in self._manager.all_steps():
+        return step
+      arguments = ocp.args.Composite(
+        state=ocp.args.StandardSave(_flatten(state)),
+        record=ocp.args.JsonSave(self._record | more),
+      )
+      self._manager.save(step, args=arguments, force=True)
+    return step
+
+  def wait(self) -> None:
+    """Returns once the write in progress is on disk.
+
+    Raises:
+      UserError: if the disk is full.
+    """
+    with explain_full_disk(self.directory):
+      self._manager.wait_until_finished()
+      self._manager.check_for_errors()
+
+  def close(self) -> None:
+    """Waits for the write in progress and ends Orbax's threads; never raises."""
+    try:
+      self._manager.close()
+    except Exception as error:
+      warnings.warn(f"Closing the checkpoints: {error}", stacklevel=2)
+
+  def restore(
+    self, like: State, say: Callable[[str], None]
+  ) -> tuple[State, Record] | None:
+    """The newest checkpoint that is whole and of this plan.
+
+    One that is truncated, or of another plan, is moved to `<directory>_set_aside`
+    (unless only reading), so that training can write its step again and nothing is
+    lost.
+
+    Args:
+      like: state of the run's shapes, types and shardings (arrays are not read).
+      say: is called with one line about every checkpoint passed over.
+
+    Returns:
+      The state and the JSON record, or None if no checkpoint can be used.
+    """
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like))
+    arguments = ocp.args.Composite(
+      state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore()
+    )
+    steps = self.steps()
+    while steps:
+      step = steps.pop()
+      found, reason = self._read(step, arguments)
+      if found is not None:
+        record, flat = found["record"], found["state"]
+        if record.get("plan") != self._record.get("plan"):
+          reason = "is of another plan"
+        elif int(flat[".step"]) != step:
+          reason = "does not hold the step it is named after"
+        else:
+          return _unflatten(like, flat), record
+      if not self._read_only:
+        self._set_aside(step)
+      fallback = f"the one of step {steps[-1]}" if steps else "the beginning"
+      say(f"Checkpoint of step {step} {reason}; falling back to {fallback}.")
+    return None
+
+  def _read(self, step: int, arguments: Any) -> tuple[Any, str]:
+    with _silent_coroutines():
+      try:
+        return self._manager.restore(step, args=arguments), ""
+      except Exception as error:
+        # Whatever is wrong with a file, Orbax and tensorstore have many words for.
+        return None, f"cannot be read ({_first_line(error)})"
+
+  def _set_aside(self, step: int) -> None:
+    self._manager.close()
+    if jax.process_index() == 0:
+      aside = self.directory.with_name(self.directory.name + "_set_aside")
+      aside.mkdir(exist_ok=True)
+      number = 0
+      while (target := aside / f"{step}.{number}").exists():
+        number += 1
+      (self.directory / str(step)).rename(target)
+    if jax.process_count() > 1:
+      from jax.experimental import multihost_utils
+
+      multihost_utils.sync_global_devices("checkpoint set aside")
+    self._manager = self._open()
+
+
+@functools.cache
+def _quieten_orbax() -> None:
+  # It narrates every save and prints every traceback of a failed one; what matters
+  # is raised as well.
+  logging.getLogger("absl").addFilter(
+    lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname
+  )
+  # After a failed write, tensorstore's threads report the others to an event loop
+  # that Orbax has closed, at any later moment; Python would print each. Our own
+  # error has said what there is to say.
+  hook = sys.unraisablehook
+
+  def filtered(unraisable: Any) -> None:
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and "loop is closed" in str(error)):
+      hook(unraisable)
+
+  sys.unraisablehook = filtered
+
+
+@contextmanager
+def _silent_coroutines() -> Iterator[None]:
+  # A read or write that fails leaves the coroutines of Orbax's others unfinished,
+  # and Python prints a page about each as it collects them.
+  hook = sys.unraisablehook
+  sys.unraisablehook = lambda _: None
+  try:
+    yield
+    gc.collect()
+  finally:
+    sys.unraisablehook = hook
+
+
+def _flatten(state: State) -> dict[str, Any]:
+  """Leaves by path: empty subtrees and Optax's own node types do not matter."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _unflatten(like: State, flat: dict[str, Any]) -> State:
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: flat[jax.tree_util.keystr(path)], like
+  )
+
+
+def _first_line(error: Exception) -> str:
+  lines = str(error).strip().splitlines() or [""]
+  text = f"{type(error).__name__}: {lines[0]}"
+  return text if len(text) <= 120 else text[:117] + "..."

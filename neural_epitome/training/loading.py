@@ -1,0 +1,159 @@
+"""A trained network from its run directory."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from neural_epitome import codec
+from neural_epitome.config import Config
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
+from neural_epitome.training import devices, evaluation, setup
+from neural_epitome.training import optimizer as optimizers
+from neural_epitome.training import state as states
+from neural_epitome.training.checkpoints import Checkpoints
+from neural_epitome.training.run_directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """A trained network, as `load` returns it.
+
+  Attributes:
+    model: `model.apply(variables, images, train=False)` gives logits for images
+      (batch, height, width, channels), normalised as config.data says.
+    variables: params, batch_stats and routing.
+    plan: how its kernels are generated.
+    config: the experiment.
+    classes: class names, by label.
+    step: training step of the checkpoint.
+    weights: `raw` or `ema`: which of the run's weights the variables are.
+  """
+
+  model: nn.Module
+  variables: dict[str, Any]
+  plan: Plan
+  config: Config
+  classes: tuple[str, ...]
+  step: int
+  weights: str
+
+
+def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
+  """Loads the newest whole checkpoint of a run.
+
+  Args:
+    run_dir: the run directory, of a finished run or not.
+    weights: `ema`, `raw`, or None for `ema` where the run averaged its weights and
+      `raw` where it did not.
+
+  Raises:
+    UserError: if this is no run directory, it has no readable checkpoint, or the
+      weights asked for are not in it.
+  """
+  directory = RunDirectory(run_dir)
+  config, plan, classes = directory.config(), directory.plan(), directory.classes()
+  has_ema = config.training.ema_decay > 0
+  weights = weights or ("ema" if has_ema else "raw")
+  if weights not in ("raw", "ema"):
+    raise UserError(f"weights={weights!r} must be 'raw' or 'ema'.")
+  if weights == "ema" and not has_ema:
+    raise UserError(
+      f"{directory.path} has no averaged weights (config.training.ema_decay=0); use "
+      "weights='raw'."
+    )
+  if not directory.checkpoints.is_dir():
+    raise UserError(f"{directory.path} has no checkpoint yet.")
+  model = setup.build(config, len(classes), plan)
+  found = _restore(directory, config, plan, model)
+  return Trained(
+    model=model,
+    variables=dict(found.weights()[weights]),
+    plan=plan,
+    config=config,
+    classes=classes,
+    step=int(found.step),
+    weights=weights,
+  )
+
+
+def _restore(
+  directory: RunDirectory, config: Config, plan: Plan, model: nn.Module
+) -> states.State:
+  # A checkpoint holds the optimiser's state too; its form does not depend on steps.
+  rule, _ = optimizers.create(config.optimizer, total_steps=1, steps_per_epoch=1)
+  init = states.initializer(
+    model, rule, setup.image_shape(config), ema=config.training.ema_decay > 0
+  )
+  checkpoints = Checkpoints(directory.checkpoints, None, {"plan": codec.encode(plan)})
+  with contextlib.closing(checkpoints):
+    like = states.abstract(init, devices.make_mesh())
+    found = checkpoints.restore(like, lambda line: print(line, file=sys.stderr))
+  if found is None:
+    raise UserError(f"{directory.path} has no readable checkpoint of its plan.")
+  return found[0]
+
+
+def evaluate(trained: Trained) -> dict[str, float]:
+  """Evaluates on the evaluation split of `trained.config.data`.
+
+  Returns:
+    {"examples", "top1", "top5", "loss"}: a count, shares in [0, 1], nats.
+
+  Raises:
+    UserError: if the data cannot be read or a batch does not divide over the
+      devices.
+  """
+  mesh = devices.make_mesh()
+  size = trained.config.data.evaluation_batch_size
+  devices.check_batch(size, mesh, "config.data.evaluation_batch_size")
+  counter = evaluation.make_counter(trained.model, mesh)
+  with contextlib.closing(setup.Feed(trained.config).evaluation()) as batches:
+    return evaluation.evaluate(
+      counter, {trained.weights: trained.variables}, batches, mesh
+    )[trained.weights]
+
+
+def predict(
+  trained: Trained, files: Sequence[str | os.PathLike], top: int = 3
+) -> list[dict[str, Any]]:
+  """Says what a network sees on images, prepared exactly as evaluation does.
+
+  Args:
+    trained: from `load`.
+    files: image files, any size.
+    top: classes named for each.
+
+  Returns:
+    For each file {"image": its name, "top": [{"class", "probability"}, ...]}, the
+    most probable class first.
+
+  Raises:
+    UserError: naming a file that is absent or no image.
+  """
+  from neural_epitome.data import pipeline
+
+  apply = jax.jit(
+    lambda images: jax.nn.softmax(
+      trained.model.apply(trained.variables, images, train=False)
+    )
+  )
+  rows = []
+  for file in files:
+    # One by one: any number of files compiles one program.
+    image = pipeline.load_image(file, trained.config.data)
+    probabilities = np.asarray(apply(image[None]))[0]
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    named = [
+      {"class": trained.classes[i], "probability": float(probabilities[i])}
+      for i in best
+    ]
+    rows.append({"image": str(file), "top": named})
+  return rows

@@ -1,0 +1,292 @@
+"""One run, from a configuration to its report: `run(config, workdir)`.
+
+The order of a resume: the directory is checked before anything is written; the
+plan is made again and compared; shapes come from `eval_shape`; the newest whole
+checkpoint is restored; the step comes out of the restored state, and with it the
+position in the data, the metrics that are kept and the time already spent.
+
+On one machine a run that was interrupted at any step and resumed ends bit for bit
+as one that never was (on a GPU, with XLA_FLAGS=--xla_gpu_deterministic_ops=true).
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from neural_epitome import codec
+from neural_epitome.config import Config
+from neural_epitome.errors import UserError
+from neural_epitome.report import page, summary, tables
+from neural_epitome.training import evaluation, metrics, optimizer, reestimation
+from neural_epitome.training import state as states
+from neural_epitome.training import step as steps
+from neural_epitome.training.checkpoints import Checkpoints, explain_full_disk
+from neural_epitome.training.devices import prefetch, use_compilation_cache
+from neural_epitome.training.progress import Progress
+from neural_epitome.training.run_directory import RunDirectory
+from neural_epitome.training.setup import Setup, prepare
+
+INTERRUPTED = 128 + signal.SIGTERM
+
+
+def run(
+  config: Config, workdir: str | os.PathLike, *, quiet: bool = False
+) -> dict[str, Any]:
+  """Trains, or resumes, or finds it done.
+
+  Args:
+    config: the experiment.
+    workdir: the run directory; made where it is not.
+    quiet: prints nothing.
+
+  Returns:
+    The report, as in report/report.json (see `report.summary`).
+
+  Raises:
+    UserError: if the configuration or the directory is unfit, the disk is full, or
+      loss or gradient stopped being finite (the status is then `diverged`).
+    SystemExit: with code 143 after SIGTERM, once a checkpoint is saved; the same
+      call resumes.
+  """
+  directory = RunDirectory(workdir)
+  directory.check(config)
+  quiet = quiet or jax.process_index() != 0
+  if directory.status == "done":
+    if not quiet:
+      print(f"{directory.path} is done; its report is {page.path(directory.report)}")
+    return directory.saved_report()
+  with explain_full_disk(directory.path), stop_on_sigterm() as stop:
+    return _Run(config, directory, quiet, stop).complete()
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[threading.Event]:
+  """Yields an event that SIGTERM sets, in the main thread; elsewhere never."""
+  event = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield event
+    return
+  previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
+  try:
+    yield event
+  finally:
+    signal.signal(signal.SIGTERM, previous)
+
+
+class _Run:
+  """The parts of one call of `run`, and what changes while it lasts."""
+
+  def __init__(
+    self, config: Config, directory: RunDirectory, quiet: bool, stop: threading.Event
+  ):
+    self.started = time.monotonic()
+    self.config, self.directory, self.stop = config, directory, stop
+    use_compilation_cache()
+    self.setup: Setup = prepare(config)
+    setup, options = self.setup, config.training
+    directory.open(config, setup.plan, setup.classes)
+    self.rule, self.schedule = optimizer.create(
+      config.optimizer,
+      total_steps=setup.total_steps,
+      steps_per_epoch=setup.steps_per_epoch,
+    )
+    self.train_step = steps.make_train_step(
+      setup.model,
+      self.rule,
+      self.schedule,
+      setup.mesh,
+      steps.StepOptions(
+        seed=options.seed,
+        label_smoothing=options.label_smoothing,
+        mixup=config.data.augmentation.mixup,
+        ema_decay=options.ema_decay,
+        freeze_step=setup.freeze_step,
+      ),
+    )
+    self.counter = evaluation.make_counter(setup.model, setup.mesh)
+    self.checkpoints = Checkpoints(
+      directory.checkpoints,
+      options.keep_checkpoints,
+      {"plan": codec.encode(setup.plan), "config": codec.encode(config)},
+    )
+    self.quiet = quiet
+    if not quiet:
+      print(tables.plan_table(setup.plan, setup.inventory), flush=True)
+    self.state, record = self._restore_or_create()
+    self.is_finished = bool(record.get("finished"))
+    self.seconds_before = float(record.get("seconds", 0.0))
+    self.step = int(self.state.step)
+    self.saved_at = time.monotonic()
+    self.log = metrics.Log(
+      directory.metrics,
+      directory.events if options.tensorboard else None,
+      self.step,
+    )
+    self.progress = Progress(setup.total_steps, self.step, quiet)
+    self.pending = metrics.Pending()
+
+  def seconds(self) -> float:
+    """Wall-clock seconds of the run so far, earlier sessions included."""
+    return self.seconds_before + time.monotonic() - self.started
+
+  def complete(self) -> dict[str, Any]:
+    """Trains to the last step, finishes, reports."""
+    try:
+      self._train()
+      return self._finish()
+    finally:
+      self.progress.close()
+      self.log.close()
+      self.checkpoints.close()
+
+  def _restore_or_create(self) -> tuple[states.State, dict[str, Any]]:
+    setup, options = self.setup, self.config.training
+    init = states.initializer(
+      setup.model,
+      self.rule,
+      setup.image_shape,
+      ema=options.ema_decay > 0,
+    )
+    like = states.abstract(init, setup.mesh)
+    restored = self.checkpoints.restore(like, self._say)
+    if restored is None:
+      return states.create(init, options.seed, setup.mesh), {}
+    step = int(restored[0].step)
+    self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
+    return restored
+
+  def _say(self, text: str) -> None:
+    if not self.quiet:
+      print(text, flush=True)
+
+  def _train(self) -> None:
+    setup, options = self.setup, self.config.training
+    interval = max(1, round(options.evaluate_every * setup.steps_per_epoch))
+    total = setup.total_steps
+    with contextlib.closing(setup.feed.training(self.step)) as source:
+      batches = prefetch(itertools.islice(source, total - self.step), setup.mesh)
+      while self.step < total:
+        is_due = options.evaluate_every > 0 and self.step and not self.step % interval
+        if is_due and not self.log.has(self.step, "evaluation"):
+          self._settle(self.pending.drain())
+          self._evaluate()
+        self.state, measured = self.train_step(self.state, next(batches))
+        self.step += 1
+        self.pending.add(self.step, measured)
+        self._settle(self.pending.ready())
+        stop, save = self._decide()
+        if (stop or save) and self.step < total:
+          # Never keep a state whose steps were not all seen to be finite.
+          self._settle(self.pending.drain())
+          self._save()
+        if stop and self.step < total:
+          self.checkpoints.wait()
+          self.progress.say(
+            f"Stopped by SIGTERM; saved step {self.step}/{total} in "
+            f"{self.directory.path}. The same command resumes."
+          )
+          raise SystemExit(INTERRUPTED)
+    self._settle(self.pending.drain())
+
+  def _decide(self) -> tuple[bool, bool]:
+    """Whether to stop and whether to save now; all processes decide alike."""
+    age = time.monotonic() - self.saved_at
+    save = age >= self.config.training.checkpoint_every
+    if jax.process_count() == 1:
+      return self.stop.is_set(), save
+    # jax.distributed catches SIGTERM itself and agrees on a step to stop at.
+    stop = multihost_utils.reached_preemption_sync_point(self.step)
+    if self.step % self.config.training.log_every:
+      return stop, False
+    return stop, bool(multihost_utils.broadcast_one_to_all(save))
+
+  def _save(self, **more: Any) -> None:
+    self.checkpoints.save(self.state, seconds=self.seconds(), **more)
+    self.saved_at = time.monotonic()
+
+  def _settle(self, measured: Iterator[tuple[int, metrics.Values]]) -> None:
+    for step, values in measured:
+      if not values["finite"]:
+        self._diverged(step, values)
+      self.progress.update(step, values["loss"])
+      if step % self.config.training.log_every == 0 or step == self.setup.total_steps:
+        kept = {name: v for name, v in values.items() if name != "finite"}
+        self.log.write(step, "train", kept | {"seconds": round(self.seconds(), 3)})
+
+  def _diverged(self, step: int, values: metrics.Values) -> None:
+    self.log.write(step, "train", values)
+    self.checkpoints.wait()
+    self.directory.set_status("diverged")
+    kept = self.checkpoints.steps()
+    last = f"the checkpoint of step {kept[-1]}" if kept else "no checkpoint yet"
+    raise UserError(
+      f"Training diverged at step {step}: loss {values['loss']:g}, gradient norm "
+      f"{values['gradient_norm']:g}; kept: {last}. Lower "
+      f"--config.optimizer.learning_rate={self.config.optimizer.learning_rate:g} or "
+      "set --config.optimizer.clip_norm, with another --workdir."
+    )
+
+  def _evaluate(self) -> dict[str, dict[str, float]]:
+    with contextlib.closing(self.setup.feed.evaluation()) as batches:
+      found = evaluation.evaluate(
+        self.counter, self.state.weights(), batches, self.setup.mesh
+      )
+    values = {}
+    for name, shares in found.items():
+      suffix = "" if name == "raw" else f"_{name}"
+      values |= {key + suffix: v for key, v in shares.items() if key != "examples"}
+    self.log.write(self.step, "evaluation", values)
+    told = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
+    self.progress.say(f"step {self.step}/{self.setup.total_steps}  {told}")
+    return found
+
+  def _finish(self) -> dict[str, Any]:
+    setup, options = self.setup, self.config.training
+    if not self.is_finished:
+      weights = self.state.weights()
+      if options.reestimation_batches > 0 and self.state.batch_stats:
+        measure = reestimation.make_measure(
+          setup.model, setup.mesh, self.config.norm.momentum, options.seed
+        )
+        # The images that would have come next.
+        with contextlib.closing(setup.feed.training(setup.total_steps)) as batches:
+          chosen = itertools.islice(batches, options.reestimation_batches)
+          weights = reestimation.reestimate(measure, weights, chosen, setup.mesh)
+      self.state = self.state.replace(
+        batch_stats=weights["raw"]["batch_stats"], ema=weights.get("ema", {})
+      )
+      self._save(finished=True)
+    found = self._evaluate()
+    self.checkpoints.wait()
+    report = summary.make(
+      self.config,
+      setup.plan,
+      setup.inventory,
+      steps=self.step,
+      seconds=self.seconds(),
+      top1=found["raw"]["top1"],
+      top1_ema=found["ema"]["top1"] if "ema" in found else None,
+    )
+    if jax.process_index() == 0:
+      page.write(
+        self.directory.report,
+        report,
+        config=self.config,
+        plan=setup.plan,
+        inventory=setup.inventory,
+        lines=self.log.lines,
+        routing=jax.device_get(self.state.routing),
+      )
+    self.directory.set_status("done")
+    self.progress.close()
+    self._say(tables.result_table(report))
+    self._say(f"Report: {page.path(self.directory.report)}")
+    return report

@@ -1,0 +1,69 @@
+"""What a person watching sees: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+LINE_SECONDS = 10.0
+SMOOTHING = 0.9
+
+
+class Progress:
+  """Progress of training with ETA and running loss."""
+
+  def __init__(self, total: int, step: int, quiet: bool):
+    """Starts at `step` of `total`; `quiet` shows nothing."""
+    self._total, self._quiet = total, quiet
+    self._loss: float | None = None
+    self._timed_from: tuple[float, int] | None = None
+    self._last_line = time.monotonic()
+    self._bar = None
+    if not quiet and sys.stderr.isatty():
+      self._bar = tqdm(
+        total=total, initial=step, unit="step", dynamic_ncols=True, leave=False
+      )
+
+  def update(self, step: int, loss: float) -> None:
+    """Tells that `step` steps are done, the last with this loss."""
+    now = time.monotonic()
+    held = loss if self._loss is None else self._loss
+    self._loss = SMOOTHING * held + (1.0 - SMOOTHING) * loss
+    if self._timed_from is None:
+      # The first step is mostly compilation and says nothing of the rest.
+      self._timed_from = now, step
+    if self._bar is not None:
+      self._bar.set_postfix_str(f"loss {self._loss:.3f}", refresh=False)
+      self._bar.update(step - self._bar.n)
+    elif not self._quiet and now - self._last_line >= LINE_SECONDS:
+      self._last_line = now
+      print(self._line(now, step), flush=True)
+
+  def _line(self, now: float, step: int) -> str:
+    start, first = self._timed_from or (now, step)
+    eta = "?"
+    if step > first:
+      eta = clock((now - start) / (step - first) * (self._total - step))
+    share = step / self._total
+    return f"step {step}/{self._total} ({share:.0%})  loss {self._loss:.3f}  ETA {eta}"
+
+  def say(self, text: str) -> None:
+    """Prints a line without breaking the bar."""
+    if self._quiet:
+      return
+    if self._bar is not None:
+      self._bar.write(text, file=sys.stdout)
+    else:
+      print(text, flush=True)
+
+  def close(self) -> None:
+    """Removes the bar."""
+    if self._bar is not None:
+      self._bar.close()
+
+
+def clock(seconds: float) -> str:
+  """Seconds as 1:02:03, or 2:03 below an hour."""
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,192 @@
+"""What a run consists of before its first step: data, plan, model, numbers of steps."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from neural_epitome import models
+from neural_epitome.config import Config
+from neural_epitome.cost import inventory as inventories
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
+from neural_epitome.training import devices
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+# So that an experiment can be planned and priced where its data is not.
+KNOWN_CLASSES = {"imagenet2012": 1000, "fashion_mnist": 10, "cifar10": 10}
+
+
+class Feed:
+  """The data of a run: this process's rows of every batch.
+
+  Attributes:
+    classes: class names, by label.
+    examples: number of training examples.
+  """
+
+  def __init__(self, config: Config):
+    """Opens both splits. Raises UserError if one cannot be."""
+    # Imported here: a trained network is loaded and priced without Grain or TFDS.
+    from neural_epitome.data import pipeline, sources
+
+    self._pipeline = pipeline
+    self._options, self._seed = config.data, config.training.seed
+    self._train = sources.open_source(config.data, config.data.train_split)
+    self._evaluation = sources.open_source(config.data, config.data.evaluation_split)
+    self.classes = tuple(self._train.classes)
+    self.examples = len(self._train)
+
+  def training(self, start_step: int) -> Any:
+    """The infinite stream of training batches from `start_step`; close it."""
+    return self._pipeline.training_batches(
+      self._train,
+      self._options,
+      seed=self._seed,
+      start_step=start_step,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+
+  def evaluation(self) -> Any:
+    """One pass over the evaluation split; close it."""
+    return self._pipeline.evaluation_batches(
+      self._evaluation,
+      self._options,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+  """See `prepare`.
+
+  Attributes:
+    mesh: of all devices.
+    feed: the data.
+    classes: class names, by label.
+    image_shape: (height, width, channels) of the network's input.
+    inventory: the kernels of the architecture.
+    plan: how each is generated.
+    model: the network that trains.
+    steps_per_epoch: a fraction where batches cross the end of an epoch.
+    total_steps: of the whole run.
+    freeze_step: first step with the routing map frozen.
+  """
+
+  mesh: Mesh
+  feed: Feed
+  classes: tuple[str, ...]
+  image_shape: tuple[int, ...]
+  inventory: inventories.Inventory
+  plan: Plan
+  model: nn.Module
+  steps_per_epoch: float
+  total_steps: int
+  freeze_step: int
+
+
+def image_shape(config: Config) -> tuple[int, int, int]:
+  """(height, width, channels) of the network's input."""
+  data = config.data
+  return (data.image_size, data.image_size, data.channels)
+
+
+def take_inventory(config: Config, classes: int) -> inventories.Inventory:
+  """The kernels of the configuration's architecture."""
+  return inventories.take(models.create(config.model, classes), image_shape(config))
+
+
+def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
+  """The kernels of a configuration's architecture and the plan for them.
+
+  Raises:
+    UserError: if the data, which says how many classes there are, can not be opened
+      and is none of the well-known sets, or the plan cannot be made.
+  """
+  from neural_epitome.data import sources
+
+  data = config.data
+  try:
+    classes = len(sources.open_source(data, data.train_split).classes)
+  except UserError:
+    name = data.dataset.partition(":")[0].partition("/")[0]
+    if name not in KNOWN_CLASSES:
+      raise
+    classes = KNOWN_CLASSES[name]
+  inventory = take_inventory(config, classes)
+  return inventory, config.planner.plan(inventory)
+
+
+def build(config: Config, classes: int, plan: Plan) -> nn.Module:
+  """The network of a configuration, its kernels generated as the plan says."""
+  is_global = config.training.batch_norm == "global"
+  return models.create(
+    config.model,
+    classes,
+    plan=plan,
+    indices=config.indices,
+    execution=config.execution,
+    norm=config.norm,
+    dtype=DTYPES[config.training.precision],
+    axis_name=devices.AXIS,
+    norm_axis_name=devices.AXIS if is_global else None,
+  )
+
+
+def count_steps(config: Config, examples: int) -> tuple[float, int, int]:
+  """Steps of an epoch (a fraction), of the run, and the first frozen step.
+
+  Raises:
+    UserError: if epochs or the frozen fraction are out of range.
+  """
+  options = config.training
+  if not 0 < options.epochs < float("inf"):
+    raise UserError(f"config.training.epochs={options.epochs} must be above 0.")
+  if not 0 <= options.frozen_fraction <= 1:
+    raise UserError(
+      f"config.training.frozen_fraction={options.frozen_fraction} must lie in [0, 1]."
+    )
+  per_epoch = examples / config.data.batch_size
+  total = max(1, round(options.epochs * per_epoch))
+  return per_epoch, total, total - round(options.frozen_fraction * total)
+
+
+def prepare(config: Config) -> Setup:
+  """Opens the data, takes the inventory, makes the plan and builds the network.
+
+  Nothing is trained, initialised or written.
+
+  Raises:
+    UserError: if the data cannot be read, batches do not divide over the devices,
+      or the plan cannot be made.
+  """
+  mesh = devices.make_mesh()
+  data = config.data
+  mixes = data.augmentation.mixup > 0
+  devices.check_batch(data.batch_size, mesh, "config.data.batch_size", pairs=mixes)
+  devices.check_batch(
+    data.evaluation_batch_size, mesh, "config.data.evaluation_batch_size"
+  )
+  feed = Feed(config)
+  inventory = take_inventory(config, len(feed.classes))
+  plan = config.planner.plan(inventory)
+  per_epoch, total, freeze = count_steps(config, feed.examples)
+  return Setup(
+    mesh=mesh,
+    feed=feed,
+    classes=feed.classes,
+    image_shape=image_shape(config),
+    inventory=inventory,
+    plan=plan,
+    model=build(config, len(feed.classes), plan),
+    steps_per_epoch=per_epoch,
+    total_steps=total,
+    freeze_step=freeze,
+  )

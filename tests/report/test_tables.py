@@ -1,0 +1,57 @@
+import re
+
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators import Epitome
+from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.report import tables
+
+STEM = KernelUse("stem/kernel", (3, 3, 1, 8), strides=(1, 1), output_size=(4, 4))
+HEAD = KernelUse("block/head/kernel", (1, 1, 8, 16), strides=(1, 1), output_size=(4, 4))
+INVENTORY = Inventory((STEM, HEAD), {"norm/scale": (16,)})
+PLAN = plans.make(
+  INVENTORY.kernels, {"block/head/kernel": Epitome((1, 1, 8, 4), "factorised")}
+)
+REPORT = {
+  "top1": 0.8125,
+  "top1_ema": None,
+  "stored_params": 500,
+  "expanded_params": 1000,
+  "stored_bytes": 2000,
+  "madds": 3000,
+  "adds": 70,
+  "dense_madds": 4000,
+  "dense_params": 1000,
+  "seconds": 12.345,
+}
+
+
+def test_a_row_has_layer_kernel_epitome_stored_and_rate():
+  rows = tables.plan_rows(PLAN, INVENTORY)
+  # 32 numbers and an offset for each of the four replicas.
+  expected = ["block/head", "1x1x8x16", "1x1x8x4 factorised", "36", "3.56"]
+  assert rows[0] == expected
+  assert rows[1] == ["1 other kernel", "", "dense", "72", "1.00"]
+  assert rows[2][3] == "16"
+
+
+def test_stored_numbers_add_up_to_the_price():
+  from neural_epitome.cost import totals
+
+  rows = tables.plan_rows(PLAN, INVENTORY)
+  assert sum(int(row[3].replace(",", "")) for row in rows) == (
+    totals.price(PLAN, INVENTORY).stored_params
+  )
+
+
+def test_the_result_stands_beside_the_dense_network():
+  text = tables.result_table(REPORT)
+  assert "EMA" not in text
+  rows = {line[:20].strip(): line[20:].split() for line in text.splitlines()[2:]}
+  assert rows["top-1"] == ["81.25%"]
+  assert rows["stored parameters"] == ["500", "1,000", "0.500"]
+  assert rows["stored bytes"] == ["2,000", "4,000", "0.500"]
+  assert rows["MAdds"] == ["3,000", "4,000", "0.750"]
+  assert rows["adds for wrapping"] == ["70", "0"]
+  ema = tables.result_table(REPORT | {"top1_ema": 0.9})
+  assert re.search(r"top-1, EMA weights +90\.00%", ema)

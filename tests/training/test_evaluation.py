@@ -1,0 +1,69 @@
+"""Counts worked out by hand, on logits that are the images themselves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from neural_epitome.training import devices, evaluation
+
+
+class Readout(nn.Module):
+  """Logits are the image's channels plus a bias."""
+
+  @nn.compact
+  def __call__(self, images, train=False):
+    bias = self.param("bias", nn.initializers.zeros, (images.shape[-1],))
+    return images[:, 0, 0] + bias[None, :]
+
+
+def evaluate(batches, bias):
+  mesh = devices.make_mesh()
+  counter = evaluation.make_counter(Readout(), mesh)
+  weights = {name: {"params": {"bias": jnp.float32(b)}} for name, b in bias.items()}
+  return evaluation.evaluate(counter, weights, batches, mesh)
+
+
+def batch(logits, labels, mask):
+  return {
+    "image": np.float32(logits)[:, None, None, :],
+    "label": np.int32(labels),
+    "mask": np.float32(mask),
+  }
+
+
+def test_padding_counts_for_nothing_and_weights_are_told_apart():
+  first = batch([[2, 0], [0, 2]], [0, 0], [1, 1])
+  # The padded row would be right, and its label is out of range.
+  last = batch([[0, 3], [9, 0]], [1, -1], [1, 0])
+  found = evaluate([first, last], {"raw": [0.0, 0.0], "ema": [0.0, 10.0]})
+  assert found["raw"]["examples"] == found["ema"]["examples"] == 3
+  np.testing.assert_allclose(found["raw"]["top1"], 2 / 3)
+  np.testing.assert_allclose(found["ema"]["top1"], 1 / 3)
+  expected = np.log1p(np.exp([-2.0, 2.0, -3.0])).mean()
+  np.testing.assert_allclose(found["raw"]["loss"], expected, rtol=1e-6)
+  assert "top5" not in found["raw"], "two classes have no top five"
+
+
+def test_top5_needs_the_label_among_the_five_largest():
+  logits = np.tile(np.arange(10.0, 0.0, -1.0), (4, 1))
+  found = evaluate([batch(logits, [0, 4, 5, 9], [1, 1, 1, 1])], {"raw": [0.0] * 10})
+  np.testing.assert_allclose(found["raw"]["top1"], 1 / 4)
+  np.testing.assert_allclose(found["raw"]["top5"], 2 / 4)
+
+
+def test_a_prediction_that_is_no_number_is_wrong():
+  logits = [[np.nan, np.nan], [1.0, 0.0]]
+  found = evaluate([batch(logits, [0, 0], [1, 1])], {"raw": [0.0, 0.0]})
+  np.testing.assert_allclose(found["raw"]["top1"], 1 / 2)
+
+
+def test_one_batch_equals_the_same_rows_over_many():
+  rng = np.random.default_rng(0)
+  logits, labels = rng.normal(size=(12, 10)), rng.integers(0, 10, 12)
+  whole = evaluate([batch(logits, labels, np.ones(12))], {"raw": [0.0] * 10})
+  parts = [batch(logits[i : i + 2], labels[i : i + 2], [1, 1]) for i in range(0, 12, 2)]
+  pieces = evaluate(parts, {"raw": [0.0] * 10})
+  assert jax.tree.map(lambda v: round(v, 5), whole) == jax.tree.map(
+    lambda v: round(v, 5), pieces
+  )

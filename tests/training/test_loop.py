@@ -1,0 +1,256 @@
+"""Whole runs of a tiny experiment: resume, refusal, divergence."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import neural_epitome as ne
+from neural_epitome import codec
+from neural_epitome.errors import UserError
+from neural_epitome.training import loading, metrics, setup
+from neural_epitome.training.checkpoints import Checkpoints
+from tests.training import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+KEYS = [
+  "experiment", "dataset", "seed", "steps", "seconds", "top1", "top1_ema",
+  "stored_params", "expanded_params", "stored_bytes", "madds", "adds",
+  "dense_madds", "dense_params",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compilation_cache(tmp_path_factory):
+  """Programs are compiled once for all runs here, and none lands in the home."""
+  before = jax.config.jax_compilation_cache_dir
+  directory = tmp_path_factory.mktemp("xla")
+  jax.config.update("jax_compilation_cache_dir", str(directory))
+  yield directory
+  jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """An experiment run without interruption."""
+  workdir = tmp_path_factory.mktemp("whole") / "run"
+  return workdir, ne.run(tiny.experiment(), workdir, quiet=True)
+
+
+# Runs the tiny experiment in a process that sends itself a signal when the batch of
+# a given step is read.
+VICTIM = """
+import os, signal, sys
+import jax
+import neural_epitome as ne
+from neural_epitome.training.setup import Feed
+from tests.training import tiny
+
+workdir, name, at, cache = sys.argv[1:]
+jax.config.update("jax_compilation_cache_dir", cache)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+plain = Feed.training
+
+class Deadly:
+  def __init__(self, batches, step):
+    self.batches, self.step = batches, step
+  def __iter__(self):
+    return self
+  def __next__(self):
+    if self.step == int(at):
+      os.kill(os.getpid(), getattr(signal, name))
+    self.step += 1
+    return next(self.batches)
+  def close(self):
+    self.batches.close()
+
+Feed.training = lambda self, step: Deadly(plain(self, step), step)
+ne.run(tiny.experiment(), workdir)
+"""
+
+
+def interrupt(workdir, name, at, cache):
+  environment = os.environ | {
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    "JAX_PLATFORMS": "cpu",
+    "PYTHONPATH": str(ROOT),
+  }
+  return subprocess.run(
+    [sys.executable, "-c", VICTIM, str(workdir), name, str(at), str(cache)],
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+
+
+def assert_same_run(found, expected):
+  """Bit for bit: the variables, raw and averaged, and every metric but the time."""
+  for weights in ("raw", "ema"):
+    one, other = ne.load(found, weights=weights), ne.load(expected, weights=weights)
+    assert one.step == other.step
+    jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+  lines = [
+    [
+      {k: v for k, v in line.items() if k != "seconds"}
+      for line in metrics.read(workdir / "metrics.jsonl")
+    ]
+    for workdir in (found, expected)
+  ]
+  assert lines[0] == lines[1]
+
+
+def test_a_run_leaves_what_it_promises(whole):
+  workdir, report = whole
+  assert list(report) == KEYS
+  assert json.loads((workdir / "report/report.json").read_text()) == report
+  assert report["steps"] == 12
+  assert report["experiment"] == "tiny"
+  assert 0 <= report["top1"] <= 1
+  assert 0 <= report["top1_ema"] <= 1
+  assert report["stored_params"] < report["dense_params"]
+  assert (workdir / "status").read_text() == "done\n"
+  page = (workdir / "report/index.html").read_text()
+  assert page.count("data:image/png;base64,") == 1 + len(
+    list((workdir / "report/routing").glob("*.png"))
+  )
+  assert "http" not in page, "the page needs nothing from elsewhere"
+  lines = metrics.read(workdir / "metrics.jsonl")
+  assert [r["step"] for r in lines if r["kind"] == "train"] == list(range(1, 13))
+  assert [r["step"] for r in lines if r["kind"] == "evaluation"] == [5, 10, 12]
+  assert "tensorflow" not in sys.modules
+
+
+def test_done_says_so_and_returns_the_same_report(whole, capsys):
+  workdir, report = whole
+  before = (workdir / "metrics.jsonl").read_bytes()
+  assert ne.run(tiny.experiment(), workdir) == report
+  assert "is done; its report is" in capsys.readouterr().out
+  assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_killed_and_resumed_ends_bit_for_bit(whole, tmp_path, compilation_cache):
+  done = interrupt(tmp_path / "run", "SIGKILL", 9, compilation_cache)
+  assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+  assert (tmp_path / "run/status").read_text() == "incomplete\n"
+  ne.run(tiny.experiment(), tmp_path / "run", quiet=True)
+  assert_same_run(tmp_path / "run", whole[0])
+
+
+def test_terminated_saves_exits_and_resumes_bit_for_bit(
+  whole, tmp_path, compilation_cache
+):
+  done = interrupt(tmp_path / "run", "SIGTERM", 6, compilation_cache)
+  assert done.returncode == 143, done.stderr[-2000:]
+  assert "Traceback" not in done.stderr
+  assert "Stopped by SIGTERM; saved step" in done.stdout
+  assert (tmp_path / "run/status").read_text() == "incomplete\n"
+  half = ne.load(tmp_path / "run")
+  assert 0 < half.step < 12
+  ne.run(tiny.experiment(), tmp_path / "run", quiet=True)
+  assert_same_run(tmp_path / "run", whole[0])
+
+
+def test_a_truncated_checkpoint_falls_back_and_ends_the_same(whole, tmp_path, capsys):
+  workdir = shutil.copytree(whole[0], tmp_path / "run")
+  (workdir / "status").write_text("incomplete\n")
+  for file in (workdir / "checkpoints/12/state").rglob("*"):
+    if file.is_file():
+      file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+  ne.run(tiny.experiment(), workdir)
+  said = capsys.readouterr().out
+  assert "Checkpoint of step 12 cannot be read" in said
+  assert "Resuming" in said
+  assert_same_run(workdir, whole[0])
+
+
+def test_a_directory_of_another_run_is_refused_and_untouched(whole, tmp_path):
+  workdir = whole[0]
+  before = {f: f.stat().st_mtime_ns for f in workdir.rglob("*")}
+  other = dataclasses.replace(tiny.experiment(), name="other")
+  with pytest.raises(UserError, match="belongs to experiment 'tiny', not 'other'"):
+    ne.run(other, workdir, quiet=True)
+  with pytest.raises(UserError, match=r"config\.training\.seed=0, not 1"):
+    ne.run(tiny.experiment(seed=1), workdir, quiet=True)
+  assert {f: f.stat().st_mtime_ns for f in workdir.rglob("*")} == before
+
+
+def test_divergence_stops_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+  config = tiny.experiment()
+  fast = dataclasses.replace(
+    config.optimizer, name="sgd", learning_rate=1e25, warmup_epochs=0.0
+  )
+  config = dataclasses.replace(config, optimizer=fast)
+  workdir = tmp_path / "run"
+  with pytest.raises(UserError, match=r"Training diverged at step \d+: loss") as caught:
+    ne.run(config, workdir, quiet=True)
+  step = int(str(caught.value).split("step ")[1].split(":")[0])
+  assert (workdir / "status").read_text() == "diverged\n"
+  last = metrics.read(workdir / "metrics.jsonl")[-1]
+  assert last["step"] == step
+  kept = Checkpoints(workdir / "checkpoints", None, {})
+  with contextlib.closing(kept):
+    assert all(found < step for found in kept.steps())
+  if kept.steps():
+    trained = ne.load(workdir)
+    leaves = jax.tree.leaves(trained.variables["params"])
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(tmp_path):
+  config = tiny.experiment()
+  data = dataclasses.replace(config.data, batch_size=18)
+  with pytest.raises(UserError, match=r"batch_size=18 does not divide .* 16 or 20"):
+    ne.run(dataclasses.replace(config, data=data), tmp_path / "run", quiet=True)
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_loaded_network_evaluates_as_its_report_says(whole):
+  workdir, report = whole
+  for weights, key in (("raw", "top1"), ("ema", "top1_ema")):
+    trained = ne.load(workdir, weights=weights)
+    assert len(trained.classes) == 10
+    assert trained.config == tiny.experiment()
+    assert ne.evaluate(trained)["top1"] == report[key]
+  plan = json.loads((workdir / "plan.json").read_text())
+  assert codec.encode(trained.plan)["kernels"] == plan["kernels"]
+
+
+def test_predictions_name_classes_in_order_of_probability(whole, tmp_path):
+  cv2 = pytest.importorskip("cv2")
+  file = tmp_path / "image.png"
+  cv2.imwrite(str(file), np.arange(784, dtype=np.uint8).reshape(28, 28))
+  trained = ne.load(whole[0])
+  (row,) = loading.predict(trained, [file], top=10)
+  assert row["image"] == str(file)
+  assert {c["class"] for c in row["top"]} == set(trained.classes)
+  shares = [c["probability"] for c in row["top"]]
+  assert shares == sorted(shares, reverse=True)
+  np.testing.assert_allclose(sum(shares), 1.0, rtol=1e-5)
+
+
+def test_a_well_known_set_is_planned_without_its_data(tmp_path):
+  config = tiny.experiment()
+  data = dataclasses.replace(config.data, data_dir=str(tmp_path))
+  known = dataclasses.replace(data, dataset="imagenet2012")
+  inventory, plan = setup.plan(dataclasses.replace(config, data=known))
+  assert inventory.kernels[-1].shape == (16, 1000)
+  assert set(plan.kernels) == {use.path for use in inventory.kernels}
+  unknown = dataclasses.replace(data, dataset="nobody_knows")
+  with pytest.raises(UserError, match="nobody_knows"):
+    setup.plan(dataclasses.replace(config, data=unknown))
+
+
+def test_loading_what_is_no_run_says_so(tmp_path):
+  with pytest.raises(UserError, match=r"config\.json does not exist: .* holds no run"):
+    ne.load(tmp_path)
