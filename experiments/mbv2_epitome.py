@@ -12,5 +12,5 @@ from neural_epitome.planning import UniformPlanner
 CONFIG = dataclasses.replace(
   DENSE,
   planner=UniformPlanner(rate=2.0, routing="factorised"),
-  indices=IndexOptions(source="learner", start="spread"),
+  indices=IndexOptions(source="learner", start="spread", noise=0.0),
 )

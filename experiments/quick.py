@@ -14,7 +14,7 @@ from neural_epitome.planning import UniformPlanner
 CONFIG = Config(
   model=ResNetConfig(depth=8, width=0.5, stem_stride=2, dropout=0.1),
   planner=UniformPlanner(rate=3.0, side="both", margin=1, keep=("classifier/kernel",)),
-  indices=IndexOptions(source="learner", start="spread"),
+  indices=IndexOptions(source="learner", start="spread", noise=0.0),
   data=DataOptions(
     train_split="train[:640]",
     evaluation_split="test[:200]",

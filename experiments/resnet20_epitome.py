@@ -15,7 +15,7 @@ CONFIG = Config(
   planner=UniformPlanner(
     rate=4.0, side="both", margin=1, routing="factorised", keep=("classifier/kernel",)
   ),
-  indices=IndexOptions(source="learner", start="spread"),
+  indices=IndexOptions(source="learner", start="spread", noise=0.0),
   data=DataOptions(augmentation=Augmentation(flip=True)),
   optimizer=OptimizerOptions(name="adamw", learning_rate=3e-3, weight_decay=0.01),
   training=TrainingOptions(epochs=8.0),

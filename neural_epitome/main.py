@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags
 
-from neural_epitome import codec, config, experiment
+from neural_epitome import allocator, codec, config, experiment
 from neural_epitome.errors import UserError
 
 _OVERRIDE = "--config."
@@ -218,6 +218,7 @@ def main(arguments: Sequence[str]) -> int:
   Returns:
     The exit code: 0, or 1 after telling the user what to change.
   """
+  allocator.keep_freed_memory()
   try:
     _, overrides = _parse(arguments)
     if _MODE.value not in MODES:

@@ -42,8 +42,8 @@ class DataOptions:
     data_dir: directory of prepared TFDS data sets; None is TFDS's own default.
     train_split: TFDS split to train on, slices included (`train[:90%]`).
     evaluation_split: TFDS split to evaluate on.
-    classes: number of classes, for planning where the data is not at hand; None
-      asks the data, which decides in any case when it is read.
+    classes: number of classes, so that a plan can be made where the data is not;
+      training asks the data.
     image_size: height and width of the network's input, pixels.
     crop_fraction: evaluation resizes the short side to image_size /
       crop_fraction and cuts the centre; 1.0 cuts nothing.

@@ -198,23 +198,32 @@ def _kernel_gradient(gradient, padded, kernel, strides, dilation):
 
   The batch is cut into up to eight parts whose products are added in one fused
   loop; a matrix product with ones sums the rest. A plain reduction would make XLA
-  write a copy of the input for each tap first.
+  write a copy of the input for each tap first. The taps are walked in a `lax.map`:
+  one kernel to compile a layer, and it runs faster than nine of them.
   """
   batch, *size, channels = gradient.shape
   window = kernel.shape[:-2]
-  parts = max(n for n in range(1, 9) if batch % n == 0)
-  rows = batch // parts
+  rows = batch // max(n for n in range(1, 9) if batch % n == 0)
+  extent = [(n - 1) * s + 1 for n, s in zip(size, strides, strict=True)]
+  steps = (slice(None), *(slice(None, None, s) for s in strides))
   wide = _accumulator(gradient.dtype)
   ones = jnp.ones((1, rows * math.prod(size)), wide)
-  sums = []
-  for tap in itertools.product(*map(range, window)):
-    total = sum(
-      _tap(padded[i : i + rows], tap, size, strides, dilation).astype(wide)
-      * gradient[i : i + rows].astype(wide)
-      for i in range(0, batch, rows)
-    )
-    sums.append(jnp.dot(ones, total.reshape(-1, channels)))
-  return jnp.concatenate(sums).reshape(kernel.shape).astype(kernel.dtype)
+
+  def one_tap(start):
+    def part(i):
+      corner = (jnp.int32(i), *start, jnp.int32(0))
+      met = lax.dynamic_slice(padded, corner, (rows, *extent, channels))[steps]
+      return met.astype(wide) * gradient[i : i + rows].astype(wide)
+
+    total = sum(part(i) for i in range(0, batch, rows))
+    return jnp.dot(ones, total.reshape(-1, channels))
+
+  corners = [
+    [t * d for t, d in zip(tap, dilation, strict=True)]
+    for tap in itertools.product(*map(range, window))
+  ]
+  sums = lax.map(one_tap, jnp.asarray(corners, jnp.int32))
+  return sums.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _accumulator(dtype):

@@ -126,11 +126,8 @@ class GeneratedLayer(nn.Module, kw_only=True):
       learner = routing.IndexLearner(options, self.axis_name, name="index_learner")
       # The learner reads features; it does not shape them.
       live = learner(jax.lax.stop_gradient(x), initial)
-    state = self.variable(
-      "routing",
-      "map",
-      lambda: routing.unflatten(initial if live is None else live, shapes),
-    )
+    # Every source starts at the same offsets: a learner's last layer is zero.
+    state = self.variable("routing", "map", lambda: routing.unflatten(initial, shapes))
     weight = self.variable("routing", "weight", lambda: jnp.float32(0.0))
     frozen = self.variable("routing", "frozen", lambda: jnp.array(False))
     if live is None or not is_training or self.is_initializing():

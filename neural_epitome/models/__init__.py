@@ -14,6 +14,7 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import Layers, ModelConfig, NormOptions
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
+from neural_epitome.models.normalization import BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 
 __all__ = [
@@ -86,7 +87,7 @@ def create(
     conv=conv,
     dense=dense,
     norm=functools.partial(
-      nn.BatchNorm,
+      BatchNorm,
       momentum=norm.momentum,
       epsilon=norm.epsilon,
       dtype=dtype,

@@ -18,10 +18,6 @@ from neural_epitome.training import devices
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-# So that an experiment can be planned and priced where its data is not.
-KNOWN_CLASSES = {"imagenet2012": 1000, "fashion_mnist": 10, "cifar10": 10}
-
-
 class Feed:
   """The data of a run: this process's rows of every batch.
 
@@ -106,20 +102,16 @@ def take_inventory(config: Config, classes: int) -> inventories.Inventory:
 def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
   """The kernels of a configuration's architecture and the plan for them.
 
+  It needs no data where the configuration says how many classes there are.
+
   Raises:
-    UserError: if the data, which says how many classes there are, can not be opened
-      and is none of the well-known sets, or the plan cannot be made.
+    UserError: if neither the data nor config.data.classes says it, or the plan
+      cannot be made.
   """
   from neural_epitome.data import sources
 
   data = config.data
-  try:
-    classes = len(sources.open_source(data, data.train_split).classes)
-  except UserError:
-    name = data.dataset.partition(":")[0].partition("/")[0]
-    if name not in KNOWN_CLASSES:
-      raise
-    classes = KNOWN_CLASSES[name]
+  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
   inventory = take_inventory(config, classes)
   return inventory, config.planner.plan(inventory)
 
