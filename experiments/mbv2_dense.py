@@ -17,5 +17,5 @@ CONFIG = Config(
   planner=DensePlanner(),
   data=DataOptions(augmentation=Augmentation(flip=True)),
   optimizer=OptimizerOptions(name="adamw", learning_rate=3e-3, weight_decay=0.01),
-  training=TrainingOptions(epochs=7.0),
+  training=TrainingOptions(epochs=5.0),
 )

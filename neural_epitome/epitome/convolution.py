@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from neural_epitome.epitome import varying
+
 Padding = str | Sequence[tuple[int, int]]
 
 _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
@@ -76,7 +78,7 @@ def convolve(
   is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
   if is_depthwise and jax.default_backend() == "cpu":
     # Both of one type under shard_map: the gradient rule then fits either.
-    x, kernel = _varying_alike(x, kernel)
+    x, kernel = varying.alike(x, kernel)
     return _depthwise(x, kernel, strides, padding, dilation)
   return lax.conv_general_dilated(
     x,
@@ -87,24 +89,6 @@ def convolve(
     dimension_numbers=_LAYOUTS[len(window)],
     feature_group_count=groups,
   )
-
-
-def _varying_alike(*arrays: jax.Array) -> list[jax.Array]:
-  """Marks each array as varying over every mesh axis that one of them varies over."""
-  axes = [_varying_axes(a) for a in arrays]
-  union = frozenset().union(*axes)
-  return [
-    lax.pcast(a, tuple(sorted(union - own)), to="varying") if union - own else a
-    for a, own in zip(arrays, axes, strict=True)
-  ]
-
-
-def _varying_axes(array: jax.Array) -> frozenset[str]:
-  """The manual mesh axes an array varies over; JAX moved them between versions."""
-  kind = jax.typeof(array)
-  if hasattr(kind, "manual_axis_type"):
-    return frozenset(kind.manual_axis_type.varying)
-  return frozenset(getattr(kind, "vma", ()))
 
 
 # The depthwise convolution as one multiply-add of whole arrays for each tap of the

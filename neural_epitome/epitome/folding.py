@@ -42,20 +42,10 @@ def wrap(x: Array, starts: Array | None, cells: int) -> Array:
     if missing:
       block = jnp.pad(block, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
     if starts is not None:
-      block = _roll(block, starts[replica])
+      block = sampling.unshift(block, starts[replica], -1)
     total = block if total is None else total + block
   assert total is not None
   return total
-
-
-def _roll(block: Array, start: Array) -> Array:
-  """Rolls the last axis towards higher indices by a fractional number of cells."""
-  cells = block.shape[-1]
-  cell, fraction = sampling.split_circular(start, cells)
-  ring = jnp.concatenate([block, block], -1)
-  taps = lax.dynamic_slice_in_dim(ring, cells - 1 - cell, cells + 1, -1)
-  far, near = taps[..., :-1], taps[..., 1:]
-  return near + fraction.astype(block.dtype) * (far - near)
 
 
 def fold(

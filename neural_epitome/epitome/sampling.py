@@ -25,11 +25,15 @@ Contiguous slices of a circularly extended array and one blend an axis are sever
 times faster than per-element gathers, on CPUs and accelerators alike.
 """
 
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from neural_epitome.epitome import varying
 
 Array = jax.Array
 Offsets = Mapping[str, Array]
@@ -102,14 +106,81 @@ def repeat_shifted(x: Array, starts: Array | None, size: int, axis: int) -> Arra
     if size % cells:
       copies.append(lax.slice_in_dim(x, 0, size % cells, axis=axis))
     return jnp.concatenate(copies, axis)
-  ring = jnp.concatenate([x, x], axis)
   copies = []
   for replica in range(starts.shape[0]):
-    cell, fraction = split_circular(starts[replica], cells)
+    copy = shift(x, starts[replica], axis)
     length = min(cells, size - replica * cells)
-    taps = lax.dynamic_slice_in_dim(ring, cell, length + 1, axis)
-    copies.append(_blend(taps, fraction, axis))
+    copies.append(lax.slice_in_dim(copy, 0, length, axis=axis))
   return jnp.concatenate(copies, axis)
+
+
+# `shift` and `unshift` are each other's transpose in the array, so each one's gradient
+# is the other: one pass over the cotangent, where automatic differentiation of the
+# slices would write it out several times. Reverse mode only.
+
+
+def shift(x: Array, start: Array, axis: int) -> Array:
+  """Reads `x` from a fractional `start` on, circularly: y[j] = x[start + j]."""
+  return _shift(*varying.alike(x, start), axis)
+
+
+def unshift(y: Array, start: Array, axis: int) -> Array:
+  """Adds `y` to where `shift` would read it: the transpose of `shift`."""
+  return _unshift(*varying.alike(y, start), axis)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _shift(x: Array, start: Array, axis: int) -> Array:
+  low, high, fraction = _read_taps(x, start, axis)
+  return low + fraction * (high - low)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _unshift(y: Array, start: Array, axis: int) -> Array:
+  near, far, fraction = _write_taps(y, start, axis)
+  return near + fraction * (far - near)
+
+
+def _read_taps(x: Array, start: Array, axis: int) -> tuple[Array, Array, Array]:
+  cell, fraction = split_circular(start, x.shape[axis])
+  ring = jnp.concatenate([x, x], axis)
+  taps = lax.dynamic_slice_in_dim(ring, cell, x.shape[axis] + 1, axis)
+  return *_neighbours(taps, axis), fraction.astype(x.dtype)
+
+
+def _write_taps(y: Array, start: Array, axis: int) -> tuple[Array, Array, Array]:
+  cells = y.shape[axis]
+  cell, fraction = split_circular(start, cells)
+  ring = jnp.concatenate([y, y], axis)
+  taps = lax.dynamic_slice_in_dim(ring, cells - 1 - cell, cells + 1, axis)
+  far, near = _neighbours(taps, axis)
+  return near, far, fraction.astype(y.dtype)
+
+
+def _shift_forward(x: Array, start: Array, axis: int) -> tuple[Array, Any]:
+  return _shift(x, start, axis), (x, start)
+
+
+def _shift_backward(axis: int, kept: Any, gradient: Array) -> tuple[Array, Array]:
+  x, start = kept
+  near, far, fraction = _write_taps(gradient, start, axis)
+  slope = jnp.sum((x * (far - near)).astype(start.dtype))
+  return near + fraction * (far - near), slope
+
+
+def _unshift_forward(y: Array, start: Array, axis: int) -> tuple[Array, Any]:
+  return _unshift(y, start, axis), (y, start)
+
+
+def _unshift_backward(axis: int, kept: Any, gradient: Array) -> tuple[Array, Array]:
+  y, start = kept
+  low, high, fraction = _read_taps(gradient, start, axis)
+  slope = jnp.sum((y * (high - low)).astype(start.dtype))
+  return low + fraction * (high - low), slope
+
+
+_shift.defvjp(_shift_forward, _shift_backward)
+_unshift.defvjp(_unshift_forward, _unshift_backward)
 
 
 def split_circular(start: Array, cells: int) -> tuple[Array, Array]:
@@ -120,9 +191,15 @@ def split_circular(start: Array, cells: int) -> tuple[Array, Array]:
 
 def _blend(taps: Array, fraction: Array, axis: int) -> Array:
   """Interpolates between neighbours along `axis`, which gets one cell shorter."""
-  low = lax.slice_in_dim(taps, 0, taps.shape[axis] - 1, axis=axis)
-  high = lax.slice_in_dim(taps, 1, taps.shape[axis], axis=axis)
+  low, high = _neighbours(taps, axis)
   return low + fraction.astype(taps.dtype) * (high - low)
+
+
+def _neighbours(taps: Array, axis: int) -> tuple[Array, Array]:
+  """All cells but the last, and all but the first."""
+  cells = taps.shape[axis]
+  low = lax.slice_in_dim(taps, 0, cells - 1, axis=axis)
+  return low, lax.slice_in_dim(taps, 1, cells, axis=axis)
 
 
 def _sample_blocks(epitome: Array, offsets: Offsets, shape: Shape) -> Array:

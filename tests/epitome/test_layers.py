@@ -240,3 +240,31 @@ def test_a_plan_of_another_architecture_is_refused_by_name():
   model = Pair(plans.make(uses, {"one/kernel": Dense()}))
   with pytest.raises(UserError, match="two/kernel"):
     model.init(jax.random.key(0), X[:, 0, 0])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_layers_train_under_shard_map_wherever_offsets_come_from(source):
+  mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+  layer = conv(source, axis_name="data")
+  variables = layer.init(jax.random.key(0), X)
+  parts = jax.sharding.PartitionSpec
+
+  def loss(params, x, name):
+    here = layer.clone(axis_name=name)
+    y, _ = here.apply({**variables, "params": params}, x, mutable=["routing"])
+    return jnp.mean(y**2)
+
+  def per_device(params, x):
+    params = jax.tree.map(lambda p: jax.lax.pcast(p, "data", to="varying"), params)
+    return jax.lax.pmean(jax.grad(loss)(params, x, "data"), "data")
+
+  sharded = jax.jit(
+    jax.shard_map(
+      per_device, mesh=mesh, in_specs=(parts(), parts("data")), out_specs=parts()
+    )
+  )
+  alone = jax.jit(jax.grad(lambda params: loss(params, X, None)))(variables["params"])
+  together = sharded(variables["params"], X)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together, alone
+  )

@@ -80,8 +80,6 @@ ne.run(tiny.experiment(), workdir)
 
 def interrupt(workdir, name, at, cache):
   environment = os.environ | {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    "JAX_PLATFORMS": "cpu",
     "PYTHONPATH": str(ROOT),
   }
   return subprocess.run(

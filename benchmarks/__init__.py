@@ -1,0 +1,1 @@
+"""Measurements: scripts that write CSV; results/ holds what they wrote."""

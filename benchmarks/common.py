@@ -1,0 +1,60 @@
+"""What every benchmark writes: rows with the machine, versions and command in them."""
+
+import csv
+import importlib.metadata
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("jax", "flax", "optax", "numpy", "torch")
+
+
+def circumstances() -> dict[str, str]:
+  """machine, versions and command, for each row."""
+  versions = [f"python {platform.python_version()}"]
+  for package in _PACKAGES:
+    try:
+      versions.append(f"{package} {importlib.metadata.version(package)}")
+    except importlib.metadata.PackageNotFoundError:
+      continue
+  name = Path(sys.argv[0]).stem
+  return {
+    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    "versions": "; ".join(versions),
+    "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+  }
+
+
+def write(name: str, rows: Sequence[dict[str, Any]]) -> Path:
+  """Writes results/NAME.csv whole, circumstances added to each row."""
+  RESULTS.mkdir(exist_ok=True)
+  path, told = RESULTS / f"{name}.csv", circumstances()
+  with path.open("w", newline="") as file:
+    writer = csv.DictWriter(file, [*rows[0], *told])
+    writer.writeheader()
+    writer.writerows([row | told for row in rows])
+  return path
+
+
+def alternate(
+  cases: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, list[float]]:
+  """Seconds of each case, one call of each a round, so that drift hits all alike."""
+  seconds: dict[str, list[float]] = {name: [] for name in cases}
+  for _ in range(rounds):
+    for name, run in cases.items():
+      begin = time.perf_counter()
+      run()
+      seconds[name].append(time.perf_counter() - begin)
+  return seconds
+
+
+def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+  """The median over rounds of ours over theirs."""
+  return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))

@@ -1,0 +1,60 @@
+"""Parameters and multiply-adds of the published networks, to the digits known."""
+
+import pytest
+
+from neural_epitome import models
+from neural_epitome.cost import inventory
+
+B1 = models.EfficientNetConfig(variant="b1")
+
+
+def taken(config, classes=1000, image=(224, 224, 3)):
+  return inventory.take(models.create(config, classes), image)
+
+
+@pytest.mark.parametrize(
+  ("config", "parameters"),
+  [
+    (models.MobileNetV2Config(), 3_504_872),
+    (models.EfficientNetConfig(), 5_288_548),
+    (B1, 7_794_184),
+    (models.ResNetConfig(depth=50), 25_557_032),
+  ],
+)
+def test_parameters_are_the_published_ones(config, parameters):
+  assert taken(config).size == parameters
+
+
+def test_resnet20_with_projections():
+  # 272,474: the figure 0.27M of the paper's table 6, plus 2,752 of two projections
+  # and their batch norms.
+  assert taken(models.ResNetConfig(), 10, (32, 32, 3)).size == 269_722 + 2_752
+
+
+@pytest.mark.parametrize(
+  ("config", "millions"),
+  [(models.MobileNetV2Config(), 300.8), (models.EfficientNetConfig(), 385.8)],
+)
+def test_multiply_adds_are_the_published_ones(config, millions):
+  madds = sum(use.madds for use in taken(config).kernels)
+  assert round(madds / 1e6, 1) == millions
+
+
+def test_grouped_squeeze_excitation_and_classifier_store_less():
+  config = models.EfficientNetConfig(grouped_se=True, classifier_groups=4)
+  grouped = {use.path: use for use in taken(config).kernels}
+  dense = {use.path: use for use in taken(models.EfficientNetConfig()).kernels}
+  for part in ("squeeze", "excite"):
+    path = f"block_3/se/{part}/kernel"
+    assert grouped[path].groups == 6
+    assert grouped[path].size * 6 == dense[path].size
+  assert grouped["classifier/kernel"].size * 4 == dense["classifier/kernel"].size
+
+
+@pytest.mark.parametrize(
+  "config",
+  [models.MobileNetV2Config(), models.EfficientNetConfig(), models.ResNetConfig()],
+)
+def test_parameters_do_not_depend_on_the_image_size(config):
+  sizes = (28, 33, 96)
+  assert len({taken(config, 10, (s, s, 1)).size for s in sizes}) == 1

@@ -1,0 +1,117 @@
+"""The command line: every job, and one clear line for every mistake."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from neural_epitome import main
+from neural_epitome.experiment import shipped
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+  """Runs the command line away from the checkout: (exit code, stdout, stderr)."""
+  monkeypatch.chdir(tmp_path)
+
+  def run(*arguments):
+    with flagsaver.flagsaver():
+      code = main.main(["neural_epitome", *arguments])
+    flags.FLAGS.unparse_flags()
+    streams = capsys.readouterr()
+    return code, streams.out, streams.err
+
+  return run
+
+
+def test_list_tells_every_experiment_and_mode(call):
+  code, out, _ = call("--mode=list")
+  assert code == 0
+  assert all(name in out for name in [*shipped(), *main.MODES])
+  code, out, _ = call("--mode=list", "--json")
+  assert set(json.loads(out)["experiments"]) == set(shipped())
+
+
+def test_plan_prints_a_table_or_json_and_trains_nothing(call, tmp_path):
+  code, out, _ = call("--mode=plan", "--experiment=quick")
+  assert code == 0
+  assert "block_1/conv_1" in out
+  code, out, _ = call("--mode=plan", "--experiment=quick", "--json")
+  data = json.loads(out)
+  assert set(data) == {"config", "plan", "price"}
+  assert data["price"]["stored_params"] < data["price"]["dense_params"]
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_imagenet_is_planned_without_imagenet(call):
+  code, out, _ = call("--mode=plan", "--experiment=mbv2_epitome_imagenet", "--json")
+  assert code == 0
+  price = json.loads(out)["price"]
+  assert f"{price['madds'] / 1e6:.1f}" == "170.0"
+  assert f"{price['dense_params'] / 1e6:.3f}" == "3.505"
+
+
+PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ([], "--experiment=NAME is needed"),
+    (["--experiment=mbv2_epitom"], "mbv2_epitome"),
+    (["--experiment=absent.py"], "absent.py"),
+    (["--mode=trian"], "train"),
+    (["--experimnt=quick"], "experiment"),
+    (["quick"], "not a flag"),
+    (["--experiment=quick", "--config.optimizer.learning_rte=1"], "learning_rate"),
+    (["--experiment=quick", "--config.optimizer.learning_rate=big"], "float"),
+    (["--experiment=quick", "--config.optimizer.learning_rate=nan"], "learning_rate"),
+    (["--experiment=quick", "--config.training.seed"], "needs a value"),
+    (["--experiment=quick", "--config.data.batch_size=33"], "batch_size=33"),
+    (["--experiment=quick", "--dataset=imagenet2012", "--data_dir=."], "prepare"),
+    (["--experiment=quick", "--dataset=nowhere"], "nowhere"),
+    (["--mode=plan", "--experiment=quick", PLANNER], "smallest feasible budget"),
+    (["--mode=predict", "--experiment=quick"], "--images"),
+    (["--mode=evaluate", "--workdir=nowhere"], "nowhere"),
+    (["--mode=evaluate"], "--workdir"),
+  ],
+)
+def test_a_mistake_gets_one_line_exit_code_1_and_nothing_is_written(
+  call, tmp_path, arguments, words
+):
+  code, _, err = call(*arguments)
+  assert code == 1
+  assert err.startswith("error: ")
+  assert words in err
+  assert err.count("\n") == 1
+  assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
+  run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.1"]
+  code, out, _ = call(*run)
+  assert code == 0
+  assert "block_1/conv_1" in out
+  assert "stored parameters" in out
+  assert "index.html" in out
+  code, out, _ = call(*run)
+  assert code == 0
+  assert "is done" in out
+  code, _, err = call("--workdir=run", "--experiment=mbv2_tile")
+  assert code == 1
+  assert "belongs to" in err
+  code, out, _ = call("--mode=evaluate", "--workdir=run", "--json")
+  found = json.loads(out)
+  report = json.loads((tmp_path / "run/report/report.json").read_text())
+  assert found["examples"] == 200
+  assert found["top1"] == pytest.approx(report["top1_ema"])
+  picture = np.full((40, 30, 3), 200, np.uint8)
+  cv2.imwrite(str(tmp_path / "shoe.png"), picture)
+  code, out, _ = call("--mode=predict", "--workdir=run", "--images=shoe.png", "--json")
+  [row] = json.loads(out)
+  assert row["image"].endswith("shoe.png")
+  assert 0 < row["top"][0]["probability"] <= 1
+  assert row["top"][0]["class"]
