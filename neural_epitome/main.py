@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from neural_epitome import allocator, codec, config, experiment
 from neural_epitome.errors import UserError
@@ -219,6 +219,11 @@ def main(arguments: Sequence[str]) -> int:
     The exit code: 0, or 1 after telling the user what to change.
   """
   allocator.keep_freed_memory()
+  if {"--help", "-help", "-h"} & set(arguments):
+    # absl's own --help exits with 1, as if asking were a mistake.
+    print(__doc__)
+    print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("mode")))
+    return 0
   try:
     _, overrides = _parse(arguments)
     if _MODE.value not in MODES:
@@ -237,8 +242,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def entry() -> None:
-  """The console script: defines --help and turns exit codes into exits."""
-  app.define_help_flags()
+  """The console script."""
   sys.exit(main(sys.argv))
 
 

@@ -35,6 +35,13 @@ def test_list_tells_every_experiment_and_mode(call):
   assert set(json.loads(out)["experiments"]) == set(shipped())
 
 
+def test_help_tells_every_flag_and_is_no_mistake(call):
+  code, out, _ = call("--help")
+  assert code == 0
+  wanted = ["experiment", "mode", "workdir", "dataset", "data_dir", "images", "json"]
+  assert all(f"--{name}" in out or f"--[no]{name}" in out for name in wanted)
+
+
 def test_plan_prints_a_table_or_json_and_trains_nothing(call, tmp_path):
   code, out, _ = call("--mode=plan", "--experiment=quick")
   assert code == 0

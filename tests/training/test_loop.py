@@ -22,6 +22,9 @@ from neural_epitome.training.checkpoints import Checkpoints
 from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+# One worker runs all of them: the uninterrupted run they compare with is made once.
+pytestmark = pytest.mark.xdist_group("loop")
 KEYS = [
   "experiment", "dataset", "seed", "steps", "seconds", "top1", "top1_ema",
   "stored_params", "expanded_params", "stored_bytes", "madds", "adds",
