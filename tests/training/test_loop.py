@@ -240,10 +240,10 @@ def test_predictions_name_classes_in_order_of_probability(whole, tmp_path):
   np.testing.assert_allclose(sum(shares), 1.0, rtol=1e-5)
 
 
-def test_a_well_known_set_is_planned_without_its_data(tmp_path):
+def test_a_plan_needs_no_data_where_the_number_of_classes_is_given(tmp_path):
   config = tiny.experiment()
   data = dataclasses.replace(config.data, data_dir=str(tmp_path))
-  known = dataclasses.replace(data, dataset="imagenet2012")
+  known = dataclasses.replace(data, dataset="imagenet2012", classes=1000)
   inventory, plan = setup.plan(dataclasses.replace(config, data=known))
   assert inventory.kernels[-1].shape == (16, 1000)
   assert set(plan.kernels) == {use.path for use in inventory.kernels}
