@@ -16,6 +16,7 @@ import jax
 
 import neural_epitome as ne
 from benchmarks import common
+from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import override
 
 SHIPPED = "mbv2_dense,mbv2_epitome,mbv2_tile,mbv2_width,resnet20_epitome"
@@ -31,6 +32,7 @@ def main() -> None:
   parser.add_argument("--epochs", type=float, help="instead of the experiment's own")
   parser.add_argument("--workdir", default="runs/accuracy")
   arguments = parser.parse_args()
+  keep_freed_memory()  # as the command line does
   rows: list[dict[str, Any]] = []
   for seed in range(arguments.seeds):
     for name in arguments.experiments.split(","):
