@@ -52,10 +52,10 @@ def main() -> None:
   for name in arguments.experiments.split(","):
     mine = [row for row in rows if row["experiment"] == name]
     tops = [row["top1_percent"] for row in mine]
-    spread = statistics.stdev(tops) if len(tops) > 1 else 0.0
+    spread = round(statistics.stdev(tops), 2) if len(tops) > 1 else ""
     mean = {"seed": "mean", "top1_percent": round(statistics.mean(tops), 2)}
     seconds = {"seconds": round(statistics.mean(row["seconds"] for row in mine), 1)}
-    rows.append(mine[0] | mean | {"spread": round(spread, 2)} | seconds)
+    rows.append(mine[0] | mean | {"spread": spread} | seconds)
   told = arguments.dataset.replace("/", "_")
   print(common.write(f"accuracy_{told}", rows))
 
