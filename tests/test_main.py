@@ -8,6 +8,9 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+# Grain defines absl flags, which flagsaver would take away with it were it imported
+# inside a call.
+import neural_epitome.data.pipeline  # noqa: F401
 from neural_epitome import main
 from neural_epitome.experiment import shipped
 
