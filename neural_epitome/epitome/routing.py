@@ -81,7 +81,8 @@ def starting_offsets(
 def _spread(
   options: IndexOptions, key: Array, axis: str, shape: Shape, extent: Array
 ) -> Array:
-  noise = options.noise * jax.random.normal(key, shape)
+  # Not drawn where it is off: a draw for each layer takes seconds to compile.
+  noise = options.noise * jax.random.normal(key, shape) if options.noise else 0.0
   if axis == "spatial":
     places = shape[:-1]
     count = math.prod(places)
@@ -101,9 +102,9 @@ def _spread(
 class IndexLearner(nn.Module):
   """Reads a layer's input and says where its replicas start.
 
-  Global average pooling, a two-layer perceptron on each example, the mean over the
-  batch. The last layer starts at zero and its bias at the starting offsets, so at
-  first the learner is exactly the `free` source.
+  Global average pooling, a perceptron with one hidden layer (without biases) on each
+  example, the mean over the batch. The last layer starts at zero and its bias at the
+  starting offsets, so at first the learner is exactly the `free` source.
 
   Attributes:
     options: span and hidden width.
@@ -116,20 +117,23 @@ class IndexLearner(nn.Module):
   @nn.compact
   def __call__(self, x: Array, start: Array) -> Array:
     """Offsets in cells, (count,), from x (batch, ..., channels)."""
-    # A product with ones: XLA's CPU reductions over middle axes are many times slower.
+    # Products with ones: XLA's CPU reductions over leading and middle axes are many
+    # times slower.
     places = x.reshape(x.shape[0], -1, x.shape[-1]).astype(jnp.float32)
     weights = jnp.full(places.shape[1], 1.0 / places.shape[1])
     pooled = jnp.einsum("bpc,p->bc", places, weights)
-    # Uniform, since each normal draw costs a third of a second of compilation.
+    # Uniform: a normal draw takes longer to compile.
     uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-    hidden = nn.Dense(self.options.hidden, kernel_init=uniform, name="hidden")(pooled)
-    hidden = nn.relu(hidden)
+    hidden = nn.Dense(
+      self.options.hidden, use_bias=False, kernel_init=uniform, name="hidden"
+    )(pooled)
+    # The last layer is linear, so the mean over the batch may come before it.
+    hidden = jnp.full(x.shape[0], 1.0 / x.shape[0]) @ nn.relu(hidden)
+    if self.axis_name is not None and not self.is_initializing():
+      hidden = jax.lax.pmean(hidden, self.axis_name)
     move = nn.Dense(
       start.size, use_bias=False, kernel_init=nn.initializers.zeros, name="move"
     )(hidden)
-    move = jnp.mean(move, axis=0)
-    if self.axis_name is not None and not self.is_initializing():
-      move = jax.lax.pmean(move, self.axis_name)
     bias = self.param("bias", lambda _: start / self.options.span)
     return self.options.span * (move + bias)
 

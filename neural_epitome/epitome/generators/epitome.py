@@ -97,11 +97,11 @@ class Epitome(GeneratorSpec):
     large. A fractional offset shrinks the variance by (1 - f)^2 + f^2 an axis; the
     mean of that over the replicas is divided out.
     """
-    count, drawn, size = math.prod(self.shape), [], 0
-    while size < count:
-      key, draw_key = jax.random.split(key)
-      drawn.append(initializer(draw_key, shape).reshape(-1))
-      size += drawn[-1].size
+    count = math.prod(self.shape)
+    drawn = [initializer(key, shape).reshape(-1)]
+    for draw in range(1, -(-count // drawn[0].size)):
+      key_of_draw = jax.random.fold_in(key, draw)
+      drawn.append(initializer(key_of_draw, shape).reshape(-1))
     epitome = jnp.concatenate(drawn)[:count].reshape(self.shape)
     return {"epitome": epitome / jnp.sqrt(_variance_kept(offsets))}
 
