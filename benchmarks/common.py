@@ -24,8 +24,12 @@ def circumstances() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
       continue
   name = Path(sys.argv[0]).stem
+  # Those this process may use, which taskset narrows.
+  cores = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  )
   return {
-    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    "machine": f"{platform.machine()}, cores: {cores}",
     "versions": "; ".join(versions),
     "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
   }

@@ -41,3 +41,43 @@ def test_scratch_memory_is_not_faulted_in_again_each_step():
     pytest.skip("the C library is not glibc")
   assert faults < 2_000
   assert run("default")[1] > 10_000
+
+
+# Frees every other one of thousands of blocks of all sizes: pieces that cannot join.
+HOLES = """
+import ctypes
+from neural_epitome import allocator
+allocator.keep_freed_memory()
+library = allocator._glibc()
+if library is None:
+  raise SystemExit
+library.free.argtypes = [ctypes.c_void_p]
+blocks = [library.malloc(2_000 + 16 * (i % 3_000)) for i in range(20_000)]
+for block in blocks[::2]:
+  library.free(block)
+# A large request sorts what was freed into the lists.
+library.free(library.malloc(50_000_000))
+def free():
+  pieces = allocator._free_pieces(library)
+  return sum(n for low, high, n in pieces if low >= 1040 and high < 2**20)
+before = free()
+retired = allocator.retire_fragments()
+print(before, free(), retired)
+"""
+
+
+def test_fragments_are_retired_and_only_where_memory_is_kept():
+  done = subprocess.run(
+    [sys.executable, "-c", HOLES], capture_output=True, text=True, check=True
+  )
+  if not done.stdout:
+    pytest.skip("the C library is not glibc")
+  before, after, retired = map(int, done.stdout.split())
+  assert before > 9_000
+  assert after < before / 20
+  assert retired > 100_000_000
+  program = "from neural_epitome import allocator; print(allocator.retire_fragments())"
+  done = subprocess.run(
+    [sys.executable, "-c", program], capture_output=True, text=True, check=True
+  )
+  assert done.stdout == "0\n"

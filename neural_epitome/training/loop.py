@@ -21,7 +21,7 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-from neural_epitome import codec
+from neural_epitome import allocator, codec
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
 from neural_epitome.report import page, summary, tables
@@ -173,12 +173,16 @@ class _Run:
     total = setup.total_steps
     with contextlib.closing(setup.feed.training(self.step)) as source:
       batches = prefetch(itertools.islice(source, total - self.step), setup.mesh)
+      has_compiled = False
       while self.step < total:
         is_due = options.evaluate_every > 0 and self.step and not self.step % interval
         if is_due and not self.log.has(self.step, "evaluation"):
           self._settle(self.pending.drain())
           self._evaluate()
         self.state, measured = self.train_step(self.state, next(batches))
+        if not has_compiled:
+          allocator.retire_fragments()
+          has_compiled = True
         self.step += 1
         self.pending.add(self.step, measured)
         self._settle(self.pending.ready())
