@@ -1,4 +1,6 @@
-"""What several backbones share: channel rounding and noise keyed by example."""
+"""What backbones share: channel rounding, stages, and noise keyed by example."""
+
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,17 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
   """
   rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
   return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def in_stages(
+  repeats: Iterable[int], strides: Iterable[int]
+) -> Iterator[tuple[int, int, int]]:
+  """Yields (stage, block, stride) of each block; a stage's first block strides."""
+  block = 0
+  for stage, (count, stride) in enumerate(zip(repeats, strides, strict=True)):
+    for repeat in range(count):
+      yield stage, block, stride if repeat == 0 else 1
+      block += 1
 
 
 def pool(x: jax.Array) -> jax.Array:

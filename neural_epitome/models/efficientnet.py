@@ -173,23 +173,21 @@ class EfficientNet(nn.Module):
     stem = config.channels(32)
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
     x = nn.silu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
-    total = sum(config.repeats(repeats) for *_, repeats in STAGES)
-    index = 0
-    for stage, stride in zip(STAGES, config.stage_strides, strict=True):
-      expansion, window, channels, repeats = stage
-      for repeat in range(config.repeats(repeats)):
-        block = MBConv(
-          features=config.channels(channels),
-          expansion=expansion,
-          window=window,
-          stride=stride if repeat == 0 else 1,
-          grouped_se=config.grouped_se,
-          drop_path=config.drop_path * index / total,
-          index=index,
-          layers=layers,
-          name=f"block_{index}",
-        )
-        x, index = block(x, train, keys), index + 1
+    repeats = [config.repeats(count) for *_, count in STAGES]
+    for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
+      expansion, window, channels, _ = STAGES[stage]
+      block = MBConv(
+        features=config.channels(channels),
+        expansion=expansion,
+        window=window,
+        stride=stride,
+        grouped_se=config.grouped_se,
+        drop_path=config.drop_path * index / sum(repeats),
+        index=index,
+        layers=layers,
+        name=f"block_{index}",
+      )
+      x = block(x, train, keys)
     x = layers.conv(config.channels(1280), (1, 1), name="head")(x)
     x = nn.silu(layers.norm(use_running_average=frozen, name="head_norm")(x))
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)

@@ -110,19 +110,12 @@ class MobileNetV2(nn.Module):
     stem = blocks.make_divisible(32 * config.width)
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
     x = nn.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
-    index = 0
-    for stage, stride in zip(STAGES, config.stage_strides, strict=True):
-      expansion, channels, repeats = stage
+    repeats = [math.ceil(count * config.depth) for *_, count in STAGES]
+    for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
+      expansion, channels, _ = STAGES[stage]
       features = blocks.make_divisible(channels * config.width)
-      for repeat in range(math.ceil(repeats * config.depth)):
-        block = InvertedResidual(
-          features,
-          expansion,
-          stride if repeat == 0 else 1,
-          layers,
-          name=f"block_{index}",
-        )
-        x, index = block(x, train), index + 1
+      name = f"block_{index}"
+      x = InvertedResidual(features, expansion, stride, layers, name=name)(x, train)
     head = blocks.make_divisible(1280 * max(1.0, config.width))
     x = layers.conv(head, (1, 1), name="head")(x)
     x = nn.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))

@@ -122,17 +122,13 @@ class ResNet(nn.Module):
     x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     if pooling > 1:
       x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
-    index = 0
-    for count, blocks_here, first in zip(
-      channels, repeats, config.stage_strides or strides, strict=True
-    ):
-      inner = blocks.make_divisible(count * config.width)
+    strides = config.stage_strides or strides
+    for stage, index, stride in blocks.in_stages(repeats, strides):
+      inner = blocks.make_divisible(channels[stage] * config.width)
       bottleneck = (inner, inner, inner * expansion), (1, 3, 1)
       basic = (inner, inner), (3, 3)
       features, windows = basic if expansion == 1 else bottleneck
-      for repeat in range(blocks_here):
-        stride = first if repeat == 0 else 1
-        block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
-        x, index = block(x, train), index + 1
+      block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
+      x = block(x, train)
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

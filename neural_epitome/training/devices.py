@@ -4,7 +4,7 @@ import collections
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -48,6 +48,26 @@ def put(batch: Batch, mesh: Mesh) -> Batch:
     name: jax.make_array_from_process_local_data(sharding, np.asarray(value))
     for name, value in batch.items()
   }
+
+
+def over_devices(
+  function: Callable[[Any, Batch], Any], mesh: Mesh, **options: Any
+) -> Callable[[Any, Batch], Any]:
+  """Compiles `function(tree, batch)` to run on each device of the mesh.
+
+  Since JAX 0.10 that is what `pmap` is.
+
+  Args:
+    function: sees the whole tree and its device's rows of the batch, and returns
+      what is the same on all devices.
+    mesh: one axis, `data`.
+    options: of `jax.jit`.
+  """
+  replicated, cut = PartitionSpec(), PartitionSpec(AXIS)
+  sharded = jax.shard_map(
+    function, mesh=mesh, in_specs=(replicated, cut), out_specs=replicated
+  )
+  return jax.jit(sharded, **options)
 
 
 def prefetch(batches: Iterable[Batch], mesh: Mesh, ahead: int = 2) -> Iterator[Batch]:

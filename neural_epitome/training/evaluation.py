@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
-from neural_epitome.training.devices import AXIS, Batch, prefetch
+from neural_epitome.training.devices import AXIS, Batch, over_devices, prefetch
 
 Tree = Any
 Counts = dict[str, jax.Array]
@@ -54,14 +54,7 @@ def make_counter(model: nn.Module, mesh: Mesh) -> Counter:
       counts["top5"] = jnp.sum(jnp.any(hits, axis=-1), dtype=jnp.int32)
     return jax.lax.psum(counts, AXIS)
 
-  return jax.jit(
-    jax.shard_map(
-      on_device,
-      mesh=mesh,
-      in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-      out_specs=PartitionSpec(),
-    )
-  )
+  return over_devices(on_device, mesh)
 
 
 def evaluate(

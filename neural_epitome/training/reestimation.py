@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
 from neural_epitome.training import losses
-from neural_epitome.training.devices import AXIS, Batch, prefetch
+from neural_epitome.training.devices import AXIS, Batch, over_devices, prefetch
 
 Tree = Any
 Measure = Callable[[Tree, Batch], Tree]
@@ -53,14 +53,7 @@ def make_measure(model: nn.Module, mesh: Mesh, momentum: float, seed: int) -> Me
     mean = jax.lax.pmean(updated["batch_stats"], AXIS)
     return jax.tree.map(lambda value: value / (1.0 - momentum), mean)
 
-  return jax.jit(
-    jax.shard_map(
-      on_device,
-      mesh=mesh,
-      in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-      out_specs=PartitionSpec(),
-    )
-  )
+  return over_devices(on_device, mesh)
 
 
 def reestimate(

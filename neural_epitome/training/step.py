@@ -1,7 +1,7 @@
 """The training step, per device, over a mesh of all devices.
 
-`jax.jit` of a `jax.shard_map`: since JAX 0.10 that is what `pmap` is. The batch is
-cut along the mesh axis `data`, the state is the same on every device and donated.
+The batch is cut along the mesh axis `data`; the state is the same on every device,
+and donated.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
 from neural_epitome.epitome import routing as routing_maps
 from neural_epitome.training import averaging, losses
-from neural_epitome.training.devices import AXIS, Batch
+from neural_epitome.training.devices import AXIS, Batch, over_devices
 from neural_epitome.training.state import State
 
 Metrics = dict[str, jax.Array]
@@ -162,11 +162,4 @@ def make_train_step(
       ema=ema,
     ), metrics
 
-  replicated, cut = PartitionSpec(), PartitionSpec(AXIS)
-  sharded = jax.shard_map(
-    device_step,
-    mesh=mesh,
-    in_specs=(replicated, cut),
-    out_specs=(replicated, replicated),
-  )
-  return jax.jit(sharded, donate_argnums=0)
+  return over_devices(device_step, mesh, donate_argnums=0)
