@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("jax", "flax", "optax", "numpy", "torch")
+PACKAGES = ("jax", "flax", "optax", "numpy", "torch")
 
 
-def circumstances() -> dict[str, str]:
+def circumstances(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
   """machine, versions and command, for each row."""
   versions = [f"python {platform.python_version()}"]
-  for package in _PACKAGES:
+  for package in packages:
     try:
       versions.append(f"{package} {importlib.metadata.version(package)}")
     except importlib.metadata.PackageNotFoundError:
@@ -35,10 +35,12 @@ def circumstances() -> dict[str, str]:
   }
 
 
-def write(name: str, rows: Sequence[dict[str, Any]]) -> Path:
+def write(
+  name: str, rows: Sequence[dict[str, Any]], packages: Sequence[str] = PACKAGES
+) -> Path:
   """Writes results/NAME.csv whole, circumstances added to each row."""
   RESULTS.mkdir(exist_ok=True)
-  path, told = RESULTS / f"{name}.csv", circumstances()
+  path, told = RESULTS / f"{name}.csv", circumstances(packages)
   with path.open("w", newline="") as file:
     writer = csv.DictWriter(file, [*rows[0], *told])
     writer.writeheader()

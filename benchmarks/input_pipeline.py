@@ -12,18 +12,15 @@ bicubic), flip, normalisation, batches of 64 float32 images.
 The pictures are generated: 500 x 375, fractal noise and edges, about as many bytes
 as ImageNet's. A reader whose library is missing is skipped, and said so.
 
-  python benchmarks/input_pipeline.py
+  python -m benchmarks.input_pipeline
 """
 
 import argparse
-import csv
-import importlib.metadata
 import importlib.util
 import json
 import multiprocessing
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,6 +28,8 @@ import tempfile
 import time
 
 import numpy as np
+
+from benchmarks import common
 
 HEIGHT, WIDTH, SIZE, BATCH = 375, 500, 224, 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -46,7 +45,6 @@ PACKAGES = (
   "torch",
   "pillow",
 )
-RESULTS = pathlib.Path(__file__).parent / "results" / "input_pipeline.csv"
 
 
 def picture(generator: np.random.Generator) -> np.ndarray:
@@ -219,14 +217,6 @@ def measure(
   return count / (time.perf_counter() - start), count / (cpu_seconds() - busy)
 
 
-def version(package: str) -> str:
-  """The installed version, or 'absent'."""
-  try:
-    return importlib.metadata.version(package)
-  except importlib.metadata.PackageNotFoundError:
-    return "absent"
-
-
 def ahead(rates: dict[str, float]) -> float:
   """Our rate over that of the best other reader."""
   return rates["ours"] / max(rate for name, rate in rates.items() if name != "ours")
@@ -253,8 +243,21 @@ def run(arguments: argparse.Namespace) -> list[dict[str, object]]:
       rates: dict[str, list[list[float]]] = {reader: [] for reader in readers}
       for _ in range(arguments.repeats):
         for reader in readers:
-          command = [sys.executable, __file__, "--measure", reader, "--folder", name]
-          command += ["--workers", str(workers), "--seconds", str(arguments.seconds)]
+          command = [
+            sys.executable,
+            "-m",
+            "benchmarks.input_pipeline",
+            "--measure",
+            reader,
+          ]
+          command += [
+            "--folder",
+            name,
+            "--workers",
+            str(workers),
+            "--seconds",
+            str(arguments.seconds),
+          ]
           output = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False
           )
@@ -278,10 +281,6 @@ def run(arguments: argparse.Namespace) -> list[dict[str, object]]:
             "repeats": arguments.repeats,
             "seconds_each": arguments.seconds,
             "mean_file_bytes": round(size),
-            "command": " ".join(["python benchmarks/input_pipeline.py", *sys.argv[1:]]),
-            "versions": " ".join(f"{p}={version(p)}" for p in PACKAGES),
-            "machine": f"{platform.processor() or platform.machine()}, "
-            f"{os.cpu_count()} cores, Python {platform.python_version()}",
           }
         )
         print({k: v for k, v in list(rows[-1].items())[:8]}, flush=True)
@@ -297,20 +296,13 @@ def main() -> None:
   parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
   parser.add_argument("--measure", help=argparse.SUPPRESS)
   parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
-  parser.add_argument("--output", type=pathlib.Path, default=RESULTS)
   arguments = parser.parse_args()
   if arguments.measure:
     (workers,) = arguments.workers
     rate = measure(arguments.measure, arguments.folder, workers, arguments.seconds)
     print(json.dumps(rate), flush=True)
     os._exit(0)  # readers that read ahead need no orderly end here
-  rows = run(arguments)
-  arguments.output.parent.mkdir(parents=True, exist_ok=True)
-  with open(arguments.output, "w", newline="") as file:
-    writer = csv.DictWriter(file, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-  print(f"Wrote {arguments.output}")
+  print(common.write("input_pipeline", run(arguments), PACKAGES))
 
 
 if __name__ == "__main__":

@@ -4,29 +4,87 @@ One process, all variants of a network in turn, round after round; the ratio is 
 median over rounds of a variant's time over the dense network's in the same round. The
 step is the trainer's own: forward, backward, AdamW.
 
-share_foldable is the part of the dense step spent in the kernels that fold: the step's
-time less that of the same network with these kernels' products left out, over it.
+share_foldable is the part of the dense step spent in the kernels that fold: one less
+the ratio of the same network with these kernels left out, their layers only repeating
+or cutting channels.
 """
 
 import argparse
 import dataclasses
 import statistics
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from benchmarks import common
+from neural_epitome import allocator
 from neural_epitome.config import Config, override
-from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.epitome.sampling import Shape
 from neural_epitome.experiment import load_experiment
 from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.planning.base import Planner
 from neural_epitome.training import devices, optimizer, setup
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
 
-FIXED = IndexOptions(source="fixed", start="zero")
+
+@dataclasses.dataclass(frozen=True)
+class Absent(GeneratorSpec):
+  """No kernel: the layer's output is its input, strided, channels repeated or cut."""
+
+  kind: ClassVar[str] = "absent"
+
+  def tensors(self, shape: Shape) -> dict[str, Shape]:
+    """None."""
+    del shape
+    return {}
+
+  def init(
+    self, key: jax.Array, shape: Shape, offsets: Any, initializer: Any
+  ) -> dict[str, jax.Array]:
+    """Nothing."""
+    del key, shape, offsets, initializer
+    return {}
+
+  def generate(self, tensors: Any, offsets: Any, shape: Shape) -> jax.Array:
+    """Never called: the layer runs folded."""
+    raise AssertionError
+
+  def fold(
+    self, x: jax.Array, tensors: Any, offsets: Any, shape: Shape, application: Any
+  ) -> jax.Array:
+    """As the class says."""
+    del tensors, offsets
+    space = (slice(None, None, step) for step in application.strides)
+    repeats = -(-shape[-1] // x.shape[-1])
+    return jnp.concatenate([x[:, *space]] * repeats, axis=-1)[..., : shape[-1]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Without(Planner):
+  """Leaves out the kernels that another planner compresses."""
+
+  kind: ClassVar[str] = "without"
+  planner: Planner
+
+  def plan(self, inventory: Inventory) -> Plan:
+    """The plan with `Absent` kernels."""
+    left_out = self.planner.plan(inventory).compressed
+    return plans.make(inventory.kernels, dict.fromkeys(left_out, Absent()))
+
+
+def folded(config: Config, tile: Planner) -> dict[str, Config]:
+  """Two variants of a dense configuration: kernels folded, and left out."""
+  return {
+    "fold": dataclasses.replace(config, planner=tile, execution="fold"),
+    "left out": dataclasses.replace(config, planner=Without(tile), execution="fold"),
+  }
 
 
 def variants(experiment: str) -> dict[str, Config]:
@@ -35,17 +93,13 @@ def variants(experiment: str) -> dict[str, Config]:
   dense = dataclasses.replace(config, planner=DensePlanner())
   if experiment == "resnet20_epitome":
     tile = UniformPlanner(rate=4.0, side="both", routing="tile")
-    return {
-      "dense": dense,
-      "fold 4x tile": dataclasses.replace(dense, planner=tile, execution="fold"),
-    }
+    return {"dense": dense} | folded(dense, tile)
   tile = UniformPlanner(rate=2.0, routing="tile")
   return {
     "dense": dense,
-    "materialise 2x learned": config,
-    "materialise 2x tile": dataclasses.replace(dense, planner=tile),
-    "fold 2x tile": dataclasses.replace(dense, planner=tile, execution="fold"),
-  }
+    "materialise, learned": config,
+    "materialise": dataclasses.replace(dense, planner=tile),
+  } | folded(dense, tile)
 
 
 def make_step(config: Config, classes: int = 10) -> Any:
@@ -92,17 +146,21 @@ def measure(
   for variant, config in configs.items():
     print(f"{name}: compiling {variant}", file=sys.stderr, flush=True)
     cases[variant] = make_step(config)
+  allocator.retire_fragments()  # as the trainer does
   seconds = common.alternate(cases, rounds)
   first = configs["dense"]
+  share = 1.0 - common.paired_ratio(seconds.pop("left out"), seconds["dense"])
   return [
     {
       "network": name,
       "image_size": first.data.image_size,
       "batch": first.data.batch_size,
       "variant": variant,
+      "rate": 1 if variant == "dense" else configs[variant].planner.rate,
       "median_ms": round(1e3 * statistics.median(times), 1),
       "minimum_ms": round(1e3 * min(times), 1),
       "ratio_to_dense": round(common.paired_ratio(times, seconds["dense"]), 3),
+      "share_foldable": round(share, 3),
       "rounds": rounds,
     }
     for variant, times in seconds.items()
@@ -114,6 +172,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   parser.add_argument("--rounds", type=int, default=25)
   arguments = parser.parse_args()
+  allocator.keep_freed_memory()  # as the command line does
   at_224 = {
     "data.image_size": "224",
     "data.batch_size": "8",

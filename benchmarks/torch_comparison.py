@@ -96,14 +96,15 @@ def torch_step(size: int, batch: int) -> Callable[[], None]:
 
 def work(variant: str, size: int, batch: int) -> None:
   """Child process: a step for each line read, its clock and CPU seconds written."""
-  if variant.endswith("kept memory"):
-    from neural_epitome import allocator
+  from neural_epitome import allocator
 
+  if variant.endswith("kept memory"):
     allocator.keep_freed_memory()
   step = our_step if variant.startswith("ours") else torch_step
   run = step(size, batch)
   for _ in range(5):
     run()
+  allocator.retire_fragments()  # as the trainer does; nothing unless memory is kept
   print("ready", flush=True)
   for _ in sys.stdin:
     begin = time.perf_counter(), time.process_time()

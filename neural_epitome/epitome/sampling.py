@@ -203,36 +203,22 @@ def _neighbours(taps: Array, axis: int) -> tuple[Array, Array]:
 
 
 def _sample_blocks(epitome: Array, offsets: Offsets, shape: Shape) -> Array:
-  """Blockwise `sample`: each (r_in, r_out) block reads with its own offsets."""
-  rows, columns = replica_counts(shape, epitome.shape)
-  inputs, outputs = epitome.shape[-2:]
-  source = epitome
-  if "input" in offsets:
-    source = jnp.concatenate([source, source], -2)
-  if "output" in offsets:
-    source = jnp.concatenate([source, source], -1)
+  """Blockwise `sample`: each (r_in, r_out) block reads with its own offsets.
 
-  def block(row: int, column: int) -> Array:
-    height = min(inputs, shape[-2] - row * inputs)
-    width = min(outputs, shape[-1] - column * outputs)
-    taps = source
-    if "spatial" in offsets:
-      taps = crop(taps, offsets["spatial"][row, column], shape[:-2])
-    else:
-      taps = crop(taps, None, shape[:-2])
-    for name, axis, length, cells in (
-      ("input", -2, height, inputs),
-      ("output", -1, width, outputs),
-    ):
-      if name in offsets:
-        cell, fraction = split_circular(offsets[name][row, column], cells)
-        taps = lax.dynamic_slice_in_dim(taps, cell, length + 1, axis)
-        taps = _blend(taps, fraction, axis)
-      else:
-        taps = lax.slice_in_dim(taps, 0, length, axis=axis)
+  All blocks at once: one after another, a wide layer's hundreds of them would take
+  minutes to compile.
+  """
+  rows, columns = replica_counts(shape, epitome.shape)
+
+  def block(starts: Offsets) -> Array:
+    taps = crop(epitome, starts.get("spatial"), shape[:-2])
+    for name, axis in (("input", -2), ("output", -1)):
+      taps = shift(taps, starts[name], axis) if name in starts else taps
     return taps
 
-  return jnp.concatenate(
-    [jnp.concatenate([block(r, c) for c in range(columns)], -1) for r in range(rows)],
-    -2,
-  )
+  blocks = jax.vmap(jax.vmap(block))(dict(offsets))
+  axes = range(2, blocks.ndim - 2)
+  blocks = blocks.transpose(*axes, 0, blocks.ndim - 2, 1, blocks.ndim - 1)
+  inputs, outputs = epitome.shape[-2:]
+  kernel = blocks.reshape(*shape[:-2], rows * inputs, columns * outputs)
+  return kernel[..., : shape[-2], : shape[-1]]
