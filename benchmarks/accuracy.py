@@ -31,6 +31,7 @@ def main() -> None:
   parser.add_argument("--data_dir", default=None)
   parser.add_argument("--epochs", type=float, help="instead of the experiment's own")
   parser.add_argument("--workdir", default="runs/accuracy")
+  parser.add_argument("--output", help="name of the CSV instead of accuracy_DATASET")
   arguments = parser.parse_args()
   keep_freed_memory()  # as the command line does
   rows: list[dict[str, Any]] = []
@@ -57,7 +58,7 @@ def main() -> None:
     seconds = {"seconds": round(statistics.mean(row["seconds"] for row in mine), 1)}
     rows.append(mine[0] | mean | {"spread": spread} | seconds)
   told = arguments.dataset.replace("/", "_")
-  print(common.write(f"accuracy_{told}", rows))
+  print(common.write(arguments.output or f"accuracy_{told}", rows))
 
 
 def _row(

@@ -13,6 +13,8 @@ epochs of warm-up, weight decay 1e-5, label smoothing 0.1, dropout 0.2, weights
 averaged at 0.9998 (report these), batch norm 0.99 and 1e-3, RandomResizedCrop,
 flip, colour jitter 0.4. The release does not state its batch size: 2048 is ours, by
 the rule of 0.016 an image times 256 that the recipe's family goes by.
+Command: python -m neural_epitome.main --experiment=mbv2_epitome_imagenet
+    --data_dir=DIR, with imagenet2012 prepared by TFDS in DIR
 """
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
