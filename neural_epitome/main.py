@@ -2,6 +2,7 @@
 
   python -m neural_epitome.main --experiment=mbv2_epitome
   python -m neural_epitome.main --mode=list
+  python -m neural_epitome.main --mode=compare runs
 
 Any field of the experiment's configuration is set by a flag of its dotted name, as
 in --config.optimizer.learning_rate=0.1; --mode=plan --json prints them all.
@@ -29,7 +30,8 @@ _MODE = flags.DEFINE_string(
   "train",
   "train: train, resume, or say that it is done; evaluate: top-1 of --workdir; "
   "plan: what is stored for each kernel, and the price; predict: name what "
-  "--images show; list: all experiments and modes.",
+  "--images show; compare: finished runs in the directories that are named; "
+  "list: all experiments and modes.",
 )
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Directory of the run; runs/EXPERIMENT by default."
@@ -44,13 +46,25 @@ _IMAGES = flags.DEFINE_multi_string(
   "images", None, "Image files for --mode=predict; repeat, or join with commas."
 )
 _WEIGHTS = flags.DEFINE_enum(
-  "weights", None, ["raw", "ema"], "Weights for evaluate and predict; ema if kept."
+  "weights",
+  None,
+  ["raw", "ema"],
+  "Weights for evaluate, predict and compare; ema if kept.",
+)
+_BASELINE = flags.DEFINE_multi_string(
+  "baseline",
+  None,
+  "Name of a method, with * and ?, to which --mode=compare takes paired differences; "
+  "repeat. '*tile' and '*width' by default.",
+)
+_OUTPUT = flags.DEFINE_string(
+  "output", "comparison", "Directory of the page and figures of --mode=compare."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
 
 def _parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-  """Splits the command line into absl's part and (path, value) overrides.
+  """Sets absl's flags; returns the directories to compare and (path, value) overrides.
 
   Raises:
     UserError: for a flag that does not exist or has no value.
@@ -75,9 +89,9 @@ def _parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     raise UserError(f"There is no flag --{error.flagname}.{told}") from None
   except flags.Error as error:
     raise UserError(str(error).replace("\n", " ")) from None
-  if left[1:]:
+  if left[1:] and _MODE.value != "compare":
     raise UserError(f"{left[1]!r} is not a flag; flags start with --.")
-  return left, overrides
+  return left[1:], overrides
 
 
 def _configuration(overrides: Sequence[tuple[str, str]]) -> config.Config:
@@ -183,6 +197,26 @@ def _predict(overrides: Sequence[tuple[str, str]]) -> None:
   _print(lambda: tabulate(told, ["image", "first", "second", "third"]), rows)
 
 
+def _compare(directories: Sequence[str], overrides: Sequence[tuple[str, str]]) -> None:
+  from neural_epitome.report import comparison, comparison_page, runs
+
+  if not directories:
+    raise UserError("--mode=compare needs directories of runs: --mode=compare DIR...")
+  if overrides:
+    raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
+  rows, left_out = runs.rows(runs.find(directories), weights=_WEIGHTS.value)
+  summary = comparison.summarise(rows, _BASELINE.value or comparison.BASELINES)
+  files = comparison_page.write(Path(_OUTPUT.value).expanduser(), summary, left_out)
+
+  def table() -> str:
+    told = comparison_page.left_out_lines(left_out)
+    parts = [comparison.table(summary), *(f"left out: {line}" for line in told)]
+    return "\n".join([*parts, f"page: {files[0]}"])
+
+  data = comparison_page.as_json(summary, left_out)
+  _print(table, data | {"files": [str(file) for file in files]})
+
+
 def _list(overrides: Sequence[tuple[str, str]]) -> None:
   del overrides
   from tabulate import tabulate
@@ -205,6 +239,7 @@ MODES = {
   "evaluate": _evaluate,
   "plan": _plan,
   "predict": _predict,
+  "compare": _compare,
   "list": _list,
 }
 
@@ -225,11 +260,14 @@ def main(arguments: Sequence[str]) -> int:
     print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("mode")))
     return 0
   try:
-    _, overrides = _parse(arguments)
+    directories, overrides = _parse(arguments)
     if _MODE.value not in MODES:
       told = codec.nearest(_MODE.value, MODES)
       raise UserError(f"There is no mode {_MODE.value!r}.{told}")
-    MODES[_MODE.value](overrides)
+    if _MODE.value == "compare":
+      _compare(directories, overrides)
+    else:
+      MODES[_MODE.value](overrides)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

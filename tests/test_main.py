@@ -42,6 +42,7 @@ def test_help_tells_every_flag_and_is_no_mistake(call):
   code, out, _ = call("--help")
   assert code == 0
   wanted = ["experiment", "mode", "workdir", "dataset", "data_dir", "images", "json"]
+  wanted += ["weights", "baseline", "output"]
   assert all(f"--{name}" in out or f"--[no]{name}" in out for name in wanted)
 
 
@@ -87,6 +88,10 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=predict", "--experiment=quick"], "--images"),
     (["--mode=evaluate", "--workdir=nowhere"], "nowhere"),
     (["--mode=evaluate"], "--workdir"),
+    (["--mode=compare"], "--mode=compare DIR"),
+    (["--mode=compare", "nowhere"], "nowhere is no directory"),
+    (["--mode=compare", "."], "holds no run"),
+    (["--mode=compare", ".", "--config.training.seed=1"], "finished runs"),
   ],
 )
 def test_a_mistake_gets_one_line_exit_code_1_and_nothing_is_written(
@@ -113,6 +118,11 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   code, _, err = call("--workdir=run", "--experiment=mbv2_tile")
   assert code == 1
   assert "belongs to" in err
+  code, out, _ = call("--mode=compare", "run", "--output=seen", "--baseline=q*")
+  assert code == 0
+  assert "quick" in out
+  assert "page: seen/index.html" in out
+  assert (tmp_path / "seen" / "madds.png").exists()
   code, out, _ = call("--mode=evaluate", "--workdir=run", "--json")
   found = json.loads(out)
   report = json.loads((tmp_path / "run/report/report.json").read_text())

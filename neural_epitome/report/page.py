@@ -82,19 +82,13 @@ def _page(
   curves: pathlib.Path,
   pictures: Mapping[str, pathlib.Path],
 ) -> str:
-  title = html.escape(f"{report['experiment']} on {report['dataset']}")
-  about = f"seed {report['seed']}, {report['steps']:,} steps"
   parts = [
-    "<!doctype html>",
-    '<html lang="en"><head><meta charset="utf-8">',
-    f"<title>{title}</title><style>{STYLE}</style></head><body>",
-    f'<h1>{title}</h1><p class="about">{about}</p>',
     "<h2>Result</h2>",
-    _table(tables.RESULT_HEADERS, tables.result_rows(report)),
+    table(tables.RESULT_HEADERS, tables.result_rows(report)),
     "<h2>Training</h2>",
-    _image(curves, "loss, top-1 and learning rate by step"),
+    image(curves, "loss, top-1 and learning rate by step"),
     "<h2>Plan</h2>",
-    _table(tables.PLAN_HEADERS, tables.plan_rows(plan, inventory), "plan"),
+    table(tables.PLAN_HEADERS, tables.plan_rows(plan, inventory), "plan"),
   ]
   if pictures:
     parts += [
@@ -104,18 +98,35 @@ def _page(
       "epitome each of its channels reads; lines are the borders of replicas.</p>",
     ]
     parts += [
-      _image(file, f"routing map of {layer}") for layer, file in pictures.items()
+      image(file, f"routing map of {layer}") for layer, file in pictures.items()
     ]
   text = html.escape(json.dumps(codec.encode(config), indent=2))
   parts += [
     "<h2>Configuration</h2>",
     f"<details><summary>config.json</summary><pre>{text}</pre></details>",
-    "</body></html>",
   ]
-  return "\n".join(parts) + "\n"
+  return document(
+    f"{report['experiment']} on {report['dataset']}",
+    f"seed {report['seed']}, {report['steps']:,} steps",
+    parts,
+  )
 
 
-def _table(headers: list[str], rows: tables.Rows, kind: str = "") -> str:
+def document(title: str, about: str, parts: Sequence[str]) -> str:
+  """A whole page: title and a line about it as text, the parts as HTML."""
+  title = html.escape(title)
+  start = [
+    "<!doctype html>",
+    '<html lang="en"><head><meta charset="utf-8">',
+    f"<title>{title}</title><style>{STYLE}</style></head><body>",
+    f'<h1>{title}</h1><p class="about">{html.escape(about)}</p>',
+  ]
+  return "\n".join([*start, *parts, "</body></html>"]) + "\n"
+
+
+def table(headers: list[str], rows: tables.Rows, kind: str = "") -> str:
+  """A table of text cells, of a style class, as HTML."""
+
   def row(cells: list[str], tag: str) -> str:
     inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
     return f"<tr>{inner}</tr>"
@@ -124,6 +135,7 @@ def _table(headers: list[str], rows: tables.Rows, kind: str = "") -> str:
   return f'<table class="{kind}">\n{row(headers, "th")}\n{body}\n</table>'
 
 
-def _image(file: pathlib.Path, alt: str) -> str:
+def image(file: pathlib.Path, alt: str) -> str:
+  """A PNG inside the page: nothing beside it is needed to show it."""
   data = base64.b64encode(file.read_bytes()).decode()
   return f'<p><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}"></p>'

@@ -1,0 +1,132 @@
+"""The page of the controls, from a CSV that the test makes."""
+
+import csv
+import itertools
+
+import pytest
+
+from benchmarks import controls_report
+
+COLUMNS = (
+  "suite,size,backbone,dataset,split,method,rate,seed,stored_params,stored_bytes,"
+  "madds,top1,seconds,device,commit,command"
+).split(",")
+TOPS = {"tile": 80.0, "tile_uneven": 81.5, "width": 70.0, "learned": 82.0}
+
+
+def make_row(method, rate, seed, top1, **more):
+  size = int(100_000 // rate)
+  return {
+    "suite": "2d", "size": "small", "backbone": "net", "dataset": "embedded",
+    "split": "test", "method": method, "rate": rate, "seed": seed,
+    "stored_params": size, "stored_bytes": 4 * size, "madds": 10 * size,
+    "top1": top1, "seconds": 1.0, "device": "cpu", "commit": "c", "command": "x",
+  } | more  # fmt: skip
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+  """Writes rows and page, runs the script: (exit code, page, stderr)."""
+  page = tmp_path / "docs" / "controls.md"
+  page.parent.mkdir()
+  figures = tmp_path / "results"
+
+  def run(rows, text=None, columns=COLUMNS):
+    if text is None:
+      text = (
+        f"# Title\n\n{controls_report.BEGIN}\nold\n{controls_report.END}\n\nafter\n"
+      )
+    page.write_text(text)
+    with (tmp_path / "controls.csv").open("w", newline="") as file:
+      writer = csv.DictWriter(file, columns, extrasaction="ignore")
+      writer.writeheader()
+      writer.writerows(rows)
+    code = controls_report.main(
+      [f"--csv={tmp_path / 'controls.csv'}", f"--page={page}", f"--figures={figures}"]
+    )
+    return code, page.read_text(), capsys.readouterr().err
+
+  run.figures = figures
+  return run
+
+
+def full():
+  rows = [
+    make_row(method, rate, seed, top1 - rate / 4 + seed * (1 + (method == "learned")))
+    for (method, top1), rate, seed in itertools.product(TOPS.items(), (8, 16), (0, 1))
+  ]
+  rows += [make_row("dense", 1, 0, 90.0)]
+  rows += [make_row("tile", 8, 0, 99.0, size="quick")]
+  rows += [make_row("learned_soft", 8, 0, t, split="validation") for t in (60.0, 61.0)]
+  return rows
+
+
+def table_row(text, start, number=0):
+  lines = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+  return [cell.strip() for cell in lines[number].strip("|").split("|")]
+
+
+def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(report):
+  code, text, err = report(full())
+  assert (code, err) == (0, "")
+  assert text.startswith("# Title\n\n<!-- controls:begin -->\n\n### 2d, small: net on")
+  assert text.endswith("<!-- controls:end -->\n\nafter\n")
+  assert "old" not in text
+  assert table_row(text, "method") == ["method", "rate 1", "rate 8", "rate 16"]
+  tile = ["`tile`", "", "78.50 ± 0.71 (2)", "76.50 ± 0.71 (2)"]
+  assert table_row(text, "`tile`") == tile
+  sizes = ["stored parameters", "", "12,500", "6,250"]
+  assert table_row(text, "stored parameters") == sizes
+  difference = table_row(text, "learned \N{MINUS SIGN} tile")
+  assert difference[1] == "+2.50 ± 0.50 (2)"
+  best = table_row(text, "learned \N{MINUS SIGN} best fixed")
+  assert best[2] == "+1.00 ± 0.50 (2), `tile_uneven`"
+  assert table_row(text, "learned \N{MINUS SIGN} width")[1] == "+12.50 ± 0.50 (2)"
+  assert table_row(text, "`learned_soft`")[1] == "60.50 ± 0.71 (2), 61.00"
+  names = {file.name for file in report.figures.iterdir()}
+  stem = "controls_2d_small_net_embedded"
+  assert names == {f"{stem}.png", f"{stem}_madds.png"}
+  assert f"](../results/{stem}.png)" in text
+
+
+def test_methods_keep_their_order_and_writing_again_changes_nothing(report):
+  rows = full()
+  _, text, _ = report(rows[::-1])
+  starts = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+  wanted = ["dense", "width", "tile", "tile_uneven", "learned", "learned_soft"]
+  assert starts == wanted
+  assert report(rows[::-1], text)[1] == text
+
+
+def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report):
+  rows = [make_row("tile", 8, 0, 1.0), make_row("tile", 8, 0, 2.0, backbone="b/c")]
+  rows += [make_row("tile", 8, 0, 3.0, suite="1d", split="validation")]
+  _, text, _ = report(rows)
+  sections = [line for line in text.splitlines() if line.startswith("### ")]
+  assert len(sections) == 3
+  assert text.count("Not run on the test split.") == 1
+  assert (report.figures / "controls_2d_small_b_c_embedded.png").exists()
+  assert "No run of this comparison" in report([])[1]
+
+
+@pytest.mark.parametrize(
+  ("rows", "text", "words"),
+  [
+    ([make_row("tile", 8, 0, "high")], None, "line 2"),
+    ([make_row("tile", 8, 0, 1.0)] * 2, None, "two runs of seed 0"),
+    ([], "no marker", "needs one line"),
+    ([], "<!-- controls:end --><!-- controls:begin -->", "needs one line"),
+  ],
+)
+def test_a_mistake_is_one_line_and_leaves_the_page(report, rows, text, words):
+  code, after, err = report(rows, text)
+  assert code == 1
+  assert words in err
+  assert err.count("\n") == 1
+  assert "old" in after or after == text
+
+
+def test_a_missing_column_is_named(report):
+  code, _, err = report([], columns=COLUMNS[:-5])
+  assert code == 1
+  assert "top1" in err
