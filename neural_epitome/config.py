@@ -10,7 +10,7 @@ import json
 from typing import Any, Literal
 
 from neural_epitome import codec
-from neural_epitome.data.options import DataOptions
+from neural_epitome.data.options import Data, DataOptions
 from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
@@ -66,6 +66,8 @@ class TrainingOptions:
   Attributes:
     epochs: passes over the training split; a fraction is allowed.
     seed: of initialisation, data order, augmentation, dropout and mixup.
+    start: a run directory, or a file of variables (see `training.starting`), that
+      the network starts from; empty for random initialisation.
     label_smoothing: probability mass spread evenly over all classes.
     ema_decay: of the averaged weights reported beside the raw ones; 0 is off.
     precision: type of activations and of generated kernels in the forward and
@@ -84,6 +86,7 @@ class TrainingOptions:
 
   epochs: float = 5.0
   seed: int = 0
+  start: str = ""
   label_smoothing: float = 0.1
   ema_decay: float = 0.0
   precision: Literal["float32", "bfloat16"] = "float32"
@@ -108,7 +111,7 @@ class Config:
     planner: how the plan of stored tensors is made for it.
     indices: where the sampling offsets come from during training.
     execution: how kernels are run from epitomes; never changes the result.
-    data: what is read.
+    data: what is read: images or signals.
     optimizer: update rule and schedule.
     training: the rest.
   """
@@ -119,7 +122,7 @@ class Config:
   planner: Planner = DensePlanner()
   indices: IndexOptions = IndexOptions()
   execution: Execution = "materialise"
-  data: DataOptions = DataOptions()
+  data: Data = DataOptions()
   optimizer: OptimizerOptions = OptimizerOptions()
   training: TrainingOptions = TrainingOptions()
 

@@ -17,7 +17,7 @@ BASE = config.Config(planner=UniformPlanner())
     ("optimizer.learning_rate", "1", 1.0),
     ("training.seed", "3", 3),
     ("training.tensorboard", "False", False),
-    ("planner.routing", "tile", "tile"),
+    ("planner.rule.routing", "tile", "tile"),
     ("model.stage_strides", "[1,1,1,1,1,1,1]", (1,) * 7),
     ("data.dataset", "2012", "2012"),
     ("data.data_dir", "None", None),

@@ -8,7 +8,7 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome.config import override
-from neural_epitome.data.array_records import write_prepared
+from neural_epitome.data.array_records import write_prepared, write_prepared_signals
 from neural_epitome.experiment import shipped
 
 # What keeps a step short: few images, and batch norm is re-estimated in the tests of
@@ -45,6 +45,31 @@ def imagenet(tmp_path_factory):
   return root
 
 
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory):
+  """The prepared sets of signals, four training and eight test examples each."""
+  random = np.random.default_rng(0)
+
+  def rows(count, dtype):
+    scale = 9000 if dtype == np.int16 else 1
+    lengths = random.integers(300, 9000, count)
+    return [
+      ((scale * random.standard_normal((n, 1))).astype(dtype), i % 3)
+      for i, n in enumerate(lengths)
+    ]
+
+  root = tmp_path_factory.mktemp("tfds_signals")
+  for name, test, train, dtype in (
+    ("drums", "fold_0", ("fold_1", "fold_2", "fold_3", "fold_4"), np.int16),
+    ("esc50", "fold_5", ("fold_1", "fold_2", "fold_3", "fold_4"), np.int16),
+    ("plaid", "test", ("train",), np.float32),
+  ):
+    splits = {split: rows(4 // len(train), dtype) for split in train}
+    splits[test] = rows(8, dtype)
+    write_prepared_signals(root, name, splits, ("a", "b", "c"), dtype=dtype)
+  return root
+
+
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_one_step_of_the_experiment_trains_evaluates_and_reports(
   name, tmp_path, request
@@ -54,8 +79,11 @@ def test_one_step_of_the_experiment_trains_evaluates_and_reports(
   if config.data.dataset == "embedded":
     changes |= EMBEDDED
   else:
-    root = request.getfixturevalue("imagenet")
+    is_signal = config.data.kind == "signal"
+    root = request.getfixturevalue("signals" if is_signal else "imagenet")
     changes |= {"data.data_dir": str(root), "training.epochs": "1"}
+    if is_signal:
+      changes |= {"data.length": str(min(config.data.length, 8192))}
   for path, text in changes.items():
     config = override(config, path, text)
   report = ne.run(config, tmp_path / "run", quiet=True)

@@ -8,7 +8,10 @@ import io
 import json
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from neural_epitome.errors import UserError
 
@@ -44,6 +47,74 @@ def write_prepared(
   Raises:
     UserError: if it exists already.
   """
+
+  def feature(tfds: Any) -> Any:
+    return tfds.features.Image(shape=shape, encoding_format=encoding)
+
+  encoded = {
+    split: ((io.BytesIO(image), label) for image, label in rows)
+    for split, rows in splits.items()
+  }
+  about = {"version": version, "description": description, "citation": citation}
+  return _write(data_dir, name, encoded, classes, "image", feature, **about)
+
+
+def write_prepared_signals(
+  data_dir: str | pathlib.Path,
+  name: str,
+  splits: dict[str, Iterable[tuple[np.ndarray, int]]],
+  classes: Iterable[str],
+  *,
+  dtype: type[np.int16] | type[np.float32] = np.int16,
+  channels: int = 1,
+  version: str = "1.0.0",
+  description: str = "",
+  citation: str = "",
+) -> pathlib.Path:
+  """Writes `data_dir/name/version`, a prepared TFDS directory of signals.
+
+  They are the feature `signal`, a zlib-compressed tensor: TFDS's own audio feature
+  needs TensorFlow.
+
+  Args:
+    data_dir: as in `write_prepared`.
+    name: likewise.
+    splits: (samples, channels) of `dtype`, of any number of samples, and label of
+      every example, by split.
+    classes: as in `write_prepared`.
+    dtype: of the samples.
+    channels: of every signal.
+    version: as in `write_prepared`.
+    description: likewise.
+    citation: likewise.
+
+  Returns:
+    The prepared directory.
+
+  Raises:
+    UserError: if it exists already.
+  """
+
+  def feature(tfds: Any) -> Any:
+    return tfds.features.Tensor(shape=(None, channels), dtype=dtype, encoding="zlib")
+
+  about = {"version": version, "description": description, "citation": citation}
+  return _write(data_dir, name, splits, classes, "signal", feature, **about)
+
+
+def _write(
+  data_dir: str | pathlib.Path,
+  name: str,
+  splits: dict[str, Iterable[tuple[Any, int]]],
+  classes: Iterable[str],
+  key: str,
+  feature: Callable[[Any], Any],
+  *,
+  version: str,
+  description: str,
+  citation: str,
+) -> pathlib.Path:
+  """Writes examples whose input is the feature `key`, made by `feature(tfds)`."""
   import tensorflow_datasets as tfds
 
   target = pathlib.Path(data_dir).expanduser() / name / version
@@ -59,7 +130,7 @@ def write_prepared(
 
       def _info(self):
         features = {
-          "image": tfds.features.Image(shape=shape, encoding_format=encoding),
+          key: feature(tfds),
           "label": tfds.features.ClassLabel(names=list(classes)),
         }
         return tfds.core.DatasetInfo(
@@ -67,15 +138,15 @@ def write_prepared(
           description=description or name,
           citation=citation,
           features=tfds.features.FeaturesDict(features),
-          supervised_keys=("image", "label"),
+          supervised_keys=(key, "label"),
         )
 
       def _split_generators(self, manager):
         return {split: self._generate_examples(rows) for split, rows in splits.items()}
 
       def _generate_examples(self, rows) -> Iterator:
-        for position, (image, label) in enumerate(rows):
-          yield position, {"image": io.BytesIO(image), "label": int(label)}
+        for position, (value, label) in enumerate(rows):
+          yield position, {key: value, "label": int(label)}
 
   Prepared.name, Prepared.__module__ = name, __name__
   Prepared(data_dir=str(data_dir), file_format="array_record").download_and_prepare()

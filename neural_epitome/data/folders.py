@@ -33,6 +33,8 @@ class FolderSource:
   slice (`train[:90%]`) a fair sample.
   """
 
+  kind = "image"
+
   def __init__(self, folder: pathlib.Path, split: str):
     """Lists the images of `split`, slices included.
 

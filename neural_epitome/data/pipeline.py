@@ -1,4 +1,4 @@
-"""From a source to batches of normalised images, ordered and sharded by Grain.
+"""From a source to batches of normalised inputs, ordered and sharded by Grain.
 
 Order and augmentation are pure functions of (seed, global position), where position
 = step * batch_size + row and epoch = position // examples: nothing but the step is
@@ -6,15 +6,16 @@ needed to go on, on any number of processes, threads and workers.
 """
 
 import pathlib
+import types
 from collections.abc import Iterator
 
 import grain
 import numpy as np
 from absl import flags
 
-from neural_epitome.data import decoding, examples
-from neural_epitome.data.examples import Batch
-from neural_epitome.data.options import DataOptions
+from neural_epitome.data import images, signals
+from neural_epitome.data.images import Batch
+from neural_epitome.data.options import Data, SignalOptions
 from neural_epitome.data.sources import Source
 from neural_epitome.errors import UserError
 
@@ -44,7 +45,7 @@ class Batches:
 
 def training_batches(
   source: Source,
-  options: DataOptions,
+  options: Data,
   *,
   seed: int,
   start_step: int = 0,
@@ -59,32 +60,34 @@ def training_batches(
 
   Args:
     source: the examples.
-    options: batch size, image size, augmentation, threads and workers.
+    options: batch size, form of the input, augmentation, threads and workers.
     seed: of order and augmentation.
     start_step: steps to leave out; the stream goes on as if they had been taken.
     process_index: p.
     process_count: P.
 
   Returns:
-    Batches {"image": float32 (B/P, size, size, channels), normalised, "label": int32
-    (B/P,), "position": uint32 (B/P,), the global position}.
+    Batches {"image": float32 (B/P, *options.input_shape), normalised (a signal goes by
+    that name too), "label": int32 (B/P,), "position": uint32 (B/P,), the global
+    position}.
 
   Raises:
     UserError: if the options contradict each other, or, while iterating, naming
       an example that cannot be read.
   """
   rows = _rows(options.batch_size, process_count, "batch_size")
-  _check(options)
+  form = _form(options)
+  form.check(options)
   # Seeds of their own, not Grain's derived ones: those follow from the place in the
   # pipeline, and a stage more would change every order. Grain adds the epoch to the
   # seed of the order, so neighbouring seeds must not be close there.
   order_seed, augmentation_seed = np.random.SeedSequence(seed).generate_state(2)
   dataset = (
-    grain.MapDataset.source(examples.Examples(source, options))
+    grain.MapDataset.source(form.Examples(source, options))
     .shuffle(seed=int(order_seed))
     .repeat()
-    .random_map(examples.Augment(source, options), seed=int(augmentation_seed))
-    .batch(rows, batch_fn=examples.Collate(options))
+    .random_map(form.Augment(source, options), seed=int(augmentation_seed))
+    .batch(rows, batch_fn=form.Collate(options))
     .map_with_index(_add_positions)
   )
   shard = dataset[start_step * process_count + process_index :: process_count]
@@ -93,7 +96,7 @@ def training_batches(
 
 def evaluation_batches(
   source: Source,
-  options: DataOptions,
+  options: Data,
   *,
   process_index: int = 0,
   process_count: int = 1,
@@ -112,36 +115,35 @@ def evaluation_batches(
   """
   batch_size = options.evaluation_batch_size
   rows = _rows(batch_size, process_count, "evaluation_batch_size")
-  _check(options)
+  form = _form(options)
+  form.check(options)
   padded = -(-len(source) // batch_size) * batch_size
   dataset = (
     grain.MapDataset.range(padded)
-    .map(examples.Evaluate(source, options))
-    .batch(rows, batch_fn=examples.Collate(options))
+    .map(form.Evaluate(source, options))
+    .batch(rows, batch_fn=form.Collate(options))
     .map_with_index(_add_positions)
   )
   return _start(dataset[process_index::process_count], options)
 
 
-def load_image(path: str | pathlib.Path, options: DataOptions) -> np.ndarray:
-  """Reads one image file and prepares it exactly as evaluation does.
+def load_file(path: str | pathlib.Path, options: Data) -> np.ndarray:
+  """Reads one file, an image or a sound, and prepares it exactly as evaluation does.
 
   Returns:
-    float32 (size, size, channels), normalised.
+    float32 of shape `options.input_shape`, normalised.
 
   Raises:
-    UserError: if the file is absent or no whole image.
+    UserError: if the file is absent or not what the options speak of.
   """
-  _check(options)
-  try:
-    data = pathlib.Path(path).expanduser().read_bytes()
-  except OSError as error:
-    raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-  try:
-    image = examples.central_view(data, options)
-  except decoding.ImageError as error:
-    raise UserError(f"{path} cannot be decoded: {error}.") from error
-  return examples.normalise(image[None], options)[0]
+  form = _form(options)
+  form.check(options)
+  return form.load(path, options)
+
+
+def _form(options: Data) -> types.ModuleType:
+  """The module that knows what becomes of one example: `images` or `signals`."""
+  return signals if isinstance(options, SignalOptions) else images
 
 
 def _rows(batch_size: int, process_count: int, name: str) -> int:
@@ -153,27 +155,7 @@ def _rows(batch_size: int, process_count: int, name: str) -> int:
   return batch_size // process_count
 
 
-def _check(options: DataOptions) -> None:
-  augmentation = options.augmentation
-  for name in ("mean", "std"):
-    if len(getattr(options, name)) not in (1, options.channels):
-      raise UserError(
-        f"data.{name} has {len(getattr(options, name))} values; give 1 or "
-        f"{options.channels}, one a channel."
-      )
-  if augmentation.minimum_area < 1 and augmentation.padding:
-    raise UserError(
-      "data.augmentation: minimum_area < 1 and padding are two ways to crop; set one."
-    )
-  if not 0 < augmentation.minimum_area <= 1:
-    raise UserError(
-      f"data.augmentation.minimum_area={augmentation.minimum_area} must be in (0, 1]."
-    )
-  if not 0 < options.crop_fraction <= 1:
-    raise UserError(f"data.crop_fraction={options.crop_fraction} must be in (0, 1].")
-
-
-def _start(dataset: grain.MapDataset, options: DataOptions) -> Batches:
+def _start(dataset: grain.MapDataset, options: Data) -> Batches:
   threads = max(1, options.threads)
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
   stream = dataset.to_iter_dataset(reading)

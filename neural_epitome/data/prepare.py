@@ -1,270 +1,42 @@
 """Prepares data sets as TFDS array_record directories, without TensorFlow.
 
-Fashion-MNIST is made from its four idx files, with no network; what `sources` then
-reads it reads as it reads ImageNet.
+What comes out is an ordinary prepared directory: `sources` reads it as it reads
+ImageNet. How each data set is made is a file in `recipes`.
 
   python -m neural_epitome.data.prepare fashion_mnist --idx_dir=DIR --data_dir=DIR
+  python -m neural_epitome.data.prepare drums --data_dir=DIR
 """
 
 import argparse
-import gzip
-import pathlib
-import struct
 import sys
 
-import cv2
-import numpy as np
-
-from neural_epitome.data.array_records import convert_to_array_record, write_prepared
-from neural_epitome.data.sources import EMBEDDED_NAME
+from neural_epitome.data.recipes import RECIPES
 from neural_epitome.errors import UserError
 
-FASHION_MNIST_CLASSES = (
-  "T-shirt/top",
-  "Trouser",
-  "Pullover",
-  "Dress",
-  "Coat",
-  "Sandal",
-  "Shirt",
-  "Sneaker",
-  "Bag",
-  "Ankle boot",
-)
-EMBEDDED_PER_CLASS = {"train": 1000, "test": 200}
 
-_DESCRIPTION = (
-  "Fashion-MNIST: Zalando's article images, 28x28 grey, ten classes. "
-  "MIT License, Copyright (c) 2017 Zalando SE, https://tech.zalando.com"
-)
-_CITATION = """@article{xiao2017fashion,
-  author = {Han Xiao and Kashif Rasul and Roland Vollgraf},
-  title = {Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
-           Algorithms},
-  journal = {arXiv:1708.07747},
-  year = {2017},
-}"""
-
-_LICENCE = """The MIT License (MIT)
-
-Copyright (c) 2017 Zalando SE, https://tech.zalando.com
-
-Permission is hereby granted, free of charge, to any person obtaining a copy of this
-software and associated documentation files (the "Software"), to deal in the Software
-without restriction, including without limitation the rights to use, copy, modify,
-merge, publish, distribute, sublicense, and/or sell copies of the Software, and to
-permit persons to whom the Software is furnished to do so, subject to the following
-conditions:
-
-The above copyright notice and this permission notice shall be included in all copies
-or substantial portions of the Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED,
-INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A
-PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT
-HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
-CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE
-OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
-"""
-
-
-def read_idx(path: pathlib.Path) -> np.ndarray:
-  """Reads an idx file of unsigned bytes, gzipped or not.
-
-  Returns:
-    uint8 array of the shape that the file's header gives.
-
-  Raises:
-    UserError: if the file is absent, truncated or not an idx file of bytes.
-  """
-  found = next((p for p in (path, path.with_suffix(".gz")) if p.is_file()), None)
-  if found is None:
-    raise UserError(
-      f"{path}[.gz] is missing; it is one of the four idx files of Fashion-MNIST "
-      "(Debian's package dataset-fashion-mnist has them)."
-    )
-  try:
-    with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as file:
-      data = file.read()
-    zero, kind, axes = struct.unpack_from(">HBB", data)
-    shape = struct.unpack_from(f">{axes}I", data, 4)
-    pixels = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
-    if zero or kind != 8 or pixels.size != np.prod(shape, dtype=np.int64):
-      raise ValueError("wrong header or length")
-  except (OSError, EOFError, ValueError, struct.error) as error:
-    raise UserError(f"{found} is no idx file of bytes ({error}); fetch it anew.") from (
-      error
-    )
-  return pixels.reshape(shape)
-
-
-def read_fashion_mnist(
-  idx_dir: str | pathlib.Path,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """Reads the official splits: images uint8 (N, 28, 28) and labels uint8 (N,)."""
-  idx_dir, splits = pathlib.Path(idx_dir).expanduser(), {}
-  for split, prefix in (("train", "train"), ("test", "t10k")):
-    images = read_idx(idx_dir / f"{prefix}-images-idx3-ubyte")
-    labels = read_idx(idx_dir / f"{prefix}-labels-idx1-ubyte")
-    if len(images) != len(labels):
-      raise UserError(f"{idx_dir}: {len(images)} images but {len(labels)} labels.")
-    splits[split] = images, labels
-  return splits
-
-
-def encode_png(image: np.ndarray) -> bytes:
-  """Returns the smallest PNG of `image`, uint8 (H, W) or (H, W, C) in RGB.
-
-  Zlib's strategies differ by several per cent on small pictures and none is best
-  everywhere, so all are tried.
-  """
-  if image.ndim == 3 and image.shape[2] == 3:
-    image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-  tried = []
-  for strategy in range(4):
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, strategy]
-    tried.append(cv2.imencode(".png", image, options)[1].tobytes())
-  return min(tried, key=len)
-
-
-def stratified(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
-  """Returns sorted positions (int64) of `per_class` random examples of each class.
-
-  Raises:
-    UserError: if a class has fewer.
-  """
-  generator, chosen = np.random.default_rng(seed), []
-  for label in np.unique(labels):
-    members = np.flatnonzero(labels == label)
-    if len(members) < per_class:
-      raise UserError(f"Class {label} has {len(members)} examples, not {per_class}.")
-    chosen.append(generator.choice(members, per_class, replace=False))
-  return np.sort(np.concatenate(chosen))
-
-
-def prepare_fashion_mnist(
-  idx_dir: str | pathlib.Path, data_dir: str | pathlib.Path
-) -> pathlib.Path:
-  """Prepares the full set, as `--dataset=fashion_mnist --data_dir=...` reads it.
-
-  Args:
-    idx_dir: directory of the four idx files, gzipped or not.
-    data_dir: directory of prepared data sets.
-
-  Returns:
-    The prepared directory.
-
-  Raises:
-    UserError: if an idx file is missing or broken, or the data prepared already.
-  """
-  splits = read_fashion_mnist(idx_dir)
-  return write_prepared(
-    data_dir,
-    "fashion_mnist",
-    {
-      split: ((encode_png(image), label) for image, label in zip(*arrays, strict=True))
-      for split, arrays in splits.items()
-    },
-    FASHION_MNIST_CLASSES,
-    shape=(28, 28, 1),
-    version="3.0.1",
-    description=_DESCRIPTION,
-    citation=_CITATION,
+def make_parser() -> argparse.ArgumentParser:
+  """The parser of the command line: a subcommand a recipe."""
+  parser = argparse.ArgumentParser(
+    prog="python -m neural_epitome.data.prepare",
+    description="Prepare a data set as TFDS array_record files.",
+    epilog="Any other name is fetched as TFDS says.",
   )
-
-
-def make_embedded(
-  idx_dir: str | pathlib.Path, out_dir: str | pathlib.Path, seed: int = 0
-) -> pathlib.Path:
-  """Makes the subset inside the package: 1,000 training, 200 test images a class.
-
-  Args:
-    idx_dir: directory of the four idx files.
-    out_dir: the folder to make; `neural_epitome/data/embedded` in the package.
-    seed: of the draw, which is stratified by class within the official splits.
-
-  Returns:
-    The prepared directory.
-  """
-  rows = {}
-  for split, (images, labels) in read_fashion_mnist(idx_dir).items():
-    chosen = stratified(labels, EMBEDDED_PER_CLASS[split], seed)
-    rows[split] = [(encode_png(images[i]), labels[i]) for i in chosen]
-  target = write_prepared(
-    out_dir,
-    EMBEDDED_NAME,
-    rows,
-    FASHION_MNIST_CLASSES,
-    shape=(28, 28, 1),
-    description=_DESCRIPTION
-    + f" This is a stratified subset: {EMBEDDED_PER_CLASS['train']} training and "
-    f"{EMBEDDED_PER_CLASS['test']} test images a class, drawn with seed {seed} from "
-    "the official splits.",
-    citation=_CITATION,
-  )
-  (pathlib.Path(out_dir) / "LICENSE").write_text(_LICENCE)
-  return target
-
-
-def prepare_tfds(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
-  """Prepares a data set of TFDS's own catalogue as array_record.
-
-  It is fetched as TFDS says: most are downloaded, `imagenet2012` is read from the
-  archives in `data_dir/downloads/manual`. Some of its recipes need TensorFlow.
-
-  Raises:
-    UserError: if there is no such data set, or TensorFlow is needed and missing.
-  """
-  import tensorflow_datasets as tfds
-
-  try:
-    builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
-    builder.download_and_prepare()
-  except tfds.core.DatasetNotFoundError as error:
-    raise UserError(f"TFDS has no data set {name!r}; see tfds.list_builders().") from (
-      error
-    )
-  except ImportError as error:
-    raise UserError(
-      f"TFDS's recipe for {name} needs more than is installed ({error}): run this in "
-      "an environment with tensorflow-cpu. Reading the result needs none."
-    ) from error
-  except AssertionError as error:  # how TFDS says that archives are missing
-    raise UserError(" ".join(str(error).split())) from error
-  return pathlib.Path(builder.data_path)
+  commands = parser.add_subparsers(dest="recipe", metavar="DATASET", required=True)
+  for recipe in RECIPES.values():
+    command = commands.add_parser(recipe.name, help=recipe.summary)
+    command.add_argument("--data_dir", required=True, help="folder to write to")
+    recipe.add_arguments(command)
+  return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
   """Runs the command line; returns its exit code."""
-  parser = argparse.ArgumentParser(
-    prog="python -m neural_epitome.data.prepare",
-    description="Prepare a data set as TFDS array_record files. fashion_mnist is made "
-    "from its four idx files and needs no network; any other name is fetched as TFDS "
-    "says; convert rewrites what TFDS prepared as tfrecord; embedded makes the "
-    "subset that the package carries.",
-  )
-  parser.add_argument("dataset", help="fashion_mnist, a TFDS name, convert, embedded")
-  parser.add_argument("--data_dir", required=True, help="folder to write to")
-  parser.add_argument(
-    "--idx_dir",
-    default="/usr/share/datasets/fashion-mnist",
-    help="folder of the idx files (default: where Debian's package "
-    "dataset-fashion-mnist puts them)",
-  )
-  parser.add_argument("--from_dir", help="for convert: the prepared tfrecord folder")
-  parser.add_argument("--seed", type=int, default=0, help="for embedded: of the draw")
-  options = parser.parse_args(arguments)
+  arguments = sys.argv[1:] if arguments is None else list(arguments)
+  if arguments and not arguments[0].startswith("-") and arguments[0] not in RECIPES:
+    arguments = ["tfds", *arguments]
+  options = make_parser().parse_args(arguments)
   try:
-    if options.dataset == "fashion_mnist":
-      target = prepare_fashion_mnist(options.idx_dir, options.data_dir)
-    elif options.dataset == "embedded":
-      target = make_embedded(options.idx_dir, options.data_dir, options.seed)
-    elif options.dataset == "convert":
-      if not options.from_dir:
-        raise UserError("convert needs --from_dir, the folder that TFDS prepared.")
-      target = convert_to_array_record(options.from_dir, options.data_dir)
-    else:
-      target = prepare_tfds(options.dataset, options.data_dir)
+    target = RECIPES[options.recipe].prepare(options)
   except UserError as error:
     print(error, file=sys.stderr)
     return 1

@@ -1,7 +1,8 @@
 """Where examples come from: prepared TFDS data sets and folders of images.
 
-A source is a sequence of examples: {"image": encoded bytes, "label": int}. TFDS is
-imported only when a prepared data set is opened, TensorFlow never.
+A source is a sequence of examples: {"image": encoded bytes, "label": int}, or the
+samples of a signal as "signal". TFDS is imported only when a prepared data set is
+opened, TensorFlow never.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from neural_epitome.codec import nearest
 from neural_epitome.data.folders import FolderSource
-from neural_epitome.data.options import DataOptions
+from neural_epitome.data.options import Data
 from neural_epitome.errors import UserError
 
 EMBEDDED_DIR = pathlib.Path(__file__).parent / "embedded"
@@ -24,16 +25,22 @@ class Source(Protocol):
 
   Attributes:
     classes: the name of each label.
+    kind: "image" or "signal", the key of its examples beside "label".
   """
 
   classes: tuple[str, ...]
+  kind: str
 
   def __len__(self) -> int:
     """Number of examples."""
     ...
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    """{"image": encoded bytes or uint8 (H, W, C), "label": int}."""
+    """An example.
+
+    {"image": encoded bytes or uint8 (H, W, C), "label": int}, or {"signal": int16 or
+    float32 (samples, channels), "label": int}.
+    """
     ...
 
   def describe(self, index: int) -> str:
@@ -41,7 +48,7 @@ class Source(Protocol):
     ...
 
 
-def open_source(options: DataOptions, split: str) -> Source:
+def open_source(options: Data, split: str) -> Source:
   """Opens one split of `options.dataset`.
 
   A prepared TFDS data set of that name in `options.data_dir` comes first, then a
@@ -50,12 +57,23 @@ def open_source(options: DataOptions, split: str) -> Source:
 
   Args:
     options: says which data set.
-    split: name of the split, slices included: `train`, `train[:90%]`, `test[100:]`.
+    split: name of the split, slices and sums included: `train`, `train[:90%]`,
+      `test[100:]`, `fold_1+fold_2`.
 
   Raises:
-    UserError: if the data set is absent, prepared in another form, has no such
-      split, or the split is empty.
+    UserError: if the data set is absent, prepared in another form, not of the kind
+      that the options speak of, has no such split, or the split is empty.
   """
+  source = _open(options, split)
+  if source.kind != options.kind:
+    raise UserError(
+      f"Data set {options.dataset!r} holds {source.kind}s, and this experiment reads "
+      f"{options.kind}s (its config.data says how)."
+    )
+  return source
+
+
+def _open(options: Data, split: str) -> Source:
   if options.dataset == "embedded":
     directory = find_prepared(EMBEDDED_NAME, EMBEDDED_DIR)
     if directory is None:
@@ -144,22 +162,23 @@ class PreparedSource:
     """Opens `split`, slices included, of the prepared `directory`.
 
     Raises:
-      UserError: if the files are not array_record, the data set has no image and
-        label, there is no such split, or it is empty.
+      UserError: if the files are not array_record, the data set has no image or
+        signal with a label, there is no such split, or it is empty.
     """
     _check_format(directory)
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(directory))
     self._name, self._split = builder.info.name, split
-    self._image, self._label = _feature_names(builder.info)
+    self.kind, self._input, self._label = _feature_names(builder.info)
     self.classes = tuple(builder.info.features[self._label].names)
-    base = re.split(r"[\[+]", split)[0]
-    if base not in builder.info.splits:
-      raise UserError(
-        f"{self._name} has no split {base!r}.{nearest(base, builder.info.splits)}"
-      )
-    skip = {self._image: tfds.decode.SkipDecoding()}
+    for base in (part.partition("[")[0].strip() for part in split.split("+")):
+      if base not in builder.info.splits:
+        raise UserError(
+          f"{self._name} has no split {base!r}.{nearest(base, builder.info.splits)}"
+        )
+    is_image = self.kind == "image"
+    skip = {self._input: tfds.decode.SkipDecoding()} if is_image else None
     try:
       count = builder.info.splits[split].num_examples
       if not count:
@@ -177,7 +196,7 @@ class PreparedSource:
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     example = self._data[index]
-    return {"image": example[self._image], "label": int(example[self._label])}
+    return {self.kind: example[self._input], "label": int(example[self._label])}
 
   def describe(self, index: int) -> str:
     """How to find the example, for a message to the user."""
@@ -198,14 +217,21 @@ def _check_format(directory: pathlib.Path) -> None:
     )
 
 
-def _feature_names(info: Any) -> tuple[str, str]:
+def _feature_names(info: Any) -> tuple[str, str, str]:
+  """The kind of the inputs, their feature and that of the labels."""
   import tensorflow_datasets as tfds
 
   features = info.features
   images = [k for k, v in features.items() if isinstance(v, tfds.features.Image)]
   labels = [k for k, v in features.items() if isinstance(v, tfds.features.ClassLabel)]
+  if not images and "signal" in features and len(features["signal"].shape) == 2:
+    kind, images = "signal", ["signal"]
+  else:
+    kind = "image"
   if not images or not labels:
-    raise UserError(f"{info.name} has no image with a class label: {dict(features)}.")
+    raise UserError(
+      f"{info.name} has no image or signal with a class label: {dict(features)}."
+    )
   image, label = images[0], labels[0]
   # Where there are several (cifar100's coarse labels), the data set says which.
   if info.supervised_keys and len(info.supervised_keys) == 2:
@@ -213,4 +239,4 @@ def _feature_names(info: Any) -> tuple[str, str]:
       image = info.supervised_keys[0]
     if info.supervised_keys[1] in labels:
       label = info.supervised_keys[1]
-  return image, label
+  return kind, image, label

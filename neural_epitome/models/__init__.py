@@ -16,6 +16,7 @@ from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
 from neural_epitome.models.normalization import BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
+from neural_epitome.models.soundnet import SoundNetConfig
 
 __all__ = [
   "EfficientNetConfig",
@@ -24,6 +25,7 @@ __all__ = [
   "ModelConfig",
   "NormOptions",
   "ResNetConfig",
+  "SoundNetConfig",
   "create",
 ]
 

@@ -2,11 +2,13 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from flax import linen as nn
 
 from neural_epitome import codec
+from neural_epitome.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,26 @@ class NormOptions:
   epsilon: float = 1e-5
 
 
+@dataclasses.dataclass(frozen=True)
+class ChannelGroup:
+  """Channels that can be left out of a network one by one, and nothing else with them.
+
+  Attributes:
+    name: of the group.
+    members: axis of the channels in every kernel that has them, by parameter path.
+    norms: module paths of the batch norms that have them; the last is nearest to
+      the consumer.
+    consumer: path of the kernel that reads the channels, on its axis -2.
+    consumer_norm: module path of the batch norm after it, if there is one.
+  """
+
+  name: str
+  members: Mapping[str, int]
+  norms: tuple[str, ...]
+  consumer: str
+  consumer_norm: str | None
+
+
 class ModelConfig(codec.Variant, abc.ABC):
   """A backbone and its arguments; each arm is a frozen dataclass."""
 
@@ -51,3 +73,23 @@ class ModelConfig(codec.Variant, abc.ABC):
     `keys` holds one random key an example, for dropout in training only: noise
     keyed by example does not depend on how a batch is cut over devices.
     """
+
+  def channel_groups(self) -> tuple[ChannelGroup, ...]:
+    """The channels that pruning may leave out.
+
+    Raises:
+      UserError: if the architecture has none that are known.
+    """
+    raise UserError(
+      f"A {self.kind} cannot be pruned: its channel groups are not known."
+    )
+
+  def narrowed(self, counts: Mapping[str, int]) -> Self:
+    """The same network with exactly `counts` channels in its groups, by name.
+
+    Raises:
+      UserError: as `channel_groups`.
+    """
+    del counts
+    self.channel_groups()
+    raise NotImplementedError

@@ -90,7 +90,7 @@ def _restore(
   # A checkpoint holds the optimiser's state too; its form does not depend on steps.
   rule, _ = optimizers.create(config.optimizer, total_steps=1, steps_per_epoch=1)
   init = states.initializer(
-    model, rule, setup.image_shape(config), ema=config.training.ema_decay > 0
+    model, rule, config.data.input_shape, ema=config.training.ema_decay > 0
   )
   checkpoints = Checkpoints(directory.checkpoints, None, {"plan": codec.encode(plan)})
   with contextlib.closing(checkpoints):
@@ -148,7 +148,7 @@ def predict(
   rows = []
   for file in files:
     # One by one: any number of files compiles one program.
-    image = pipeline.load_image(file, trained.config.data)
+    image = pipeline.load_file(file, trained.config.data)
     probabilities = np.asarray(apply(image[None]))[0]
     best = np.argsort(-probabilities, kind="stable")[:top]
     named = [

@@ -25,7 +25,13 @@ from neural_epitome import allocator, codec
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
 from neural_epitome.report import page, summary, tables
-from neural_epitome.training import evaluation, metrics, optimizer, reestimation
+from neural_epitome.training import (
+  evaluation,
+  metrics,
+  optimizer,
+  reestimation,
+  starting,
+)
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
 from neural_epitome.training.checkpoints import Checkpoints, explain_full_disk
@@ -152,13 +158,14 @@ class _Run:
     init = states.initializer(
       setup.model,
       self.rule,
-      setup.image_shape,
+      setup.input_shape,
       ema=options.ema_decay > 0,
     )
     like = states.abstract(init, setup.mesh)
     restored = self.checkpoints.restore(like, self._say)
     if restored is None:
-      return states.create(init, options.seed, setup.mesh), {}
+      state = states.create(init, options.seed, setup.mesh)
+      return (starting.begin(state, options.start) if options.start else state), {}
     step = int(restored[0].step)
     self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
     return restored

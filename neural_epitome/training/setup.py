@@ -67,7 +67,7 @@ class Setup:
     mesh: of all devices.
     feed: the data.
     classes: class names, by label.
-    image_shape: (height, width, channels) of the network's input.
+    input_shape: (*space, channels) of the network's input.
     inventory: the kernels of the architecture.
     plan: how each is generated.
     model: the network that trains.
@@ -79,7 +79,7 @@ class Setup:
   mesh: Mesh
   feed: Feed
   classes: tuple[str, ...]
-  image_shape: tuple[int, ...]
+  input_shape: tuple[int, ...]
   inventory: inventories.Inventory
   plan: Plan
   model: nn.Module
@@ -88,15 +88,10 @@ class Setup:
   freeze_step: int
 
 
-def image_shape(config: Config) -> tuple[int, int, int]:
-  """(height, width, channels) of the network's input."""
-  data = config.data
-  return (data.image_size, data.image_size, data.channels)
-
-
 def take_inventory(config: Config, classes: int) -> inventories.Inventory:
   """The kernels of the configuration's architecture."""
-  return inventories.take(models.create(config.model, classes), image_shape(config))
+  module = models.create(config.model, classes)
+  return inventories.take(module, config.data.input_shape)
 
 
 def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
@@ -174,7 +169,7 @@ def prepare(config: Config) -> Setup:
     mesh=mesh,
     feed=feed,
     classes=feed.classes,
-    image_shape=image_shape(config),
+    input_shape=data.input_shape,
     inventory=inventory,
     plan=plan,
     model=build(config, len(feed.classes), plan),

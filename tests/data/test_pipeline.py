@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from neural_epitome.data import examples, pipeline
+from neural_epitome.data import images as image_examples
+from neural_epitome.data import pipeline
 from neural_epitome.data.options import Augmentation, DataOptions
 from neural_epitome.data.sources import open_source
 from neural_epitome.errors import UserError
@@ -144,12 +145,12 @@ def test_no_more_is_kept_in_memory_than_allowed():
       size = 8 if index % 20 == 0 else 512
       return {"image": np.zeros((size, size, 1), np.uint8), "label": 0}
 
-  kept = examples.Examples(Growing(320), _options(cache_megabytes=1))
+  kept = image_examples.Examples(Growing(320), _options(cache_megabytes=1))
   for index in range(320):
     kept[index]
   stored = sum(example["image"].nbytes for example in kept._kept.values())
   assert 2**19 < stored <= 2**20
-  nothing = examples.Examples(Growing(320), _options(cache_megabytes=0))
+  nothing = image_examples.Examples(Growing(320), _options(cache_megabytes=0))
   assert nothing[0]["image"].shape == (8, 8, 1)
   assert not nothing._kept
 
@@ -194,7 +195,9 @@ def test_normalising_is_what_it_says():
   images = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
   options = _options(channels=3, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
   expected = (images / 255 - np.array(options.mean)) / np.array(options.std)
-  np.testing.assert_allclose(examples.normalise(images, options), expected, atol=1e-5)
+  np.testing.assert_allclose(
+    image_examples.normalise(images, options), expected, atol=1e-5
+  )
 
 
 def test_flips_take_half_of_the_images():
@@ -217,13 +220,13 @@ def test_grey_sources_fill_three_channels_and_the_other_way_round():
   assert batch["image"].shape == (4, 8, 8, 1)
 
 
-def test_load_image_prepares_as_evaluation_does(photographs):
+def test_load_file_prepares_as_evaluation_does(photographs):
   source, options = photographs
   options = dataclasses.replace(options, crop_fraction=0.8)
   with pipeline.evaluation_batches(source, options) as batches:
     images = np.concatenate([b["image"] for b in batches])
   for index in range(len(source)):
-    image = pipeline.load_image(source.describe(index), options)
+    image = pipeline.load_file(source.describe(index), options)
     assert image.dtype == np.float32
     np.testing.assert_array_equal(image, images[index])
 
@@ -248,9 +251,9 @@ def test_a_broken_image_is_named(tmp_path, workers, cache):
   ):
     list(batches)
   with pytest.raises(UserError, match=r"broken\.jpg cannot be decoded"):
-    pipeline.load_image(tmp_path / "train" / "b" / "broken.jpg", options)
+    pipeline.load_file(tmp_path / "train" / "b" / "broken.jpg", options)
   with pytest.raises(UserError, match=r"absent\.jpg cannot be read"):
-    pipeline.load_image(tmp_path / "absent.jpg", options)
+    pipeline.load_file(tmp_path / "absent.jpg", options)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from neural_epitome.data import array_records, decoding, prepare, sources
-from neural_epitome.data.options import DataOptions
+from neural_epitome.data import array_records, decoding, sources
+from neural_epitome.data.options import DataOptions, SignalOptions
+from neural_epitome.data.recipes.fashion_mnist import FASHION_MNIST_CLASSES
 from neural_epitome.errors import UserError
 from tests.data.helpers import encoded, smooth_picture
 
@@ -33,7 +34,7 @@ def test_the_embedded_set_is_balanced_small_and_disjoint():
   options, images = DataOptions(), {}
   for split, count in (("train", 1000), ("test", 200)):
     source = sources.open_source(options, split)
-    assert source.classes == prepare.FASHION_MNIST_CLASSES
+    assert source.classes == FASHION_MNIST_CLASSES
     examples = [source[i] for i in range(len(source))]
     labels = np.bincount([example["label"] for example in examples])
     np.testing.assert_array_equal(labels, np.full(10, count))
@@ -121,6 +122,59 @@ def test_unknown_and_empty_splits_are_refused(prepared):
     sources.open_source(options, "train[:0]")
   with pytest.raises(UserError, match="cannot be read"):
     sources.open_source(options, "train[:nonsense]")
+
+
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory):
+  """A toy set of signals of differing lengths in three folds."""
+  root = tmp_path_factory.mktemp("signals")
+  generator = np.random.default_rng(0)
+  rows = {
+    f"fold_{fold}": [
+      (generator.integers(-(2**15), 2**15, (50 + 10 * i, 2), np.int16), i % 2)
+      for i in range(count)
+    ]
+    for fold, count in enumerate((3, 4, 5))
+  }
+  array_records.write_prepared_signals(root, "toy", rows, ("hum", "hiss"), channels=2)
+  return root, rows
+
+
+def test_signals_come_back_as_they_were_and_folds_add_up(signals):
+  root, rows = signals
+  options = SignalOptions(dataset="toy", data_dir=str(root))
+  source = sources.open_source(options, "fold_0+fold_2")
+  assert source.kind == "signal"
+  assert source.classes == ("hum", "hiss")
+  found = {
+    (e["signal"].tobytes(), e["label"]) for e in map(source.__getitem__, range(8))
+  }
+  assert len(source) == 8
+  assert found == {
+    (s.tobytes(), label) for f in (0, 2) for s, label in rows[f"fold_{f}"]
+  }
+  assert source[0]["signal"].dtype == np.int16
+  assert source[0]["signal"].shape[1] == 2
+
+
+def test_every_part_of_a_sum_of_splits_is_looked_at(signals):
+  options = SignalOptions(dataset="toy", data_dir=str(signals[0]))
+  with pytest.raises(UserError, match=r"no split 'fold_7'.*fold_0"):
+    sources.open_source(options, "fold_0[:50%]+fold_7")
+
+
+def test_images_are_not_read_as_signals_nor_signals_as_images(signals, prepared):
+  for options, split, told in (
+    (DataOptions(dataset="toy", data_dir=str(signals[0])), "fold_0", "holds signals"),
+    (SignalOptions(dataset="embedded"), "train", "holds images"),
+    (
+      SignalOptions(dataset="imagenet2012", data_dir=str(prepared)),
+      "train",
+      "holds images",
+    ),
+  ):
+    with pytest.raises(UserError, match=told):
+      sources.open_source(options, split)
 
 
 def test_sources_travel_to_worker_processes(prepared):

@@ -16,6 +16,7 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.config import OptimizerOptions
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import NormOptions
 from neural_epitome.planning.dense import DensePlanner
@@ -25,7 +26,9 @@ from tests.training import tiny
 
 SHAPE = (12, 12, 1)
 BATCH = 16
-EPITOMES = UniformPlanner(rate=4.0, side="both", routing="factorised", margin=1)
+EPITOMES = UniformPlanner(
+  rate=4.0, rule=EpitomeRule(side="both", routing="factorised", margin=1)
+)
 MOMENTUM = OptimizerOptions(
   name="sgd", learning_rate=0.1, schedule="constant", warmup_epochs=0.0
 )

@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
@@ -49,7 +50,7 @@ def experiment(**training) -> Config:
   return Config(
     name="tiny",
     model=TinyConfig(dropout=0.1),
-    planner=UniformPlanner(rate=2.0, side="both", routing="factorised", margin=1),
+    planner=UniformPlanner(rate=2.0, rule=EpitomeRule(side="both", margin=1)),
     indices=IndexOptions(source="learner", hidden=4),
     data=DataOptions(
       train_split="train[:160]",

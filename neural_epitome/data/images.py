@@ -1,6 +1,10 @@
-"""What happens to one example, and to the batch that it becomes part of."""
+"""What happens to one image, and to the batch that it becomes part of.
+
+`signals` offers the same names for signals; `pipeline` chooses between the two.
+"""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,47 @@ def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
   rows *= scale
   rows += offset
   return rows.reshape(images.shape)
+
+
+def check(options: DataOptions) -> None:
+  """Raises UserError if the options contradict each other."""
+  augmentation = options.augmentation
+  for name in ("mean", "std"):
+    if len(getattr(options, name)) not in (1, options.channels):
+      raise UserError(
+        f"data.{name} has {len(getattr(options, name))} values; give 1 or "
+        f"{options.channels}, one a channel."
+      )
+  if augmentation.minimum_area < 1 and augmentation.padding:
+    raise UserError(
+      "data.augmentation: minimum_area < 1 and padding are two ways to crop; set one."
+    )
+  if not 0 < augmentation.minimum_area <= 1:
+    raise UserError(
+      f"data.augmentation.minimum_area={augmentation.minimum_area} must be in (0, 1]."
+    )
+  if not 0 < options.crop_fraction <= 1:
+    raise UserError(f"data.crop_fraction={options.crop_fraction} must be in (0, 1].")
+
+
+def load(path: str | pathlib.Path, options: DataOptions) -> np.ndarray:
+  """Reads one image file and prepares it exactly as evaluation does.
+
+  Returns:
+    float32 (size, size, channels), normalised.
+
+  Raises:
+    UserError: if the file is absent or no whole image.
+  """
+  try:
+    data = pathlib.Path(path).expanduser().read_bytes()
+  except OSError as error:
+    raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+  try:
+    image = central_view(data, options)
+  except decoding.ImageError as error:
+    raise UserError(f"{path} cannot be decoded: {error}.") from error
+  return normalise(image[None], options)[0]
 
 
 def central_view(image: bytes | np.ndarray, options: DataOptions) -> np.ndarray:

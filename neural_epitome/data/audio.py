@@ -1,0 +1,67 @@
+"""Sound files to samples: WAV, FLAC, AIFF and whatever else libsndfile reads."""
+
+import math
+import pathlib
+
+import numpy as np
+from scipy import signal as processing
+
+from neural_epitome.errors import UserError
+
+
+class AudioError(ValueError):
+  """A file that is no whole sound; whoever lists files tells the user."""
+
+
+def read(path: str | pathlib.Path, sample_rate: int) -> np.ndarray:
+  """Reads a sound file as one channel at a sample rate.
+
+  Channels are averaged. Resampling is polyphase with SciPy's default filter (a
+  Kaiser window, beta 5).
+
+  Args:
+    path: the file.
+    sample_rate: of the result, Hz.
+
+  Returns:
+    float32 (samples,), fractions of full scale.
+
+  Raises:
+    AudioError: if the file is absent, empty, truncated beyond its header or no
+      sound.
+    UserError: if soundfile is not installed.
+  """
+  try:
+    import soundfile
+  except (ImportError, OSError) as error:  # OSError: libsndfile is missing
+    raise UserError(
+      f"Reading sound needs soundfile ({error}): pip install 'neural_epitome[audio]'"
+    ) from error
+  try:
+    samples, found_rate = soundfile.read(
+      str(pathlib.Path(path).expanduser()), dtype="float32", always_2d=True
+    )
+  except (soundfile.SoundFileError, OSError, ValueError) as error:
+    raise AudioError(str(error).strip().rstrip(".")) from error
+  if not samples.size:
+    raise AudioError("it holds no samples")
+  mono = samples.mean(axis=1, dtype=np.float32)
+  if not np.isfinite(mono).all():
+    raise AudioError("it holds samples that are not finite")
+  return resample(mono, found_rate, sample_rate)
+
+
+def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+  """Resamples float32 (samples,) from one rate to another, Hz."""
+  if from_rate == to_rate:
+    return samples
+  common = math.gcd(from_rate, to_rate)
+  resampled = processing.resample_poly(samples, to_rate // common, from_rate // common)
+  return resampled.astype(np.float32)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+  """Rounds float (samples,) to int16, its peak at full scale; silence stays silent."""
+  peak = float(np.max(np.abs(samples), initial=0.0))
+  scale = 32767 / peak if peak > 0 else 0.0
+  return np.round(samples * scale).astype(np.int16)

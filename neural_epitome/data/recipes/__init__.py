@@ -1,0 +1,26 @@
+"""Recipes for data sets, one file each; a line here registers it."""
+
+from neural_epitome.data.recipes.base import Recipe
+from neural_epitome.data.recipes.catalogue import ConvertRecipe, TfdsRecipe
+from neural_epitome.data.recipes.drums import DrumsRecipe
+from neural_epitome.data.recipes.esc50 import Esc50Recipe
+from neural_epitome.data.recipes.fashion_mnist import (
+  EmbeddedRecipe,
+  FashionMnistRecipe,
+)
+from neural_epitome.data.recipes.plaid import PlaidRecipe
+from neural_epitome.data.recipes.urbansound8k import UrbanSound8kRecipe
+
+RECIPES: dict[str, Recipe] = {
+  recipe.name: recipe
+  for recipe in (
+    FashionMnistRecipe(),
+    DrumsRecipe(),
+    PlaidRecipe(),
+    Esc50Recipe(),
+    UrbanSound8kRecipe(),
+    TfdsRecipe(),
+    ConvertRecipe(),
+    EmbeddedRecipe(),
+  )
+}
