@@ -23,7 +23,7 @@ from neural_epitome import allocator
 from neural_epitome.config import Config, override
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
 from neural_epitome.experiment import load_experiment
@@ -92,9 +92,9 @@ def variants(experiment: str) -> dict[str, Config]:
   config = load_experiment(experiment)
   dense = dataclasses.replace(config, planner=DensePlanner())
   if experiment == "resnet20_epitome":
-    tile = UniformPlanner(rate=4.0, side="both", routing="tile")
+    tile = UniformPlanner(rate=4.0, rule=EpitomeRule(side="both", routing="tile"))
     return {"dense": dense} | folded(dense, tile)
-  tile = UniformPlanner(rate=2.0, routing="tile")
+  tile = UniformPlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
   return {
     "dense": dense,
     "materialise, learned": config,
@@ -111,14 +111,14 @@ def make_step(config: Config, classes: int = 10) -> Any:
     config.optimizer, total_steps=1000, steps_per_epoch=100
   )
   train = steps.make_train_step(model, rule, schedule, mesh, steps.StepOptions())
-  init = states.initializer(model, rule, setup.image_shape(config), ema=False)
+  init = states.initializer(model, rule, config.data.input_shape, ema=False)
   holder = [states.create(init, 0, mesh)]
   size = config.data.batch_size
   keys = jax.random.split(jax.random.key(0))
   batch = devices.put(
     {
       "image": jax.device_get(
-        jax.random.normal(keys[0], (size, *setup.image_shape(config)))
+        jax.random.normal(keys[0], (size, *config.data.input_shape))
       ),
       "label": jax.device_get(jax.random.randint(keys[1], (size,), 0, classes)),
       "position": jax.device_get(jnp.arange(size, dtype=jnp.uint32)),

@@ -9,11 +9,12 @@ Command: python -m neural_epitome.main --experiment=mbv2_epitome
 import dataclasses
 
 from experiments.mbv2_dense import CONFIG as DENSE
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.planning import UniformPlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
-  planner=UniformPlanner(rate=2.0, routing="factorised"),
+  planner=UniformPlanner(rate=2.0, rule=EpitomeRule(routing="factorised")),
   indices=IndexOptions(source="learner", start="spread", noise=0.0),
 )

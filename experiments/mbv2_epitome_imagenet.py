@@ -19,6 +19,7 @@ Command: python -m neural_epitome.main --experiment=mbv2_epitome_imagenet
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import MobileNetV2Config, NormOptions
 from neural_epitome.planning import UniformPlanner
@@ -28,7 +29,7 @@ CONFIG = Config(
   norm=NormOptions(momentum=0.99, epsilon=1e-3),
   planner=UniformPlanner(
     rate=2.0,
-    routing="factorised",
+    rule=EpitomeRule(routing="factorised"),
     only=("*/expand/kernel", "*/project/kernel", "head/kernel"),
     keep=("block_0/project/kernel",),
   ),

@@ -9,6 +9,9 @@ Command: python -m neural_epitome.main --experiment=mbv2_tile
 import dataclasses
 
 from experiments.mbv2_dense import CONFIG as DENSE
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.planning import UniformPlanner
 
-CONFIG = dataclasses.replace(DENSE, planner=UniformPlanner(rate=2.0, routing="tile"))
+CONFIG = dataclasses.replace(
+  DENSE, planner=UniformPlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
+)

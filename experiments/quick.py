@@ -7,13 +7,18 @@ Command: python -m neural_epitome.main --experiment=quick
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
+from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import ResNetConfig
 from neural_epitome.planning import UniformPlanner
 
 CONFIG = Config(
   model=ResNetConfig(depth=8, width=0.5, stem_stride=2, dropout=0.1),
-  planner=UniformPlanner(rate=3.0, side="both", margin=1, keep=("classifier/kernel",)),
+  planner=UniformPlanner(
+    rate=3.0,
+    rule=EpitomeRule(side="both", margin=1),
+    keep=("classifier/kernel",),
+  ),
   indices=IndexOptions(source="learner", start="spread", noise=0.0),
   data=DataOptions(
     train_split="train[:640]",

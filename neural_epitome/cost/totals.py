@@ -58,24 +58,30 @@ def price(
     plan: for every kernel of the inventory.
     inventory: of the architecture.
     execution: as the layers are run; it decides the operations, never the storage.
-    bits: width of the stored tensors of compressed and dense kernels; everything
-      else (routing maps, biases, batch norm) counts 32.
+    bits: width of the stored tensors of compressed and dense kernels, unless their
+      generator has a width of its own; everything else (routing maps, scales,
+      biases, batch norm) counts 32.
 
   Returns:
     The totals. Tensors that kernels share count once.
   """
   total = sum(kernel_costs(plan, inventory, execution).values(), Cost())
   tensors = sum(math.prod(spec.shape) for spec in plan.tensors.values())
-  offsets = sum(
-    math.prod(shape)
-    for kernel in plan.kernels.values()
-    for shape in kernel.generator.offsets(kernel.shape).values()
+  widths = {}
+  for kernel in plan.kernels.values():
+    for role, name in kernel.tensors.items():
+      widths.setdefault(name, kernel.generator.tensor_bits(role) or bits)
+  tensor_bits = sum(
+    math.prod(spec.shape) * widths.get(name, bits)
+    for name, spec in plan.tensors.items()
   )
-  plain = offsets + inventory.rest_size
+  plain = inventory.rest_size + sum(
+    kernel.generator.stored_beside(kernel.shape) for kernel in plan.kernels.values()
+  )
   return Totals(
     stored_params=tensors + plain,
     expanded_params=inventory.size,
-    stored_bytes=-(-tensors * bits // 8) + 4 * plain,
+    stored_bytes=-(-tensor_bits // 8) + 4 * plain,
     madds=total.madds,
     adds=total.adds,
   )

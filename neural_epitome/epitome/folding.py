@@ -54,6 +54,7 @@ def fold(
   offsets: Offsets,
   shape: Shape,
   application: Application,
+  scale: Array | None = None,
 ) -> Array | None:
   """Applies a layer whose kernel is `sample(epitome, offsets, shape)`.
 
@@ -66,15 +67,27 @@ def fold(
     offsets: factorised offsets, or none for a tile.
     shape: the full kernel's shape.
     application: how the layer applies a kernel.
+    scale: (R_in, R_out) factors of the kernel's blocks; None for all one.
 
   Returns:
     The layer's output, or None where there is nothing to reuse: blockwise routing,
-    or no replica along an axis that folds.
+    no replica along an axis that folds, or scales along both axes or with groups.
   """
   groups = application.groups
   rows, columns = sampling.replica_counts(shape, epitome.shape)
   if sampling.is_blockwise(offsets) or rows * (columns if groups == 1 else 1) == 1:
     return None
+  if scale is not None:
+    if groups > 1 or min(rows, columns) > 1:
+      return None
+    factors, axis = (scale[:, 0], -2) if rows > 1 else (scale[0], -1)
+    factors = sampling.repeat_cells(factors, epitome.shape[axis], shape[axis], 0)
+    factors = factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    if rows > 1:
+      x = x * factors
+    else:
+      y = fold(x, epitome, offsets, shape, application)
+      return None if y is None else y * factors
   kernel = sampling.crop(epitome, offsets.get("spatial"), shape[:-2]).astype(x.dtype)
   if rows > 1:
     parts = x.reshape(*x.shape[:-1], groups, -1) if groups > 1 else x

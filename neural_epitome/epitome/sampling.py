@@ -114,6 +114,11 @@ def repeat_shifted(x: Array, starts: Array | None, size: int, axis: int) -> Arra
   return jnp.concatenate(copies, axis)
 
 
+def repeat_cells(values: Array, cells: int, size: int, axis: int) -> Array:
+  """Repeats each entry of `values` for the `cells` of its replica, cut to `size`."""
+  return lax.slice_in_dim(jnp.repeat(values, cells, axis), 0, size, axis=axis)
+
+
 # `shift` and `unshift` are each other's transpose in the array, so each one's gradient
 # is the other: one pass over the cotangent, where automatic differentiation of the
 # slices would write it out several times. Reverse mode only.

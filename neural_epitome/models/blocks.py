@@ -88,3 +88,11 @@ def check_strides(strides: tuple[int, ...], expected: int, where: str) -> None:
   """Raises UserError unless there are `expected` positive strides."""
   if len(strides) != expected or min(strides) < 1:
     raise UserError(f"{where}={list(strides)} must be {expected} positive numbers.")
+
+
+def check_inner(inner: tuple[int, ...], expected: int) -> None:
+  """Raises UserError unless there are `expected` positive numbers of channels."""
+  if len(inner) != expected or min(inner) < 1:
+    raise UserError(
+      f"model.inner={list(inner)} must be {expected} positive numbers of channels."
+    )

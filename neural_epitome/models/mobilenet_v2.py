@@ -6,17 +6,21 @@ multiples of eight and the head keeps 1280 channels for widths up to one.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
-from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
+
+Stages = tuple[tuple[int, int, int], ...]
 
 # Expansion, channels and blocks of each stage: table 2 of the paper.
-STAGES = (
+STAGES: Stages = (
   (1, 16, 1),
   (6, 24, 2),
   (6, 32, 3),
@@ -38,8 +42,26 @@ class MobileNetV2Config(ModelConfig):
   Attributes:
     width: multiplier of the channels of every layer but the classifier.
     depth: multiplier of the blocks of each stage, rounded up.
+    stages: expansion, channels and blocks of each stage.
+    stem: channels of the first convolution.
+    head: channels of the 1x1 convolution before the classifier.
+    head_shrinks: whether a width below one narrows the head too; in the paper it
+      does not.
+    divisor: channels are rounded to its multiples, and are at least so many.
+    depth_multiplier: channels that the depthwise convolution makes of each of its
+      input's. Above 1 the expansion has so many times fewer channels, and the
+      channels made of one are added before the projection, which has as many times
+      fewer weights. This is the network of an epitome that tiles the output of the
+      expansion and the input of the projection, but for the batch norm between
+      expansion and depthwise convolution: copies of a channel share its affine here
+      and have their own there.
+    sums_multiplied: without it the projection reads every channel, as is usual with
+      a depth multiplier, and stores as much as without one.
+    inner: exact hidden channels of each block, and of the head last, in place of
+      what stages and widths say; the block's input channels where there is no
+      expansion. None leaves them. This is what pruning of channels changes.
     stem_stride: stride of the first convolution.
-    stage_strides: stride of the first block of each of the seven stages.
+    stage_strides: stride of the first block of each stage.
     dropout: probability of dropping a feature before the classifier.
   """
 
@@ -47,44 +69,163 @@ class MobileNetV2Config(ModelConfig):
 
   width: float = 1.0
   depth: float = 1.0
+  stages: Stages = STAGES
+  stem: int = 32
+  head: int = 1280
+  head_shrinks: bool = False
+  divisor: int = 8
+  depth_multiplier: int = 1
+  sums_multiplied: bool = True
+  inner: tuple[int, ...] | None = None
   stem_stride: int = 2
   stage_strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
   dropout: float = 0.2
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
-    blocks.check_strides(self.stage_strides, len(STAGES), "model.stage_strides")
+    blocks.check_strides(self.stage_strides, len(self.stages), "model.stage_strides")
+    self.check()
     return MobileNetV2(config=self, classes=classes, layers=layers)
+
+  def check(self) -> None:
+    """Raises UserError, naming the field, if there is no such network."""
+    for name in ("stem", "head", "divisor", "depth_multiplier"):
+      if getattr(self, name) < 1:
+        raise UserError(f"model.{name}={getattr(self, name)} must be at least 1.")
+    if any(min(stage) < 1 for stage in self.stages):
+      raise UserError("model.stages must be rows of three positive numbers.")
+    if self.inner is not None:
+      blocks.check_inner(self.inner, len(self.residuals()) + 1)
+      for block, inner in zip(self.residuals(), self.inner, strict=False):
+        if block.expansion == 1 and inner != block.inputs:
+          raise UserError(
+            f"model.inner={list(self.inner)}: {block.name} has no expansion, so its "
+            f"hidden channels are its {block.inputs} inputs."
+          )
+
+  def channels(self, count: int) -> int:
+    """Channels of a layer that has `count` at width 1."""
+    return blocks.make_divisible(count * self.width, self.divisor)
+
+  def head_channels(self) -> int:
+    """Channels of the head."""
+    if self.inner is not None:
+      return self.inner[-1]
+    scale = self.width if self.head_shrinks else max(1.0, self.width)
+    return blocks.make_divisible(self.head * scale, self.divisor)
+
+  def residuals(self) -> tuple["Block", ...]:
+    """Every inverted residual, from the first."""
+    repeats = [math.ceil(count * self.depth) for *_, count in self.stages]
+    found, inputs = [], self.channels(self.stem)
+    for stage, index, stride in blocks.in_stages(repeats, self.stage_strides):
+      expansion, count, _ = self.stages[stage]
+      features = self.channels(count)
+      hidden = inputs * expansion
+      if self.inner is not None and index < len(self.inner):
+        hidden = self.inner[index]
+      found.append(Block(f"block_{index}", inputs, expansion, hidden, features, stride))
+      inputs = features
+    return tuple(found)
+
+  def channel_groups(self) -> tuple[ChannelGroup, ...]:
+    """The head's channels and, with no depth multiplier, each expansion's."""
+    groups = []
+    for block in self.residuals():
+      if block.expansion != 1 and self.depth_multiplier == 1:
+        at = block.name
+        members = {
+          f"{at}/expand/kernel": -1,
+          f"{at}/depthwise/kernel": -1,
+          f"{at}/project/kernel": -2,
+        }
+        norms = (f"{at}/expand_norm", f"{at}/depthwise_norm")
+        last = f"{at}/project_norm"
+        groups.append(ChannelGroup(at, members, norms, f"{at}/project/kernel", last))
+    members = {"head/kernel": -1, "classifier/kernel": -2}
+    return (
+      *groups,
+      ChannelGroup("head", members, ("head_norm",), "classifier/kernel", None),
+    )
+
+  def narrowed(self, counts: Mapping[str, int]) -> "MobileNetV2Config":
+    """The same network with so many channels in its groups; see `ModelConfig`."""
+    inner = [counts.get(block.name, block.hidden) for block in self.residuals()]
+    return dataclasses.replace(
+      self, inner=(*inner, counts.get("head", self.head_channels()))
+    )
+
+
+# Five blocks for 28 px images on a small machine: 184 thousand parameters with ten
+# classes, nine tenths of them in 1x1 kernels and classifier.
+MBCONV = MobileNetV2Config(
+  stages=((2, 32, 1), (6, 48, 2), (6, 64, 2)),
+  stem=32,
+  head=512,
+  head_shrinks=True,
+  stage_strides=(2, 2, 1),
+  dropout=0.0,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """Where an inverted residual stands.
+
+  Attributes:
+    name: of the module.
+    inputs: input channels.
+    expansion: 1 where there is no expansion layer.
+    hidden: channels after expansion and depthwise convolution together.
+    features: output channels.
+    stride: of the depthwise convolution.
+  """
+
+  name: str
+  inputs: int
+  expansion: int
+  hidden: int
+  features: int
+  stride: int
 
 
 class InvertedResidual(nn.Module):
   """1x1 expansion, 3x3 depthwise, linear 1x1 projection; a shortcut if it fits.
 
   Attributes:
-    features: output channels.
-    expansion: hidden over input channels; at 1 there is no expansion layer.
-    stride: of the depthwise convolution.
+    block: its channels and stride.
+    multiplier: see `MobileNetV2Config.depth_multiplier`.
+    sums_multiplied: see there.
     layers: factories.
   """
 
-  features: int
-  expansion: int
-  stride: int
+  block: Block
+  multiplier: int
+  sums_multiplied: bool
   layers: Layers
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """(batch, height, width, channels) -> the same, strided, `features` channels."""
     conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    hidden, y = x.shape[-1] * self.expansion, x
-    if self.expansion != 1:
-      y = conv(hidden, (1, 1), name="expand")(y)
+    block, y = self.block, x
+    multiplier = self.multiplier if block.expansion != 1 else 1
+    expanded = -(-block.hidden // multiplier)
+    if block.expansion != 1:
+      y = conv(expanded, (1, 1), name="expand")(y)
       y = nn.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
-    y = conv(hidden, (3, 3), strides=self.stride, groups=hidden, name="depthwise")(y)
+    if multiplier > 1:
+      # A depthwise convolution of repeated channels is one with a multiplier, and on
+      # a CPU several times faster.
+      y = jnp.repeat(y, multiplier, axis=-1)
+    hidden = expanded * multiplier
+    y = conv(hidden, (3, 3), strides=block.stride, groups=hidden, name="depthwise")(y)
     y = nn.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
-    y = conv(self.features, (1, 1), name="project")(y)
+    if multiplier > 1 and self.sums_multiplied:
+      y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)
+    y = conv(block.features, (1, 1), name="project")(y)
     y = norm(use_running_average=frozen, name="project_norm")(y)
-    fits = self.stride == 1 and x.shape[-1] == self.features
+    fits = block.stride == 1 and block.inputs == block.features
     return x + y if fits else y
 
 
@@ -107,17 +248,13 @@ class MobileNetV2(nn.Module):
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
     config, layers = self.config, self.layers
-    stem = blocks.make_divisible(32 * config.width)
+    stem = config.channels(config.stem)
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
     x = nn.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
-    repeats = [math.ceil(count * config.depth) for *_, count in STAGES]
-    for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
-      expansion, channels, _ = STAGES[stage]
-      features = blocks.make_divisible(channels * config.width)
-      name = f"block_{index}"
-      x = InvertedResidual(features, expansion, stride, layers, name=name)(x, train)
-    head = blocks.make_divisible(1280 * max(1.0, config.width))
-    x = layers.conv(head, (1, 1), name="head")(x)
+    multiplier, sums = config.depth_multiplier, config.sums_multiplied
+    for block in config.residuals():
+      x = InvertedResidual(block, multiplier, sums, layers, name=block.name)(x, train)
+    x = layers.conv(config.head_channels(), (1, 1), name="head")(x)
     x = nn.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
     logits = layers.dense(self.classes, name="classifier")(x)

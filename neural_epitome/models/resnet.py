@@ -8,14 +8,16 @@ ResNet-50 is the published torch model's: the stride sits on the 3x3 convolution
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
-from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 # Stem channels and window, its stride, pooling stride; channels, blocks and strides
 # of the stages; output over inner channels of a block.
@@ -36,6 +38,9 @@ class ResNetConfig(ModelConfig):
   Attributes:
     depth: 8 or 20 for CIFAR-sized images, 50 for ImageNet's.
     width: multiplier of the channels of every layer but the classifier.
+    divisor: channels are rounded to its multiples, and are at least so many.
+    inner: exact inner channels of each block, in place of what the width says; None
+      leaves them. This is what pruning of channels changes.
     stem_stride: stride of the first convolution.
     pool_stride: stride of the 3x3 max pool after the stem; 1 leaves it out.
     stage_strides: stride of the first block of each stage, 3 or 4 of them.
@@ -46,6 +51,8 @@ class ResNetConfig(ModelConfig):
 
   depth: Literal[8, 20, 50] = 20
   width: float = 1.0
+  divisor: int = 8
+  inner: tuple[int, ...] | None = None
   stem_stride: int | None = None
   pool_stride: int | None = None
   stage_strides: tuple[int, ...] | None = None
@@ -56,7 +63,42 @@ class ResNetConfig(ModelConfig):
     if self.stage_strides is not None:
       expected = len(_SHAPES[self.depth][4])
       blocks.check_strides(self.stage_strides, expected, "model.stage_strides")
+    if self.divisor < 1:
+      raise UserError(f"model.divisor={self.divisor} must be at least 1.")
+    if self.inner is not None:
+      blocks.check_inner(self.inner, sum(_SHAPES[self.depth][5]))
     return ResNet(config=self, classes=classes, layers=layers)
+
+  def channels(self, count: int) -> int:
+    """Channels of a layer that has `count` at width 1."""
+    return blocks.make_divisible(count * self.width, self.divisor)
+
+  def inner_channels(self) -> tuple[int, ...]:
+    """Inner channels of each block."""
+    if self.inner is not None:
+      return self.inner
+    channels, repeats = _SHAPES[self.depth][4:6]
+    stages = zip(channels, repeats, strict=True)
+    return tuple(self.channels(count) for count, n in stages for _ in range(n))
+
+  def channel_groups(self) -> tuple[ChannelGroup, ...]:
+    """Inner channels of every block. Raises UserError for bottleneck blocks."""
+    if self.depth == 50:
+      raise UserError("model.depth=50: only networks of basic blocks can be pruned.")
+    groups = []
+    for index in range(len(self.inner_channels())):
+      at = f"block_{index}"
+      members = {f"{at}/conv_1/kernel": -1, f"{at}/conv_2/kernel": -2}
+      norms, last = (f"{at}/norm_1",), f"{at}/norm_2"
+      groups.append(ChannelGroup(at, members, norms, f"{at}/conv_2/kernel", last))
+    return tuple(groups)
+
+  def narrowed(self, counts: Mapping[str, int]) -> "ResNetConfig":
+    """The same network with so many inner channels; see `ModelConfig`."""
+    inner = enumerate(self.inner_channels())
+    return dataclasses.replace(
+      self, inner=tuple(counts.get(f"block_{i}", channels) for i, channels in inner)
+    )
 
 
 class ResidualBlock(nn.Module):
@@ -117,16 +159,17 @@ class ResNet(nn.Module):
     ]
     stride = config.stem_stride or stride
     pooling = config.pool_stride or pooling
-    scaled = blocks.make_divisible(stem * config.width)
-    x = layers.conv(scaled, (window,) * 2, strides=stride, name="stem")(images)
+    x = layers.conv(config.channels(stem), (window,) * 2, strides=stride, name="stem")(
+      images
+    )
     x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     if pooling > 1:
       x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
     strides = config.stage_strides or strides
     for stage, index, stride in blocks.in_stages(repeats, strides):
-      inner = blocks.make_divisible(channels[stage] * config.width)
-      bottleneck = (inner, inner, inner * expansion), (1, 3, 1)
-      basic = (inner, inner), (3, 3)
+      outer, inner = config.channels(channels[stage]), config.inner_channels()[index]
+      bottleneck = (inner, inner, outer * expansion), (1, 3, 1)
+      basic = (inner, outer), (3, 3)
       features, windows = basic if expansion == 1 else bottleneck
       block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
       x = block(x, train)

@@ -64,7 +64,7 @@ class BudgetPlanner(Planner):
     plan, prices = at(1.0)
     if fits(prices):
       return plan
-    low, high = 1.0, float(max(use.size for use in inventory.kernels))
+    low, high = 1.0, self.rules.highest_rate(inventory)
     best, prices = at(high)
     for name, budget in budgets.items():
       if prices[name] > budget:

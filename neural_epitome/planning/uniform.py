@@ -1,39 +1,37 @@
-"""The same rate for every kernel that is compressed at all."""
+"""One rule for every kernel that is compressed, at one rate over all of them."""
 
 import dataclasses
 import fnmatch
-import math
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import Epitome
-from neural_epitome.epitome.generators.epitome import Axis
+from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec, Rule
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
+from neural_epitome.planning import allocation
 from neural_epitome.planning.base import Planner
-
-Side = Literal["wide", "input", "output", "both"]
 
 
 @dataclasses.dataclass(frozen=True)
 class UniformPlanner(Planner):
-  """An epitome of 1 / rate of the kernel's weights wherever kernels are compressed.
+  """Stores 1 / rate of the weights of the compressed kernels, all by one rule.
 
-  The authors of Neural Epitome Search halve the wide side of each 1x1 kernel: the
-  output of an expansion, the input of a projection. The first layer and depthwise
-  kernels stay dense: they are small, and a depthwise kernel has nothing to wrap.
+  What counts as stored is everything a kernel needs, offsets and scales included.
+  The first layer and depthwise kernels stay dense: they are small, and a depthwise
+  kernel has nothing to wrap.
 
   Attributes:
-    rate: weights of a kernel over weights of its epitome, at least 1.
-    side: which channel axis the epitome is short on; `wide` is the longer one (the
-      output where they are equal), `both` shares the rate between them.
-    routing: see `Epitome`.
-    sampled: see `Epitome`.
-    margin: cells by which the epitome is larger than the kernel on each spatial
-      axis longer than one; its channels shrink further to keep the rate.
+    rate: weights of the compressed kernels over the numbers stored for them, at
+      least 1; met within 1%. A rule whose size is fixed takes no notice of it.
+    rule: the weight generator, and what distinguishes it beside its size.
+    allocation: a kernel of n weights gets a share in proportion to n**allocation.
+      1.0 is an even rate; below it, small kernels are compressed less. No kernel
+      stores more than its weights, nor less than its rule can.
+    weights: factors of that share, by shell pattern of the kernel's path; those of
+      all patterns that match are multiplied.
     only: shell patterns of the kernel paths that are compressed.
     keep: shell patterns of those that stay dense all the same.
     keep_first: whether the first kernel stays dense.
@@ -43,10 +41,9 @@ class UniformPlanner(Planner):
   kind: ClassVar[str] = "uniform"
 
   rate: float = 2.0
-  side: Side = "wide"
-  routing: Literal["tile", "factorised", "blockwise"] = "factorised"
-  sampled: tuple[Axis, ...] = ("spatial", "input", "output")
-  margin: int = 0
+  rule: Rule = EpitomeRule()
+  allocation: float = 1.0
+  weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
   only: tuple[str, ...] = ("*",)
   keep: tuple[str, ...] = ()
   keep_first: bool = True
@@ -56,16 +53,49 @@ class UniformPlanner(Planner):
     """See the class.
 
     Raises:
-      UserError: if the rate is below 1 or a pattern matches no kernel.
+      UserError: if the rate is below 1, a pattern matches no kernel, a factor is
+        not above 0, or the rule cannot store so little.
     """
     if not self.rate >= 1:
       raise UserError(f"planner.rate={self.rate} must be at least 1 (1 is dense).")
-    generators = {}
-    for use in self.compressible(inventory):
-      shape = epitome_shape(use.shape, self.rate, self.side, self.margin)
-      if math.prod(shape) < use.size:
-        generators[use.path] = Epitome(shape, self.routing, self.sampled)
+    uses = self.compressible(inventory)
+    wanted = round(sum(use.size for use in uses) / self.rate)
+    generators: Mapping[str, GeneratorSpec]
+    if self.rule.is_fixed:
+      generators = {use.path: self.rule.at(use, use.size) for use in uses}
+    else:
+      generators = allocation.generators(self.rule, uses, wanted, self.shares(uses))
     return plans.make(inventory.kernels, generators)
+
+  def shares(self, uses: tuple[KernelUse, ...]) -> list[float]:
+    """What the kernels' stored sizes are in proportion to.
+
+    Raises:
+      UserError: if a pattern of `weights` matches none of them or its factor is not
+        above 0.
+    """
+    _check_patterns(self.weights, [use.path for use in uses], "compressed kernel")
+    for pattern, factor in self.weights.items():
+      if not factor > 0:
+        raise UserError(f"planner.weights.{pattern}={factor} must be above 0.")
+    shares = []
+    for use in uses:
+      share = float(use.size) ** self.allocation
+      for pattern, factor in self.weights.items():
+        share *= factor if fnmatch.fnmatchcase(use.path, pattern) else 1.0
+      shares.append(share)
+    return shares
+
+  def highest_rate(self, inventory: Inventory) -> float:
+    """The rate at which every compressed kernel is as small as its rule can make it.
+
+    1.0 for a rule whose size is fixed, and where there is nothing to compress.
+    """
+    uses = self.compressible(inventory)
+    if self.rule.is_fixed or not uses:
+      return 1.0
+    smallest = sum(min(use.size, self.rule.smallest(use)) for use in uses)
+    return max(1.0, sum(use.size for use in uses) / smallest)
 
   def compressible(self, inventory: Inventory) -> tuple[KernelUse, ...]:
     """The kernels that the attributes name.
@@ -73,11 +103,9 @@ class UniformPlanner(Planner):
     Raises:
       UserError: if a pattern of `only` or `keep` matches no kernel.
     """
-    paths = [use.path for use in inventory.kernels]
-    for pattern in (*self.only, *self.keep):
-      if not fnmatch.filter(paths, pattern):
-        known = codec.nearest(pattern, paths)
-        raise UserError(f"Pattern {pattern!r} matches no kernel.{known}")
+    _check_patterns(
+      (*self.only, *self.keep), [use.path for use in inventory.kernels], "kernel"
+    )
 
     def is_wanted(index: int, use: KernelUse) -> bool:
       return (
@@ -90,32 +118,9 @@ class UniformPlanner(Planner):
     return tuple(u for i, u in enumerate(inventory.kernels) if is_wanted(i, u))
 
 
-def epitome_shape(shape: Shape, rate: float, side: Side, margin: int = 0) -> Shape:
-  """The largest epitome of at most 1 / rate of a kernel's weights.
-
-  Args:
-    shape: the kernel's, (*window, Cin, Cout).
-    rate: at least 1; at infinity the epitome has one channel on both sides.
-    side: the channel axis to shorten first; the other follows once it has one
-      channel. For `both` the two shrink alike.
-    margin: see `UniformPlanner`.
-
-  Returns:
-    (*window', Ci, Co). A rate the channels cannot express is rounded up, unless
-    they are at one channel already.
-  """
-  *window, inputs, outputs = shape
-  grown = [size + margin if size > 1 else size for size in window]
-  # The pairs of input and output channels that the epitome may have.
-  pairs = inputs * outputs * math.prod(window) / math.prod(grown) / rate
-  if side == "both":
-    ratio = math.sqrt(inputs * outputs / max(pairs, 1.0))
-    rows = min(inputs, max(1, round(inputs / ratio)))
-    columns = min(outputs, max(1, int(pairs / rows + 1e-9)))
-  elif side == "input" or (side == "wide" and inputs > outputs):
-    rows = min(inputs, max(1, int(pairs / outputs + 1e-9)))
-    columns = min(outputs, max(1, int(pairs / rows + 1e-9)))
-  else:
-    columns = min(outputs, max(1, int(pairs / inputs + 1e-9)))
-    rows = min(inputs, max(1, int(pairs / columns + 1e-9)))
-  return (*grown, rows, columns)
+def _check_patterns(patterns, paths: list[str], what: str) -> None:
+  for pattern in patterns:
+    if not fnmatch.filter(paths, pattern):
+      raise UserError(
+        f"Pattern {pattern!r} matches no {what}.{codec.nearest(pattern, paths)}"
+      )

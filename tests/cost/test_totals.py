@@ -7,7 +7,7 @@ import pytest
 from neural_epitome import models
 from neural_epitome.cost import inventory, totals
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import Epitome
+from neural_epitome.epitome.generators import Epitome, EpitomeRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.planning import DensePlanner, UniformPlanner
 
@@ -19,7 +19,9 @@ GROUPED = models.EfficientNetConfig(grouped_se=True)
 
 
 def tile(*only, keep=()):
-  return UniformPlanner(rate=2.0, routing="tile", only=only, keep=keep)
+  return UniformPlanner(
+    rate=2.0, rule=EpitomeRule(routing="tile"), only=only, keep=keep
+  )
 
 
 @functools.cache
@@ -83,7 +85,7 @@ def test_a_shared_tensor_is_stored_once():
 
 def test_execution_may_differ_from_layer_to_layer():
   found = take(MOBILENET)
-  plan = UniformPlanner(routing="tile").plan(found)
+  plan = UniformPlanner(rule=EpitomeRule(routing="tile")).plan(found)
   one = {"head/kernel": "fold"}
   saved = totals.price(plan, found).madds - totals.price(plan, found, one).madds
   head = next(use for use in found.kernels if use.path == "head/kernel")

@@ -1,8 +1,27 @@
 """Weight generators, one file each; importing one here registers it."""
 
-from neural_epitome.epitome.generators.base import Cost, GeneratorSpec
+from neural_epitome.epitome.generators.base import Cost, GeneratorSpec, Rule
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.epitome import Epitome
-from neural_epitome.epitome.generators.wsnet import WSNet
+from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
+from neural_epitome.epitome.generators.hashed import Hashed, HashedRule
+from neural_epitome.epitome.generators.low_rank import LowRank, LowRankRule
+from neural_epitome.epitome.generators.quantised import Quantised, QuantisedRule
+from neural_epitome.epitome.generators.wsnet import WSNet, WSNetRule
 
-__all__ = ["Cost", "Dense", "Epitome", "GeneratorSpec", "WSNet"]
+__all__ = [
+  "Cost",
+  "Dense",
+  "Epitome",
+  "EpitomeRule",
+  "GeneratorSpec",
+  "Hashed",
+  "HashedRule",
+  "LowRank",
+  "LowRankRule",
+  "Quantised",
+  "QuantisedRule",
+  "Rule",
+  "WSNet",
+  "WSNetRule",
+]

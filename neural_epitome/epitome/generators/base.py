@@ -4,17 +4,22 @@ A generator is one frozen dataclass in one file. It says which tensors are store
 for a kernel, how they start, how the kernel comes out of them and what that
 costs; where the computation can be reused it also says how to run the layer
 without ever building the kernel (`fold`).
+
+A rule is a family of generators without its size: a planner tells it how many
+numbers a kernel may store, and it answers with the generator that stores them.
 """
 
 import abc
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import jax
 
 from neural_epitome import codec
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.errors import UserError
 
 Array = jax.Array
 Shape = tuple[int, ...]
@@ -99,10 +104,83 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del folded
     return Cost(self.stored(use.shape), use.size, use.madds)
 
+  def derived(self, shape: Shape) -> dict[str, Shape]:
+    """Shapes of numbers that ship beside the tensors but are never trained.
+
+    They are computed from the tensors in training, such as a quantiser's scales.
+    """
+    del shape
+    return {}
+
+  def tensor_bits(self, role: str) -> int | None:
+    """Bits of a stored number of a tensor; None for the width it is trained in."""
+    del role
+    return None
+
   def stored(self, shape: Shape) -> int:
-    """Numbers stored for a kernel of this shape, offsets included."""
-    shapes = [*self.tensors(shape).values(), *self.offsets(shape).values()]
-    return sum(map(math.prod, shapes))
+    """Numbers stored for a kernel of this shape, offsets and scales included."""
+    return _count(self.tensors(shape)) + self.stored_beside(shape)
+
+  def stored_beside(self, shape: Shape) -> int:
+    """Those of them that are not in a trained tensor: offsets and what is derived."""
+    return _count(self.offsets(shape)) + _count(self.derived(shape))
+
+  def stored_bytes(self, shape: Shape, bits: int = 32) -> int:
+    """The same in bytes, tensors without a width of their own at `bits`."""
+    tensors = sum(
+      math.prod(size) * (self.tensor_bits(role) or bits)
+      for role, size in self.tensors(shape).items()
+    )
+    return -(-tensors // 8) + 4 * self.stored_beside(shape)
 
   def check(self, shape: Shape) -> None:
     """Raises UserError if a kernel of this shape cannot be generated."""
+
+
+class Rule(codec.Variant, abc.ABC):
+  """A family of generators; each arm is a frozen dataclass beside its generator.
+
+  Attributes:
+    is_fixed: whether its fields alone say what a kernel stores.
+  """
+
+  is_fixed: ClassVar[bool] = False
+
+  @abc.abstractmethod
+  def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
+    """The generator of a kernel that stores about `stored` numbers.
+
+    Args:
+      use: the kernel.
+      stored: numbers wanted, offsets and scales included.
+      below: share by which the result may fall short where that lets it keep the
+        form the rule prefers; it comes nearer where it can, and falls further short
+        only where the kernel's integers leave nothing between.
+
+    Returns:
+      A generator that stores at most 1% more than `stored`.
+
+    Raises:
+      UserError: if the smallest generator stores more than that, naming the family
+        and the kernel.
+    """
+
+  @abc.abstractmethod
+  def smallest(self, use: KernelUse) -> int:
+    """The fewest numbers that `at` can store for a kernel."""
+
+  def refuse(self, use: KernelUse, stored: int, why: str) -> UserError:
+    """The error for a kernel that cannot be stored in `stored` numbers."""
+    return UserError(
+      f"{self.kind} cannot store {use.path} {list(use.shape)} in {stored:,} numbers: "
+      f"{why}. Lower the rate or keep the kernel dense."
+    )
+
+
+def at_most(stored: int) -> int:
+  """The most numbers a rule may store where `stored` are wanted: 1% more."""
+  return stored + stored // 100
+
+
+def _count(shapes: Mapping[str, Shape]) -> int:
+  return sum(map(math.prod, shapes.values()))

@@ -34,6 +34,10 @@ class Epitome(GeneratorSpec):
       epitome, and always materialised.
     sampled: axes that have offsets at all, unless `routing` is `tile`. An axis on
       which the epitome is as long as the kernel has none in any case.
+    scaled: whether every (input replica, output replica) block is multiplied by a
+      stored factor of its own, sign included. A scaled tile is a Kronecker product,
+      of full rank where the tile repeats its few rows. It folds where the epitome is
+      short on one channel axis only.
   """
 
   kind: ClassVar[str] = "epitome"
@@ -41,6 +45,7 @@ class Epitome(GeneratorSpec):
   shape: Shape
   routing: Literal["tile", "factorised", "blockwise"] = "factorised"
   sampled: tuple[Axis, ...] = ("spatial", "input", "output")
+  scaled: bool = False
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless the epitome has the axes and extents it needs."""
@@ -57,8 +62,10 @@ class Epitome(GeneratorSpec):
       )
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
-    """One tensor, `epitome`."""
-    del shape
+    """The `epitome`, and a `scale` (R_in, R_out) if there are blocks to scale."""
+    blocks = sampling.replica_counts(shape, self.shape)
+    if self.scaled and math.prod(blocks) > 1:
+      return {"epitome": self.shape, "scale": blocks}
     return {"epitome": self.shape}
 
   def offsets(self, shape: Shape) -> dict[str, Shape]:
@@ -95,7 +102,7 @@ class Epitome(GeneratorSpec):
     Its entries are entries of a kernel drawn in full, so they have the fan of the
     kernel: with the epitome's own fan-in, pre-activations would be sqrt(R) too
     large. A fractional offset shrinks the variance by (1 - f)^2 + f^2 an axis; the
-    mean of that over the replicas is divided out.
+    mean of that over the replicas is divided out. Scales start as random signs.
     """
     count = math.prod(self.shape)
     drawn = [initializer(key, shape).reshape(-1)]
@@ -103,11 +110,21 @@ class Epitome(GeneratorSpec):
       key_of_draw = jax.random.fold_in(key, draw)
       drawn.append(initializer(key_of_draw, shape).reshape(-1))
     epitome = jnp.concatenate(drawn)[:count].reshape(self.shape)
-    return {"epitome": epitome / jnp.sqrt(_variance_kept(offsets))}
+    tensors = {"epitome": epitome / jnp.sqrt(_variance_kept(offsets))}
+    if blocks := self.tensors(shape).get("scale"):
+      key_of_signs = jax.random.fold_in(key, 0)
+      tensors["scale"] = jax.random.rademacher(key_of_signs, blocks, jnp.float32)
+    return tensors
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
-    """`sampling.sample`."""
-    return sampling.sample(tensors["epitome"], offsets, shape)
+    """`sampling.sample`, its blocks scaled."""
+    kernel = sampling.sample(tensors["epitome"], offsets, shape)
+    if "scale" not in tensors:
+      return kernel
+    scale = tensors["scale"]
+    for axis in (-2, -1):
+      scale = sampling.repeat_cells(scale, self.shape[axis], shape[axis], axis)
+    return kernel * scale.reshape((1,) * (kernel.ndim - 2) + scale.shape)
 
   def fold(
     self,
@@ -118,20 +135,32 @@ class Epitome(GeneratorSpec):
     application: Application,
   ) -> Array | None:
     """`folding.fold`."""
-    return folding.fold(x, tensors["epitome"], offsets, shape, application)
+    return folding.fold(
+      x, tensors["epitome"], offsets, shape, application, tensors.get("scale")
+    )
 
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
-    """Folded, one small convolution and the wrap's additions (spec 4.6)."""
+    """Folded, one small convolution and the wrap's additions (spec 4.6).
+
+    Scaling the blocks of the input or of the output is one multiply-add an element.
+    """
     dense = super().cost(use)
-    rows, _ = sampling.replica_counts(use.shape, self.shape)
-    if not folded or self.routing == "blockwise":
+    rows, columns = sampling.replica_counts(use.shape, self.shape)
+    is_scaled = "scale" in self.tensors(use.shape)
+    if (
+      not folded
+      or self.routing == "blockwise"
+      or (is_scaled and (use.groups > 1 or min(rows, columns) > 1))
+    ):
       return dense
     inputs, outputs = use.shape[-2:]
     wrapped = self.shape[-2] if rows > 1 else inputs
     small = self.shape[-1] if use.groups == 1 else outputs
+    scaling = inputs * use.input_positions if rows > 1 else outputs * use.positions
     return dataclasses.replace(
       dense,
-      madds=math.prod(use.window) * wrapped * small * use.positions,
+      madds=math.prod(use.window) * wrapped * small * use.positions
+      + (scaling if is_scaled else 0),
       adds=(inputs - wrapped) * use.groups * use.input_positions,
     )
 

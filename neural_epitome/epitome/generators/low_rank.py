@@ -1,0 +1,128 @@
+"""Low rank: the kernel as a matrix W = U V.
+
+The kernel is read as a matrix of one row an input tap and one column an output
+channel, so the layer is a convolution with `rank` outputs and a 1x1 one after it
+(scheme 1 of Jaderberg et al., arXiv 1405.3866, reads it otherwise; this is the
+form of Denton et al., arXiv 1404.0736, on one side).
+"""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from neural_epitome.epitome.generators.base import (
+  Array,
+  Cost,
+  GeneratorSpec,
+  Initializer,
+  Rule,
+  Shape,
+  Tensors,
+  at_most,
+)
+from neural_epitome.epitome.generators.dense import Dense
+from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRank(GeneratorSpec):
+  """A kernel of limited rank.
+
+  Attributes:
+    rank: columns of U and rows of V.
+  """
+
+  kind: ClassVar[str] = "low_rank"
+
+  rank: int
+
+  def check(self, shape: Shape) -> None:
+    """Raises UserError unless the rank is one the kernel can have."""
+    largest = min(_sides(shape))
+    if not 1 <= self.rank <= largest:
+      raise UserError(
+        f"LowRank(rank={self.rank}) cannot generate a kernel of shape {list(shape)}: "
+        f"its rank must lie in [1, {largest}]."
+      )
+
+  def tensors(self, shape: Shape) -> dict[str, Shape]:
+    """`left` (*window, Cin, rank) and `right` (rank, Cout)."""
+    return {"left": (*shape[:-1], self.rank), "right": (self.rank, shape[-1])}
+
+  def init(
+    self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
+  ) -> dict[str, Array]:
+    """Normal factors of one deviation; W has the variance of `initializer`.
+
+    An entry of W sums `rank` products, so both deviations are
+    (variance / rank) ** (1 / 4).
+    """
+    del offsets
+    kernel_key, left_key, right_key = jax.random.split(key, 3)
+    variance = jnp.mean(initializer(kernel_key, shape) ** 2)
+    deviation = (variance / self.rank) ** 0.25
+    shapes = self.tensors(shape)
+    return {
+      "left": deviation * jax.random.normal(left_key, shapes["left"]),
+      "right": deviation * jax.random.normal(right_key, shapes["right"]),
+    }
+
+  def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
+    """U V."""
+    del offsets, shape
+    return jnp.dot(tensors["left"], tensors["right"])
+
+  def fold(
+    self,
+    x: Array,
+    tensors: Tensors,
+    offsets: Tensors,
+    shape: Shape,
+    application: Application,
+  ) -> Array | None:
+    """Two layers, U and then V; not with feature groups, whose outputs V mixes."""
+    del offsets, shape
+    if application.groups > 1:
+      return None
+    y = application(x, tensors["left"].astype(x.dtype))
+    return jnp.dot(y, tensors["right"].astype(x.dtype))
+
+  def cost(self, use: KernelUse, folded: bool = False) -> Cost:
+    """Folded, the multiply-adds of both layers."""
+    dense = super().cost(use)
+    if not folded or use.groups > 1:
+      return dense
+    return dataclasses.replace(
+      dense, madds=self.rank * sum(_sides(use.shape)) * use.positions
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRankRule(Rule):
+  """The rank that a size allows."""
+
+  kind: ClassVar[str] = "low_rank"
+
+  def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
+    """See `Rule.at`."""
+    del below
+    if stored >= use.size:
+      return Dense()
+    step = sum(_sides(use.shape))
+    rank = min((stored + step // 2) // step, *_sides(use.shape))
+    rank -= rank * step > at_most(stored)
+    if rank < 1:
+      raise self.refuse(use, stored, f"rank 1 takes {step:,}, so the rank is below 1")
+    return LowRank(rank)
+
+  def smallest(self, use: KernelUse) -> int:
+    """See `Rule.smallest`."""
+    return sum(_sides(use.shape))
+
+
+def _sides(shape: Shape) -> tuple[int, int]:
+  return math.prod(shape[:-1]), shape[-1]

@@ -1,0 +1,98 @@
+"""Few bits a weight: dense, quantised, and trained as such.
+
+Symmetric, one scale an output channel, rounded to the nearest; the gradient passes
+the rounding straight through (the straight-through estimator of arXiv 1308.3432, as
+quantisation-aware training uses it, arXiv 1712.05877).
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from neural_epitome.epitome.generators.base import (
+  Array,
+  GeneratorSpec,
+  Initializer,
+  Rule,
+  Shape,
+  Tensors,
+)
+from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantised(GeneratorSpec):
+  """The whole kernel in integers of a few bits.
+
+  Training keeps it in float32; what ships is the integers and the scales.
+
+  Attributes:
+    bits: of one weight, sign included; integers lie in [-m, m], m = 2**(bits-1) - 1.
+  """
+
+  kind: ClassVar[str] = "quantised"
+
+  bits: int = 8
+
+  def check(self, shape: Shape) -> None:
+    """Raises UserError for bits that leave nothing or save nothing."""
+    del shape
+    if not 2 <= self.bits <= 16:
+      raise UserError(f"Quantised(bits={self.bits}): bits must lie in [2, 16].")
+
+  def tensors(self, shape: Shape) -> dict[str, Shape]:
+    """One tensor, `kernel`, of the kernel's shape."""
+    return {"kernel": shape}
+
+  def derived(self, shape: Shape) -> dict[str, Shape]:
+    """One scale an output channel: the largest magnitude over m."""
+    return {"scale": shape[-1:]}
+
+  def tensor_bits(self, role: str) -> int:
+    """`bits`."""
+    del role
+    return self.bits
+
+  def init(
+    self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
+  ) -> dict[str, Array]:
+    """`initializer` on the kernel's shape."""
+    del offsets
+    return {"kernel": initializer(key, shape)}
+
+  def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
+    """Integers times scales; its gradient is that of the kernel as it is."""
+    del offsets
+    kernel = tensors["kernel"]
+    fixed = jax.lax.stop_gradient(kernel)
+    largest = jnp.max(jnp.abs(fixed), axis=tuple(range(len(shape) - 1)), keepdims=True)
+    # A channel of zeros stays one.
+    scale = jnp.maximum(largest / (2 ** (self.bits - 1) - 1), 1e-30)
+    # The difference is exactly zero and has the kernel's gradient.
+    return jnp.round(fixed / scale) * scale + (kernel - fixed)
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantisedRule(Rule):
+  """The same bits for every kernel: its size is 32 / bits smaller in bytes.
+
+  Attributes:
+    bits: see `Quantised`.
+  """
+
+  kind: ClassVar[str] = "quantised"
+  is_fixed: ClassVar[bool] = True
+
+  bits: int = 8
+
+  def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
+    """The one generator there is, whatever is wanted."""
+    del use, stored, below
+    return Quantised(self.bits)
+
+  def smallest(self, use: KernelUse) -> int:
+    """Every weight and one scale an output channel."""
+    return Quantised(self.bits).stored(use.shape)

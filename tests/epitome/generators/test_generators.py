@@ -1,0 +1,147 @@
+"""What holds of every generator: where it starts, what it stores, how it trains."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from neural_epitome import codec
+from neural_epitome.cost import inventory, totals
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome import routing
+from neural_epitome.epitome.generators import (
+  Epitome,
+  GeneratorSpec,
+  Hashed,
+  LowRank,
+  Quantised,
+  Rule,
+  WSNet,
+)
+from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
+from neural_epitome.errors import UserError
+
+GENERATORS = {
+  "low_rank": LowRank(3),
+  "hashed": Hashed(40, seed=7),
+  "quantised": Quantised(8),
+  "wsnet": WSNet(5.0),
+  "wsnet_repeated": WSNet(1.3, 4),
+}
+
+
+@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+@pytest.mark.parametrize("shape", [(3, 3, 64, 48), (128, 80)])
+def test_the_kernel_starts_with_the_variance_of_its_initializer(generator, shape):
+  # As much stored, and as many draws, as keep the estimate within a few percent.
+  sized = {
+    "low_rank": LowRank(24),
+    "hashed": Hashed(math.prod(shape) // 3),
+    "wsnet": WSNet(3, 2),
+  }
+  generator = sized.get(generator.kind, generator)
+  initializer = nn.initializers.he_normal()
+
+  @jax.vmap
+  def draw(key):
+    tensors = generator.init(key, shape, {}, initializer)
+    assert {role: t.shape for role, t in tensors.items()} == generator.tensors(shape)
+    return generator.generate(tensors, {}, shape)
+
+  kernels = draw(jax.random.split(jax.random.key(0), 16))
+  assert kernels.shape == (16, *shape)
+  np.testing.assert_allclose(np.var(kernels), 2.0 / math.prod(shape[:-1]), rtol=0.1)
+  assert abs(np.mean(kernels)) < 0.1 * np.std(kernels)
+
+
+@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_layer_folds_to_what_it_is_materialised_and_trains(generator, groups):
+  x = jax.random.normal(jax.random.key(0), (2, 7, 7, 8 * groups))
+  layer = EpitomeConv(
+    features=12, window=(3, 3), strides=2, groups=groups, generator=generator
+  )
+  variables = layer.init(jax.random.key(1), x)
+
+  def loss(params, execution):
+    y = layer.clone(execution=execution).apply({"params": params}, x)
+    return jnp.sum(jnp.sin(y)), y
+
+  run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
+  (_, built), gradients = run(variables["params"], "materialise")
+  (_, folded), others = run(variables["params"], "fold")
+  np.testing.assert_allclose(folded, built, atol=1e-5)
+  for one, other in zip(*map(jax.tree.leaves, (gradients, others)), strict=True):
+    np.testing.assert_allclose(one, other, atol=2e-4)
+    assert np.any(one != 0)
+
+
+@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+def test_dense_layers_and_bfloat16_take_any_generator(generator):
+  x = jnp.ones((2, 5, 24), jnp.bfloat16)
+  layer = EpitomeDense(features=20, generator=generator, dtype=jnp.bfloat16)
+  y, variables = layer.init_with_output(jax.random.key(0), x)
+  assert (y.shape, y.dtype) == ((2, 5, 20), jnp.bfloat16)
+  assert {v.dtype for v in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+def test_a_plan_with_it_survives_json_and_is_priced_as_it_says(generator):
+  use = KernelUse("a/kernel", (3, 3, 8, 12), 1, (1, 1), (6, 6), (6, 6))
+  plan = plans.make([use], {"a/kernel": generator})
+  assert plans.from_json(plans.to_json(plan)) == plan
+  price = totals.price(plan, inventory.Inventory((use,), {}), "fold")
+  assert price.stored_params == generator.stored(use.shape)
+  assert price.stored_bytes == generator.stored_bytes(use.shape)
+  assert price.madds == generator.cost(use, folded=True).madds <= use.madds
+
+
+def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
+  generator, shape = Epitome((1, 1, 8, 4), "blockwise"), (1, 1, 16, 12)
+  options = routing.IndexOptions(source="fixed", start="random")
+  layer = EpitomeConv(
+    features=12, window=(1, 1), generator=generator, indices=options, use_bias=False
+  )
+  x = jax.random.normal(jax.random.key(0), (2, 3, 3, 16))
+  variables = layer.init(jax.random.key(1), x)
+  assert set(variables["params"]) == {"epitome"}
+  offsets = variables["routing"]["map"]
+  # Two indices for each of two by three blocks, and the epitome.
+  assert generator.stored(shape) == 32 + 2 * 6
+  for axis, cells in (("input", 8), ("output", 4)):
+    values = np.asarray(offsets[axis])
+    assert np.all(values == np.round(values))
+    assert np.all((values >= 0) & (values < cells))
+    assert len(np.unique(values)) > 1
+  _, updated = layer.apply(variables, x, mutable=["routing"])
+  jax.tree.map(np.testing.assert_array_equal, updated["routing"]["map"], offsets)
+
+
+@pytest.mark.parametrize("kind", sorted(Rule.arms()))
+def test_every_rule_survives_json(kind):
+  rule = Rule.arms()[kind]()
+  assert codec.decode(Rule, codec.encode(rule)) == rule
+  assert kind in GeneratorSpec.arms()
+
+
+@pytest.mark.parametrize(
+  ("generator", "words"),
+  [
+    (LowRank(0), "rank"),
+    (LowRank(13), r"\[1, 12\]"),
+    (Hashed(0), "buckets"),
+    (Hashed(10**6), "buckets"),
+    (Hashed(4, -1), "seed"),
+    (Quantised(1), "bits"),
+    (WSNet(1, 3), "repetition"),
+    (WSNet(0), "spacing"),
+    (WSNet(80), "spacing"),
+  ],
+)
+def test_what_cannot_generate_a_kernel_says_why(generator, words):
+  with pytest.raises(UserError, match=words):
+    generator.check((3, 3, 8, 12))

@@ -1,0 +1,108 @@
+"""Pruning keeps the strongest channels and computes what they computed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from neural_epitome import codec, models
+from neural_epitome.cost import inventory
+from neural_epitome.errors import UserError
+from neural_epitome.planning import pruning
+
+CONFIGS = {
+  "mobilenet_v2": models.MobileNetV2Config(
+    stages=((1, 16, 1), (4, 24, 2)), stage_strides=(1, 2), stem=16, head=64
+  ),
+  "resnet": models.ResNetConfig(depth=8),
+}
+SHAPE = (14, 14, 1)
+
+
+def trained(config):
+  """Variables as after some training, all different."""
+  module = models.create(config, 10)
+  shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+  generator = np.random.default_rng(0)
+
+  def draw(path, leaf):
+    if path[-1].key == "var":
+      return generator.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+    return generator.normal(0.1, 0.3, leaf.shape).astype(np.float32)
+
+  return module, jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def size(config):
+  return inventory.take(models.create(config, 10), SHAPE).size
+
+
+@pytest.mark.parametrize("share", [0.7, 0.5])
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_the_pruned_network_is_the_trained_one_with_channels_masked(name, share):
+  config = CONFIGS[name]
+  module, variables = trained(config)
+  wanted = int(share * size(config))
+  narrow, sliced = pruning.prune(config, variables, wanted)
+  assert abs(size(narrow) - wanted) <= 0.01 * wanted
+  assert sum(leaf.size for leaf in jax.tree.leaves(sliced["params"])) == size(narrow)
+  assert codec.decode(models.ModelConfig, codec.encode(narrow)) == narrow
+
+  flat = traverse_util.flatten_dict(variables["params"], sep="/")
+  stats = traverse_util.flatten_dict(variables["batch_stats"], sep="/")
+  masked, groups = dict(flat), config.channel_groups()
+  kept = pruning.select(groups, flat, stats, wanted, 8)
+  for group in groups:
+    mask = np.zeros(flat[group.consumer].shape[-2], np.float32)
+    mask[kept[group.name]] = 1.0
+    # Ranked by magnitude within a group, whatever the others are.
+    values = pruning.magnitudes(group, flat, stats)
+    if not mask.all():
+      assert values[mask == 1].min() >= values[mask == 0].max()
+    assert mask.sum() >= min(8, len(mask))
+    shape = (1,) * (flat[group.consumer].ndim - 2) + (-1, 1)
+    masked[group.consumer] = flat[group.consumer] * mask.reshape(shape)
+  images = jax.random.normal(jax.random.key(1), (3, *SHAPE))
+  expected = module.apply(
+    variables | {"params": traverse_util.unflatten_dict(masked, sep="/")}, images
+  )
+  found = models.create(narrow, 10).apply(sliced, images)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  assert np.abs(expected - module.apply(variables, images)).max() > 1e-2
+
+
+def test_a_channel_is_as_strong_as_what_it_adds_to_the_next_layer():
+  config = CONFIGS["resnet"]
+  _, variables = trained(config)
+  params = traverse_util.flatten_dict(variables["params"], sep="/")
+  stats = traverse_util.flatten_dict(variables["batch_stats"], sep="/")
+  group = config.channel_groups()[0]
+  found = pruning.magnitudes(group, params, stats)
+  norm = params["block_0/norm_2/scale"] / np.sqrt(stats["block_0/norm_2/var"] + 1e-5)
+  for channel in (0, 5):
+    weights = params["block_0/conv_2/kernel"][:, :, channel, :] * norm
+    gamma = params["block_0/norm_1/scale"][channel]
+    expected = abs(gamma) * np.sqrt((weights**2).sum())
+    assert found[channel] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+  ("config", "wanted", "words"),
+  [
+    (CONFIGS["resnet"], 5_000, r"pruned.*block_\d.*8 at least"),
+    (models.ResNetConfig(depth=50), 10**6, "basic blocks"),
+    (models.EfficientNetConfig(), 10**6, "efficientnet cannot be pruned"),
+  ],
+)
+def test_what_cannot_be_pruned_says_why(config, wanted, words):
+  variables = {"params": {}, "batch_stats": {}}
+  if config == CONFIGS["resnet"]:
+    _, variables = trained(config)
+  with pytest.raises(UserError, match=words):
+    pruning.prune(config, variables, wanted)
+
+
+def test_a_network_of_epitomes_cannot_be_pruned():
+  with pytest.raises(UserError, match="conv_1/kernel is not stored whole"):
+    pruning.prune(CONFIGS["resnet"], {"params": {"stem": {"kernel": 1}}}, 1000)
