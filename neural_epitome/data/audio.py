@@ -4,7 +4,6 @@ import math
 import pathlib
 
 import numpy as np
-from scipy import signal as processing
 
 from neural_epitome.errors import UserError
 
@@ -55,6 +54,8 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
   """Resamples float32 (samples,) from one rate to another, Hz."""
   if from_rate == to_rate:
     return samples
+  from scipy import signal as processing  # two seconds, which images need not wait
+
   common = math.gcd(from_rate, to_rate)
   resampled = processing.resample_poly(samples, to_rate // common, from_rate // common)
   return resampled.astype(np.float32)

@@ -50,7 +50,9 @@ def generators(
     aim = min(use.size, max(lowest, round(aim)))
     chosen[use.path] = _at(rule, use, aim, _BELOW)
     carry = sizes[i] + carry - chosen[use.path].stored(use.shape)
-  chosen = _mend(rule, [(uses[i], smallest[i]) for i in order[::-1]], chosen, wanted)
+  largest_first = [(uses[i], smallest[i]) for i in order[::-1]]
+  chosen = _mend(rule, largest_first, chosen, wanted)
+  chosen = _mend_pairs(rule, largest_first, chosen, wanted)
   total = sum(chosen[use.path].stored(use.shape) for use in uses)
   if abs(total - wanted) > 0.01 * wanted:
     raise UserError(
@@ -119,6 +121,36 @@ def _mend(
       break
     chosen[best[0]] = best[1]
   return chosen
+
+
+def _mend_pairs(
+  rule: Rule,
+  uses: Sequence[tuple[KernelUse, int]],
+  chosen: dict[str, GeneratorSpec],
+  wanted: int,
+) -> dict[str, GeneratorSpec]:
+  """Where no kernel alone brings the total within 1%: a step of one, then another."""
+
+  def missing(found: dict[str, GeneratorSpec]) -> int:
+    return abs(wanted - sum(found[use.path].stored(use.shape) for use, _ in uses))
+
+  if missing(chosen) <= 0.01 * wanted:
+    return chosen
+  candidates = [chosen]
+  for use, lowest in uses:
+    size = chosen[use.path].stored(use.shape)
+    for direction in (-1, 1):
+      step = 1
+      while lowest <= (aim := size + direction * step) <= use.size:
+        generator = _at(rule, use, aim, 0.0)
+        if generator.stored(use.shape) != size:
+          others = [pair for pair in uses if pair[0] is not use]
+          rest = wanted - generator.stored(use.shape)
+          mended = _mend(rule, others, chosen, rest)
+          candidates.append(mended | {use.path: generator})
+          break
+        step *= 2
+  return min(candidates, key=missing)
 
 
 def _unreachable(

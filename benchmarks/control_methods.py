@@ -1,0 +1,157 @@
+"""The methods that are compared, each as one change of a dense experiment.
+
+A method is a pure function from a dense configuration and a rate to a configuration
+of the same recipe. It changes the weight generator of the plan, or the architecture;
+training, data and update rule stay. Numbers stored are those of `target`, within 1%.
+
+Every method is given the same number of trials, alternatives among which the
+validation split chooses: its own variants, or learning rates where it has none.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from neural_epitome.config import Config
+from neural_epitome.cost import totals
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.generators import (
+  EpitomeRule,
+  HashedRule,
+  LowRankRule,
+  QuantisedRule,
+  Rule,
+  WSNetRule,
+)
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.errors import UserError
+from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning.width import match_width
+from neural_epitome.training import setup
+
+FIXED = IndexOptions(source="fixed", start="random")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """One method.
+
+  Attributes:
+    configure: (dense configuration, rate, options of the trial) -> configuration.
+    trials: options of each alternative.
+    rates: at which it is run; None for all of the suite.
+    is_pruned: whether it trains dense first (see `training.pruned`).
+  """
+
+  configure: Callable[..., Config]
+  trials: tuple[Mapping[str, Any], ...]
+  rates: tuple[float, ...] | None = None
+  is_pruned: bool = False
+
+
+def inventory_of(dense: Config) -> Inventory:
+  """The kernels of the dense configuration, whose data says how many classes."""
+  assert dense.data.classes is not None
+  return setup.take_inventory(dense, dense.data.classes)
+
+
+def target(dense: Config, rate: float) -> int:
+  """Numbers that every method stores at a rate.
+
+  The compressed kernels' weights (all but the first layer's and depthwise ones) over
+  the rate, and everything else whole.
+  """
+  inventory = inventory_of(dense)
+  compressed = sum(use.size for use in UniformPlanner().compressible(inventory))
+  return round(inventory.size - compressed + compressed / rate)
+
+
+def stored(config: Config) -> int:
+  """Numbers that a configuration's network stores."""
+  inventory = inventory_of(config)
+  return totals.price(config.planner.plan(inventory), inventory).stored_params
+
+
+def with_learning_rate(config: Config, factor: float) -> Config:
+  """The configuration with its learning rate times `factor`."""
+  rate = factor * config.optimizer.learning_rate
+  optimizer = dataclasses.replace(config.optimizer, learning_rate=rate)
+  return dataclasses.replace(config, optimizer=optimizer)
+
+
+def _planned(rule: Rule, indices: IndexOptions = FIXED) -> Callable[..., Config]:
+  def configure(
+    dense: Config, rate: float, allocation: float = 1.0, factor: float = 1.0, **changes
+  ) -> Config:
+    known = {field.name for field in dataclasses.fields(rule)}  # type: ignore
+    ruled = dataclasses.replace(
+      rule, **{name: changes.pop(name) for name in known & changes.keys()}
+    )
+    planner = UniformPlanner(rate=rate, rule=ruled, allocation=allocation)
+    found = dataclasses.replace(indices, **changes)
+    config = dataclasses.replace(dense, planner=planner, indices=found)
+    return with_learning_rate(config, factor)
+
+  return configure
+
+
+def _dense(dense: Config, rate: float, factor: float = 1.0) -> Config:
+  del rate
+  return with_learning_rate(dense, factor)
+
+
+def _scaled_width(dense: Config, rate: float, factor: float = 1.0) -> Config:
+  return with_learning_rate(_of_size(dense, target(dense, rate)), factor)
+
+
+def _depth_multiplier(dense: Config, rate: float, factor: float = 1.0) -> Config:
+  """Half as wide an expansion, twice as many depthwise kernels, scaled in width."""
+  if not hasattr(dense.model, "depth_multiplier"):
+    raise UserError(
+      f"depth_multiplier needs depthwise convolutions; a {dense.model.kind} has none."
+    )
+  model = dataclasses.replace(dense.model, depth_multiplier=2)
+  doubled = dataclasses.replace(dense, model=model)
+  return with_learning_rate(_of_size(doubled, target(dense, rate)), factor)
+
+
+def _of_size(config: Config, parameters: int) -> Config:
+  data = config.data
+  assert data.classes is not None
+  model = match_width(config.model, parameters, data.classes, data.input_shape)
+  return dataclasses.replace(config, model=model)
+
+
+RATES = tuple({"factor": factor} for factor in (0.5, 1.0, 2.0, 4.0))
+SIDES = tuple(
+  {"side": side, "factor": factor} for side in ("wide", "both") for factor in (1.0, 2.0)
+)
+SHARES = (
+  {"side": "wide", "allocation": 0.5, "factor": 2.0},
+  {"side": "both", "allocation": 0.5, "factor": 1.0},
+  {"side": "both", "allocation": 0.5, "factor": 2.0},
+  {"side": "both", "allocation": 0.25, "factor": 2.0},
+)
+
+METHODS: dict[str, Method] = {
+  "dense": Method(_dense, RATES, rates=(1.0,)),
+  "width": Method(_scaled_width, RATES),
+  "depth_multiplier": Method(_depth_multiplier, RATES),
+  "tile": Method(_planned(EpitomeRule(routing="tile")), SIDES),
+  "tile_scaled": Method(_planned(EpitomeRule(routing="tile", scaled=True)), SIDES),
+  "tile_uneven": Method(_planned(EpitomeRule(routing="tile")), SHARES),
+  "random": Method(_planned(EpitomeRule(routing="blockwise")), SIDES),
+  "random_uneven": Method(_planned(EpitomeRule(routing="blockwise")), SHARES),
+  "wsnet": Method(_planned(WSNetRule()), RATES),
+  "low_rank": Method(_planned(LowRankRule()), RATES),
+  "hashed": Method(_planned(HashedRule()), RATES),
+  "pruned": Method(_dense, RATES, is_pruned=True),
+  "int8": Method(_planned(QuantisedRule()), RATES, rates=(4.0,)),
+  "learned": Method(
+    _planned(
+      EpitomeRule(routing="blockwise", side="both", scaled=True),
+      IndexOptions(source="free", start="random"),
+    ),
+    SHARES,
+  ),
+}

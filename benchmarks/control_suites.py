@@ -1,0 +1,128 @@
+"""What the methods are compared on: a dense experiment for every backbone and data set.
+
+`small` is what a laptop finishes; `full` is for an accelerator; `quick` checks the
+machinery in a few minutes and says nothing about accuracy.
+"""
+
+import dataclasses
+
+from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
+from neural_epitome.data.options import Augmentation, Data, DataOptions
+from neural_epitome.experiment import load_experiment
+from neural_epitome.models import MobileNetV2Config, ModelConfig, ResNetConfig
+from neural_epitome.models.mobilenet_v2 import MBCONV
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """One backbone on one data set.
+
+  Attributes:
+    backbone: its name in the table.
+    dataset: the data set's name in the table.
+    dense: the experiment that every method changes.
+    rates: in the order in which they matter.
+    validation: training and evaluation split that methods are chosen on; the test
+      split is never among them.
+  """
+
+  backbone: str
+  dataset: str
+  dense: Config
+  rates: tuple[float, ...]
+  validation: tuple[str, str] = ("train[:85%]", "train[85%:]")
+
+
+IMAGES = DataOptions(
+  dataset="embedded", classes=10, augmentation=Augmentation(flip=True)
+)
+
+
+def _images(
+  backbone: str,
+  model: ModelConfig,
+  data: Data,
+  rates: tuple[float, ...],
+  epochs: float,
+) -> Setting:
+  config = Config(
+    name=backbone,
+    model=model,
+    data=data,
+    optimizer=OptimizerOptions(learning_rate=4e-3, weight_decay=0.01),
+    training=_training(epochs),
+  )
+  return Setting(backbone, data.dataset, config, rates)
+
+
+def _training(epochs: float) -> TrainingOptions:
+  # Evaluated once, at the end: nothing may be chosen by looking at the test split.
+  return TrainingOptions(
+    epochs=epochs, evaluate_every=1e6, tensorboard=False, checkpoint_every=600.0
+  )
+
+
+def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[Setting]:
+  dense = load_experiment(experiment)
+  backbone = experiment.rpartition("_")[0]
+  training = _training(dense.training.epochs)
+  dense = dataclasses.replace(dense, training=training)
+  if "fold_" not in dense.data.train_split:
+    return [Setting(backbone, dense.data.dataset, dense, rates)]
+  names = sorted({*dense.data.train_split.split("+"), dense.data.evaluation_split})
+  settings = []
+  for index in range(folds):
+    test, validation = names[index], names[(index + 1) % len(names)]
+    rest = [name for name in names if name not in (test, validation)]
+    data = dataclasses.replace(
+      dense.data, train_split="+".join([*rest, validation]), evaluation_split=test
+    )
+    settings.append(
+      Setting(
+        backbone,
+        f"{dense.data.dataset}_{test}",
+        dataclasses.replace(dense, data=data),
+        rates,
+        ("+".join(rest), validation),
+      )
+    )
+  return settings
+
+
+# 16 and 8 first: they decide.
+IMAGE_RATES, SOUND_RATES = (16.0, 8.0, 4.0, 2.0), (16.0, 64.0, 4.0)
+
+
+def settings(suite: str, size: str) -> list[Setting]:
+  """The settings of a suite (`2d` or `1d`) at a size."""
+  if suite == "2d":
+    if size == "quick":
+      stages, strides = ((4, 32, 1),), (2,)
+      tiny = dataclasses.replace(MBCONV, stages=stages, stage_strides=strides)
+      return [_images("mbconv", tiny, IMAGES, (4.0,), 0.05)]
+    if size == "small":
+      # Twice the published width: a quarter of that still has eight channels.
+      resnet = ResNetConfig(depth=8, width=2.0, stem_stride=2)
+      return [
+        _images("mbconv", MBCONV, IMAGES, IMAGE_RATES, 6.0),
+        _images("resnet8", resnet, IMAGES, IMAGE_RATES, 6.0),
+      ]
+    images = dataclasses.replace(IMAGES, dataset="fashion_mnist")
+    strides = (1, 2, 2, 1, 2, 1, 1)
+    return [
+      _images(
+        "mbv2", MobileNetV2Config(stage_strides=strides), images, IMAGE_RATES, 20.0
+      ),
+      _images("resnet20", ResNetConfig(depth=20), images, IMAGE_RATES, 20.0),
+    ]
+  if size == "quick":
+    [setting] = _sounds("soundnet_small_plaid", (16.0,))
+    training = dataclasses.replace(setting.dense.training, epochs=0.3)
+    dense = dataclasses.replace(setting.dense, training=training)
+    return [dataclasses.replace(setting, dense=dense)]
+  if size == "small":
+    return [
+      *_sounds("soundnet_small_drums", SOUND_RATES, folds=3),
+      *_sounds("soundnet_small_plaid", SOUND_RATES),
+    ]
+  return _sounds("soundnet_epitome_esc50", SOUND_RATES, folds=5)

@@ -1,0 +1,148 @@
+"""The machinery of the comparison: what is run, what is skipped, what is chosen."""
+
+import argparse
+import itertools
+import sys
+
+import pytest
+
+from benchmarks import control_suites, controls
+from benchmarks.control_methods import METHODS, stored, target
+from neural_epitome.errors import UserError
+
+
+def arguments(**changes):
+  told = {
+    "suite": "2d",
+    "size": "small",
+    "split": "validation",
+    "seeds": 2,
+    "methods": None,
+    "backbones": None,
+    "rates": None,
+  }
+  return argparse.Namespace(**told | changes)
+
+
+def as_row(job, **found):
+  return {
+    "suite": "2d",
+    "size": "small",
+    "backbone": job.setting.backbone,
+    "dataset": job.setting.dataset,
+    "split": job.split,
+    "method": job.method,
+    "rate": f"{job.rate:g}",
+    "seed": str(job.seed),
+    "trial": str(job.trial),
+  } | found
+
+
+SETTINGS = {
+  f"{setting.backbone}-{setting.dataset}": setting
+  for suite in ("2d", "1d")
+  for size in ("small", "quick")
+  for setting in control_suites.settings(suite, size)
+}
+# What cannot be, by name: there is no depthwise convolution to multiply.
+REFUSED = {("resnet", "depth_multiplier"), ("soundnet", "depth_multiplier")}
+
+
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.rates is None])
+@pytest.mark.parametrize(
+  "setting", ["mbconv-embedded", "resnet8-embedded", "soundnet_small-plaid"]
+)
+def test_every_method_stores_the_same_number_at_the_first_rate(setting, name):
+  setting, method = SETTINGS[setting], METHODS[name]
+  rate, dense = setting.rates[0], setting.dense
+  if (dense.model.kind, name) in REFUSED:
+    with pytest.raises(UserError, match=name):
+      method.configure(dense, rate, **method.trials[0])
+    return
+  if method.is_pruned:
+    return  # known only when there is a trained network to prune
+  for options in method.trials:
+    config = method.configure(dense, rate, **options)
+    assert abs(stored(config) - target(dense, rate)) <= 0.01 * target(dense, rate)
+    if "factor" in options and len(options) == 1:
+      break  # the learning rate stores nothing
+
+
+def test_every_method_has_the_same_number_of_trials():
+  assert {len(method.trials) for method in METHODS.values()} == {4}
+
+
+def test_validation_never_reads_the_test_split_nor_shares_its_seeds():
+  validation = list(controls.jobs(arguments(), []))
+  rows = [as_row(job, top1="50") for job in validation]
+  test = list(controls.jobs(arguments(split="test"), rows))
+  assert validation
+  assert test
+  assert not {job.seed for job in validation} & {job.seed for job in test}
+  for job in validation:
+    data = job.configuration().data if job.method == "dense" else None
+    if data is not None:
+      assert "test" not in data.train_split + data.evaluation_split
+      assert data.train_split != data.evaluation_split
+
+
+def test_folds_are_never_trained_and_tested_on():
+  for setting in control_suites.settings("1d", "small"):
+    data = setting.dense.data
+    train, held_out = setting.validation
+    test = data.evaluation_split
+    assert test not in data.train_split.split("+")
+    assert held_out not in train.split("+")
+    assert test not in (held_out, *train.split("+"))
+
+
+def test_the_trial_with_the_best_validation_mean_is_used_for_the_test():
+  wanted = arguments(methods="tile", backbones="mbconv")
+  rows = [
+    as_row(job, top1=str((60.0, 70.0, 69.0, 50.0)[job.trial] + job.seed % 2))
+    for job in controls.jobs(wanted, [])
+  ]
+  chosen = arguments(methods="tile", backbones="mbconv", split="test")
+  assert {job.trial for job in controls.jobs(chosen, rows)} == {1}
+  with pytest.raises(UserError, match="no trials"):
+    list(controls.jobs(chosen, []))
+
+
+def test_jobs_are_distinct_and_a_row_is_known_again():
+  found = list(controls.jobs(arguments(), []))
+  keys = [controls.key(as_row(job), with_trial=True) for job in found]
+  assert len(set(keys)) == len(keys)
+  again = as_row(found[0], rate=f"{float(found[0].rate)}", seed=found[0].seed)
+  assert controls.key(again, with_trial=True) == keys[0]
+
+
+def test_an_unknown_method_is_named():
+  with pytest.raises(UserError, match="'tiel'"):
+    list(controls.jobs(arguments(methods="tiel"), []))
+
+
+def test_a_run_is_appended_and_skipped_the_next_time(tmp_path, monkeypatch, capsys):
+  output = tmp_path / "controls.csv"
+  command = ["controls", "--suite=2d", "--size=quick", "--methods=dense", "--seeds=1"]
+  command += [f"--output={output}", f"--workdir={tmp_path}", "--workers=1"]
+  monkeypatch.setattr(sys, "argv", command)
+  controls.main()
+  [row] = controls.read(output)
+  assert row["method"] == "dense"
+  assert 0.0 <= float(row["top1"]) <= 100.0
+  assert int(row["stored_params"]) > 1000
+  assert list(row) == list(controls.COLUMNS)
+  controls.main()
+  assert controls.read(output) == [row]
+  assert not list(itertools.chain(*(p.iterdir() for p in tmp_path.glob("2d-*"))))
+
+
+def test_a_call_without_time_runs_nothing_and_says_how_much_is_left(
+  tmp_path, monkeypatch, capsys
+):
+  output = tmp_path / "controls.csv"
+  command = ["controls", "--suite=2d", "--size=quick", "--minutes=0", "--seeds=1"]
+  monkeypatch.setattr(sys, "argv", [*command, f"--output={output}"])
+  controls.main()
+  assert not output.exists()
+  assert f"{len(METHODS)} runs to go" in capsys.readouterr().out
