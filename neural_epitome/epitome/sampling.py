@@ -116,7 +116,13 @@ def repeat_shifted(x: Array, starts: Array | None, size: int, axis: int) -> Arra
 
 def repeat_cells(values: Array, cells: int, size: int, axis: int) -> Array:
   """Repeats each entry of `values` for the `cells` of its replica, cut to `size`."""
-  return lax.slice_in_dim(jnp.repeat(values, cells, axis), 0, size, axis=axis)
+  # Spelled as a broadcast: jnp.repeat gathers, and its gradient scatters.
+  axis %= values.ndim
+  shape = values.shape
+  repeated = jnp.broadcast_to(
+    jnp.expand_dims(values, axis + 1), (*shape[: axis + 1], cells, *shape[axis + 1 :])
+  ).reshape(*shape[:axis], shape[axis] * cells, *shape[axis + 1 :])
+  return lax.slice_in_dim(repeated, 0, size, axis=axis)
 
 
 # `shift` and `unshift` are each other's transpose in the array, so each one's gradient
