@@ -11,29 +11,14 @@ from typing import Any
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.report import comparison, figures, labels, methods
+from neural_epitome.report import comparison, figures, labels, marks, methods
 
 Summary = Mapping[str, Any]
 
 LABELS = {"stored_params": "stored parameters", "madds": "MAdds, as executed"}
 
-# One hue a family, which its marker repeats; the first colours are of its members in
-# order, the others for variants and further names.
-LOOKS = {
-  "architecture": ("o", ["#1c2733", "#1f5fa8", "#63a8e6", "#8fa3b8", "#3d4f7c"]),
-  "fixed sampling": (
-    "s",
-    ["#0b6b4f", "#3fae6a", "#9bbf30", "#0d9aa5", "#72cdc4", "#6f6a1e", "#2f4f3a"],
-  ),
-  "other compression": ("^", ["#7446b0", "#c46fd3", "#8d6b58", "#8b95a1", "#4b2e83"]),
-  "learned": ("D", ["#d1602b", "#a61e2b", "#f2a33a", "#e56a8d", "#7d3315", "#f4c08a"]),
-  methods.OTHER: ("v", ["#444444", "#b58900", "#268bd2", "#6c71c4", "#859900"]),
-}
 FRONT, BAND, TEXT = "#bcc7d3", "#f4f6f9", "#5a6875"
 DPI = 150
-
-# Points whose coordinates differ by less are spread, over at most SPREAD on each side.
-TOGETHER, SPREAD = np.log(1.04), np.log(1.22)
 
 
 def front(summary: Sequence[Summary], x: str) -> list[Summary]:
@@ -91,8 +76,8 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
   if not rows:
     raise UserError(f"There is nothing to draw: no run has {x}.")
   names = sorted({_name(row) for row in rows}, key=methods.order)
-  looks = _looks(names)
-  places, edges = _spread(
+  looks = marks.looks(names)
+  places, edges = marks.spread(
     [row[x] for row in rows], [names.index(_name(row)) for row in rows]
   )
   with matplotlib.rc_context(figures.STYLE):
@@ -119,60 +104,6 @@ def _name(row: Summary) -> str:
   return comparison.name(row["method"])
 
 
-def _looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-  """Marker and colour by method; those of a member of a family never change."""
-  looks: dict[str, tuple[str, str]] = {}
-  taken: set[str] = set()
-  for name in sorted(names, key=lambda n: methods.known(n) != n):
-    family = methods.family(name)
-    marker, colours = LOOKS[family]
-    members = methods.FAMILIES.get(family, ())
-    own = methods.known(name)
-    first = members.index(own) if own in members else 0
-    ordered = [*colours[first:], *colours[:first]]
-    colour = next((c for c in ordered if c not in taken), colours[first])
-    looks[name] = (marker, colour)
-    taken.add(colour)
-  return looks
-
-
-def _spread(
-  values: Sequence[float], ranks: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-  """Where points are drawn: those that would coincide side by side, by rank.
-
-  Returns:
-    Coordinates, and where the group of each point begins and ends: (n,), (n, 2).
-  """
-  logs = np.log(np.asarray(values, float))
-  order = np.argsort(logs, kind="stable")
-  starts = np.flatnonzero(np.diff(logs[order], prepend=-np.inf) > TOGETHER)
-  groups = np.split(order, starts[1:])
-  present = [sorted({ranks[i] for i in group}) for group in groups]
-  centres = [logs[group].mean() for group in groups]
-
-  def room(number: int, neighbour: int) -> float:
-    if not 0 <= neighbour < len(groups):
-      return SPREAD
-    gap = abs(centres[number] - centres[neighbour])
-    return min(SPREAD, gap * (0.38 if len(present[neighbour]) > 1 else 0.7))
-
-  places, edges = logs.copy(), np.zeros((len(logs), 2))
-  for number, group in enumerate(groups):
-    left, right = room(number, number - 1), room(number, number + 1)
-    count = len(present[number])
-    step = min((left + right) / max(count, 2), SPREAD / 3)
-    # As near to the true place as the neighbours allow, within both rooms.
-    width = step * (count - 1)
-    start = np.clip(-width / 2, -left, right - width) if count > 1 else 0.0
-    for i in group:
-      if count > 1:
-        places[i] = centres[number] + start + step * present[number].index(ranks[i])
-    half = 0.5 * step if count > 1 else 0.0
-    edges[group] = [places[group].min() - half, places[group].max() + half]
-  return np.exp(places), np.exp(edges)
-
-
 def _limits(axes: Any, rows: Sequence[Summary], edges: np.ndarray) -> None:
   lows = [row["top1"] - (row["sd"] or 0.0) for row in rows]
   highs = [row["top1"] + (row["sd"] or 0.0) for row in rows]
@@ -190,7 +121,11 @@ def _dense(rows: Sequence[Summary]) -> list[float]:
 
 
 def _draw_dense(axes: Any, rows: Sequence[Summary]) -> None:
-  style = {"color": LOOKS["architecture"][1][0], "linestyle": (0, (5, 4)), "lw": 0.9}
+  style = {
+    "color": marks.LOOKS["architecture"][1][0],
+    "linestyle": (0, (5, 4)),
+    "lw": 0.9,
+  }
   for line in _dense(rows):
     axes.axhline(line, zorder=1.5, **style)
 
@@ -290,7 +225,7 @@ def _legend(
   from matplotlib.patches import Patch
 
   handles, headings = [], []
-  for family in LOOKS:
+  for family in marks.LOOKS:
     members = [name for name in names if methods.family(name) == family]
     if members:
       headings.append(len(handles))
