@@ -1,5 +1,6 @@
 """Sets of sound files listed in a CSV file that gives each a class and a fold."""
 
+import abc
 import argparse
 import collections
 import csv
@@ -55,9 +56,9 @@ class SoundTableRecipe(Recipe):
   description: ClassVar[str]
   citation: ClassVar[str]
 
+  @abc.abstractmethod
   def path(self, root: pathlib.Path, row: dict[str, str]) -> pathlib.Path:
     """The file of one row of the table in the data set's folder `root`."""
-    raise NotImplementedError
 
   def add_arguments(self, parser: argparse.ArgumentParser) -> None:
     """--source and --sample_rate."""
