@@ -2,7 +2,7 @@
 
 Eleven kinds of appliance, 537 training and 537 test series of 100 to 1,344 samples,
 cut or padded to 512. Parameters 217,291; 10.8M MAdds. Expected: top-1 84.3% (two
-seeds, 84.0 and 84.5), one minute.
+seeds, 84.0 and 84.5; a first look without a table), one minute.
 Command: python -m neural_epitome.data.prepare plaid --data_dir=DIR (after pip install
     --no-deps sktime), then python -m neural_epitome.main
     --experiment=soundnet_small_plaid --data_dir=DIR
