@@ -49,7 +49,7 @@ def _images(
     name=backbone,
     model=model,
     data=data,
-    optimizer=OptimizerOptions(learning_rate=8e-3, weight_decay=0.01),
+    optimizer=OptimizerOptions(learning_rate=2e-2, weight_decay=0.01),
     training=_training(epochs),
   )
   return Setting(backbone, data.dataset, config, rates)
@@ -67,7 +67,7 @@ def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[S
   backbone = experiment.rpartition("_")[0]
   training = _training(dense.training.epochs)
   # Shared weights want a higher rate than the experiment's own; trials go both ways.
-  optimizer = dataclasses.replace(dense.optimizer, learning_rate=6e-3)
+  optimizer = dataclasses.replace(dense.optimizer, learning_rate=1e-2)
   dense = dataclasses.replace(dense, training=training, optimizer=optimizer)
   if "fold_" not in dense.data.train_split:
     return [Setting(backbone, dense.data.dataset, dense, rates)]
