@@ -21,6 +21,7 @@ from neural_epitome.epitome.generators import (
   LowRankRule,
   QuantisedRule,
   Rule,
+  SharedEpitomeRule,
   WSNetRule,
 )
 from neural_epitome.epitome.routing import IndexOptions
@@ -133,6 +134,13 @@ SHARES = (
   {"side": "both", "allocation": 0.25, "factor": 2.0},
 )
 
+BLOCKS = (
+  {"block": 256, "factor": 1.0},
+  {"block": 256, "factor": 2.0},
+  {"block": 1024, "factor": 1.0},
+  {"block": 64, "factor": 1.0},
+)
+
 METHODS: dict[str, Method] = {
   "dense": Method(_dense, RATES, rates=(1.0,)),
   "width": Method(_scaled_width, RATES),
@@ -147,11 +155,17 @@ METHODS: dict[str, Method] = {
   "hashed": Method(_planned(HashedRule()), RATES),
   "pruned": Method(_dense, RATES, is_pruned=True),
   "int8": Method(_planned(QuantisedRule()), RATES, rates=(4.0,)),
-  "learned": Method(
+  "learned": Method(_planned(SharedEpitomeRule()), BLOCKS),
+  # What the recommended form is measured against, and came from.
+  "learned_unscaled": Method(_planned(SharedEpitomeRule(block=10**9)), RATES),
+  "learned_free": Method(
     _planned(
-      EpitomeRule(routing="blockwise", side="both", scaled=True),
+      EpitomeRule(routing="blockwise", scaled=True),
       IndexOptions(source="free", start="random"),
     ),
-    SHARES,
+    SIDES,
+  ),
+  "learned_published": Method(
+    _planned(EpitomeRule(), IndexOptions(source="learner", noise=0.0)), SIDES
   ),
 }

@@ -8,7 +8,12 @@ from typing import ClassVar
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec, Rule
+from neural_epitome.epitome.generators import (
+  EpitomeRule,
+  GeneratorSpec,
+  Rule,
+  SharingRule,
+)
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.errors import UserError
 from neural_epitome.planning import allocation
@@ -28,6 +33,7 @@ class UniformPlanner(Planner):
       least 1; met within 1%. A rule whose size is fixed takes no notice of it.
     rule: the weight generator, and what distinguishes it beside its size.
     allocation: a kernel of n weights gets a share in proportion to n**allocation.
+      Neither this nor `weights` is for a rule whose kernels share one tensor.
       1.0 is an even rate; below it, small kernels are compressed less. No kernel
       stores more than its weights, nor less than its rule can.
     weights: factors of that share, by shell pattern of the kernel's path; those of
@@ -61,6 +67,11 @@ class UniformPlanner(Planner):
     uses = self.compressible(inventory)
     wanted = round(sum(use.size for use in uses) / self.rate)
     generators: Mapping[str, GeneratorSpec]
+    if isinstance(self.rule, SharingRule):
+      self._check_no_shares()
+      generators = self.rule.together(uses, wanted)
+      shared = dict.fromkeys(generators, self.rule.shared)
+      return plans.make(inventory.kernels, generators, shared)
     if self.rule.is_fixed:
       generators = {use.path: self.rule.at(use, use.size) for use in uses}
     else:
@@ -86,6 +97,14 @@ class UniformPlanner(Planner):
       shares.append(share)
     return shares
 
+  def _check_no_shares(self) -> None:
+    if self.allocation != 1.0 or self.weights:
+      raise UserError(
+        f"planner.rule={self.rule.kind} stores one tensor for all kernels: "
+        "planner.allocation and planner.weights say how it would be shared out, so "
+        "leave them out."
+      )
+
   def highest_rate(self, inventory: Inventory) -> float:
     """The rate at which every compressed kernel is as small as its rule can make it.
 
@@ -94,7 +113,10 @@ class UniformPlanner(Planner):
     uses = self.compressible(inventory)
     if self.rule.is_fixed or not uses:
       return 1.0
-    smallest = sum(min(use.size, self.rule.smallest(use)) for use in uses)
+    if isinstance(self.rule, SharingRule):
+      smallest = self.rule.smallest_together(uses)
+    else:
+      smallest = sum(min(use.size, self.rule.smallest(use)) for use in uses)
     return max(1.0, sum(use.size for use in uses) / smallest)
 
   def compressible(self, inventory: Inventory) -> tuple[KernelUse, ...]:

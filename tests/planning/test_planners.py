@@ -14,6 +14,7 @@ from neural_epitome.epitome.generators import (
   HashedRule,
   LowRankRule,
   QuantisedRule,
+  SharedEpitomeRule,
   WSNetRule,
 )
 from neural_epitome.epitome.geometry import KernelUse
@@ -39,6 +40,7 @@ RULES = {
   "hashed": HashedRule(),
   "wsnet": WSNetRule(),
 }
+SHARING = {"shared_epitome": SharedEpitomeRule(block=256)}
 
 
 @st.composite
@@ -58,9 +60,9 @@ def attempt(call):
     return None, str(error)
 
 
-@given(kernels(), st.floats(1.0, 100.0), st.sampled_from(sorted(RULES)))
+@given(kernels(), st.floats(1.0, 100.0), st.sampled_from(sorted(RULES | SHARING)))
 def test_a_rule_stores_at_most_one_percent_more_than_is_wanted(use, rate, name):
-  rule, wanted = RULES[name], int(use.size / rate)
+  rule, wanted = (RULES | SHARING)[name], int(use.size / rate)
   generator, refused = attempt(lambda: rule.at(use, wanted))
   if refused is None:
     generator.check(use.shape)
@@ -71,10 +73,11 @@ def test_a_rule_stores_at_most_one_percent_more_than_is_wanted(use, rate, name):
     assert rule.smallest(use) > wanted
 
 
-@given(kernels(), st.sampled_from(sorted(RULES)))
+@given(kernels(), st.sampled_from(sorted(RULES | SHARING)))
 def test_the_smallest_size_of_a_rule_can_be_stored(use, name):
-  smallest = RULES[name].smallest(use)
-  stored = RULES[name].at(use, smallest).stored(use.shape)
+  rule = (RULES | SHARING)[name]
+  smallest = rule.smallest(use)
+  stored = rule.at(use, smallest).stored(use.shape)
   assert stored <= 1.01 * smallest or stored == use.size
 
 
@@ -93,20 +96,21 @@ def test_the_total_is_the_dense_one_over_the_rate(name, rate, allocation):
 @given(
   st.lists(st.tuples(st.integers(4, 64), st.integers(4, 64)), min_size=1, max_size=8),
   st.floats(1.0, 20.0),
-  st.sampled_from(sorted(RULES)),
+  st.sampled_from(sorted(RULES | SHARING)),
 )
 def test_any_network_is_stored_within_one_percent_or_refused_by_name(
   shapes, rate, name
 ):
+  rule = (RULES | SHARING)[name]
   uses = tuple(KernelUse(f"k{i}/kernel", (1, 1, *s)) for i, s in enumerate(shapes))
-  planner = UniformPlanner(rate=rate, rule=RULES[name], keep_first=False)
+  planner = UniformPlanner(rate=rate, rule=rule, keep_first=False)
   wanted = round(sum(use.size for use in uses) / rate)
   plan, refused = attempt(lambda: planner.plan(inventory.Inventory(uses, {})))
   if refused is None:
     stored = totals.price(plan, inventory.Inventory(uses, {})).stored_params
     assert abs(stored - wanted) <= 0.01 * wanted
   else:
-    assert RULES[name].kind in refused
+    assert rule.kind in refused
     # What can store any number is never refused.
     assert name != "hashed"
 
@@ -242,8 +246,38 @@ def test_a_budget_planner_without_a_budget_is_refused():
     BudgetPlanner().plan(FOUND)
 
 
-@pytest.mark.parametrize("name", ["low_rank", "hashed", "wsnet"])
+@pytest.mark.parametrize("name", ["low_rank", "hashed", "wsnet", "shared_epitome"])
 def test_a_budget_works_over_any_rule(name):
-  planner = BudgetPlanner(parameters=600_000, rules=UniformPlanner(rule=RULES[name]))
+  rules = UniformPlanner(rule=(RULES | SHARING)[name])
+  planner = BudgetPlanner(parameters=600_000, rules=rules)
   price = totals.price(planner.plan(FOUND), FOUND)
   assert 0.97 * 600_000 <= price.stored_params <= 600_000
+
+
+@pytest.mark.parametrize("rate", [2.0, 8.0, 16.0, 500.0])
+def test_kernels_that_share_an_epitome_store_it_once(rate):
+  rule = SharedEpitomeRule(block=4096)
+  planner = UniformPlanner(rate=rate, rule=rule)
+  for found in (FOUND, SMALL):
+    weights = sum(use.size for use in planner.compressible(found))
+    plan = planner.plan(found)
+    assert plan.tensors["shared_epitome"].shape[0] < weights / rate
+    dense = totals.price(DensePlanner().plan(found), found).stored_params
+    stored = totals.price(plan, found).stored_params
+    assert stored - (dense - weights) == pytest.approx(weights / rate, rel=0.006)
+
+
+def test_kernels_that_share_an_epitome_have_a_smallest_size_together():
+  rules = UniformPlanner(rule=SharedEpitomeRule(block=1000))
+  uses = rules.compressible(SMALL)
+  blocks = sum(-(-use.size // 1000) for use in uses)
+  weights = sum(use.size for use in uses)
+  assert rules.highest_rate(SMALL) == weights / (blocks + 1)
+  with pytest.raises(UserError, match=rf"shared_epitome.*take {blocks}\."):
+    dataclasses.replace(rules, rate=2 * rules.highest_rate(SMALL)).plan(SMALL)
+
+
+@pytest.mark.parametrize("uneven", [{"allocation": 0.5}, {"weights": {"*": 2.0}}])
+def test_one_tensor_for_all_kernels_cannot_be_shared_out(uneven):
+  with pytest.raises(UserError, match=r"planner\.allocation"):
+    UniformPlanner(rule=SharedEpitomeRule(), **uneven).plan(FOUND)

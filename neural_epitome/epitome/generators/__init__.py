@@ -1,12 +1,21 @@
 """Weight generators, one file each; importing one here registers it."""
 
-from neural_epitome.epitome.generators.base import Cost, GeneratorSpec, Rule
+from neural_epitome.epitome.generators.base import (
+  Cost,
+  GeneratorSpec,
+  Rule,
+  SharingRule,
+)
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.epitome import Epitome
 from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
 from neural_epitome.epitome.generators.hashed import Hashed, HashedRule
 from neural_epitome.epitome.generators.low_rank import LowRank, LowRankRule
 from neural_epitome.epitome.generators.quantised import Quantised, QuantisedRule
+from neural_epitome.epitome.generators.shared_epitome import (
+  SharedEpitome,
+  SharedEpitomeRule,
+)
 from neural_epitome.epitome.generators.wsnet import WSNet, WSNetRule
 
 __all__ = [
@@ -22,6 +31,9 @@ __all__ = [
   "Quantised",
   "QuantisedRule",
   "Rule",
+  "SharedEpitome",
+  "SharedEpitomeRule",
+  "SharingRule",
   "WSNet",
   "WSNetRule",
 ]

@@ -12,7 +12,7 @@ numbers a kernel may store, and it answers with the generator that stores them.
 import abc
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import jax
@@ -175,6 +175,37 @@ class Rule(codec.Variant, abc.ABC):
       f"{self.kind} cannot store {use.path} {list(use.shape)} in {stored:,} numbers: "
       f"{why}. Lower the rate or keep the kernel dense."
     )
+
+
+class SharingRule(Rule):
+  """A rule whose kernels are generated from tensors that they share.
+
+  Attributes:
+    shared: name of the shared tensor for each role that is shared.
+  """
+
+  shared: ClassVar[Mapping[str, str]]
+
+  @abc.abstractmethod
+  def together(
+    self, uses: Sequence[KernelUse], stored: int
+  ) -> dict[str, GeneratorSpec]:
+    """Generators, by path, of kernels that together store about `stored` numbers.
+
+    Args:
+      uses: the kernels.
+      stored: numbers wanted for all of them, shared ones counted once.
+
+    Returns:
+      A generator for every kernel, or none at all where the kernels are no larger.
+
+    Raises:
+      UserError: if they cannot be stored in so few, naming the family.
+    """
+
+  @abc.abstractmethod
+  def smallest_together(self, uses: Sequence[KernelUse]) -> int:
+    """The fewest numbers that `together` can store."""
 
 
 def at_most(stored: int) -> int:

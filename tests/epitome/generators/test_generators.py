@@ -19,6 +19,7 @@ from neural_epitome.epitome.generators import (
   LowRank,
   Quantised,
   Rule,
+  SharedEpitome,
   WSNet,
 )
 from neural_epitome.epitome.geometry import KernelUse
@@ -31,6 +32,7 @@ GENERATORS = {
   "quantised": Quantised(8),
   "wsnet": WSNet(5.0),
   "wsnet_repeated": WSNet(1.3, 4),
+  "shared_epitome": SharedEpitome(47, start=11, block=40),
 }
 
 
@@ -42,6 +44,7 @@ def test_the_kernel_starts_with_the_variance_of_its_initializer(generator, shape
     "low_rank": LowRank(24),
     "hashed": Hashed(math.prod(shape) // 3),
     "wsnet": WSNet(3, 2),
+    "shared_epitome": SharedEpitome(math.prod(shape) // 3, 11),
   }
   generator = sized.get(generator.kind, generator)
   initializer = nn.initializers.he_normal()
@@ -140,6 +143,8 @@ def test_every_rule_survives_json(kind):
     (WSNet(1, 3), "repetition"),
     (WSNet(0), "spacing"),
     (WSNet(80), "spacing"),
+    (SharedEpitome(5, 5), "start"),
+    (SharedEpitome(5, 0, 0), "block"),
   ],
 )
 def test_what_cannot_generate_a_kernel_says_why(generator, words):

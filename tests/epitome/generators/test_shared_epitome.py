@@ -1,0 +1,103 @@
+"""The shared epitome against its definition, and how a network shares it."""
+
+import collections
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neural_epitome import models
+from neural_epitome.cost import inventory
+from neural_epitome.epitome.generators import SharedEpitome, SharedEpitomeRule
+from neural_epitome.models.mobilenet_v2 import MBCONV
+from neural_epitome.planning import UniformPlanner
+
+SHAPE = (28, 28, 1)
+
+
+@given(
+  st.integers(1, 60),
+  st.integers(0, 59),
+  st.integers(1, 50),
+  st.sampled_from([(3, 2, 5, 7), (4, 6, 3), (13, 11), (1, 1)]),
+)
+def test_each_weight_is_the_number_that_the_definition_names(
+  length, start, block, shape
+):
+  generator = SharedEpitome(length, start % length, block)
+  drawn = np.random.default_rng(0)
+  tensors = {
+    role: drawn.standard_normal(size).astype(np.float32)
+    for role, size in generator.tensors(shape).items()
+  }
+  kernel = generator.generate(jax.tree.map(jnp.asarray, tensors), {}, shape)
+  expected = [
+    tensors["scale"][i // block] * tensors["epitome"][(start % length + i) % length]
+    for i in range(math.prod(shape))
+  ]
+  np.testing.assert_array_equal(kernel, np.reshape(expected, shape))
+
+
+def share(config, rate):
+  found = inventory.take(models.create(config, 10), SHAPE)
+  plan = UniformPlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
+  return found, plan
+
+
+def test_every_number_is_read_equally_often():
+  found, plan = share(models.ResNetConfig(depth=8), 16.0)
+  reads = collections.Counter()
+  for use in found.kernels:
+    generator = plan.kernels[use.path].generator
+    if isinstance(generator, SharedEpitome):
+      at = (generator.start + np.arange(use.size)) % generator.length
+      reads.update(at.tolist())
+  assert len(reads) == plan.tensors["shared_epitome"].shape[0]
+  assert max(reads.values()) - min(reads.values()) == 1
+
+
+def test_no_rows_of_a_kernel_come_back_in_step():
+  found, plan = share(models.ResNetConfig(depth=8), 16.0)
+  [length] = plan.tensors["shared_epitome"].shape
+  for use in found.kernels:
+    if isinstance(plan.kernels[use.path].generator, SharedEpitome):
+      assert math.gcd(length, use.shape[-1]) == 1
+
+
+def test_a_network_trains_one_epitome_from_all_its_layers():
+  config = dataclasses.replace(MBCONV, stages=((2, 16, 1),), stage_strides=(2,))
+  _, plan = share(config, 8.0)
+  model = models.create(config, 10, plan=plan)
+  x = jax.random.normal(jax.random.key(0), (4, *SHAPE))
+  variables = model.init(jax.random.key(1), x)
+  params = variables["params"]
+  assert params["shared_epitome"].shape == plan.tensors["shared_epitome"].shape
+
+  @jax.jit
+  def gradient(params):
+    def loss(params):
+      logits, _ = model.apply(
+        variables | {"params": params}, x, train=True, mutable=["batch_stats"]
+      )
+      return jnp.sum(jnp.sin(logits))
+
+    return jax.grad(loss)(params)
+
+  gradients = gradient(params)
+  assert np.all(np.isfinite(gradients["shared_epitome"]))
+  assert np.count_nonzero(gradients["shared_epitome"]) == params["shared_epitome"].size
+
+
+@pytest.mark.parametrize("fan_in", [9, 400])
+def test_factors_bring_an_epitome_of_one_spread_to_the_variance_of_each_kernel(fan_in):
+  generator, shape = SharedEpitome(5000, 17, 64), (fan_in, 200)
+  tensors = generator.init(jax.random.key(0), shape, {}, nn.initializers.lecun_normal())
+  assert np.std(tensors["epitome"]) == pytest.approx(0.1, rel=0.05)
+  assert np.mean(tensors["scale"] > 0) == pytest.approx(0.5, abs=0.35)
+  assert np.allclose(np.abs(tensors["scale"]), 10 / math.sqrt(fan_in), rtol=0.1)
