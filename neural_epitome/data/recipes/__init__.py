@@ -2,6 +2,7 @@
 
 from neural_epitome.data.recipes.base import Recipe
 from neural_epitome.data.recipes.catalogue import ConvertRecipe, TfdsRecipe
+from neural_epitome.data.recipes.cluttered import ClutteredRecipe
 from neural_epitome.data.recipes.drums import DrumsRecipe
 from neural_epitome.data.recipes.esc50 import Esc50Recipe
 from neural_epitome.data.recipes.fashion_mnist import (
@@ -15,6 +16,7 @@ RECIPES: dict[str, Recipe] = {
   recipe.name: recipe
   for recipe in (
     FashionMnistRecipe(),
+    ClutteredRecipe(),
     DrumsRecipe(),
     PlaidRecipe(),
     Esc50Recipe(),
