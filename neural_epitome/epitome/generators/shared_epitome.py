@@ -90,14 +90,11 @@ class SharedEpitome(GeneratorSpec):
     del offsets
     size = math.prod(shape)
     epitome, scale = tensors["epitome"], tensors["scale"]
-    parts, begin = [], self.start
-    left = size
-    while left:
-      part = epitome[begin : begin + left]
-      parts.append(part)
-      left, begin = left - len(part), 0
+    turned = jnp.concatenate([epitome[self.start :], epitome[: self.start]])
+    # A broadcast, so that its gradient is one sum over the laps.
+    laps = jnp.broadcast_to(turned, (-(-size // self.length), self.length))
     factors = sampling.repeat_cells(scale, self.block, size, 0)
-    return (jnp.concatenate(parts) * factors).reshape(shape)
+    return (laps.reshape(-1)[:size] * factors).reshape(shape)
 
 
 @dataclasses.dataclass(frozen=True)
