@@ -13,24 +13,19 @@ split is read once, when a run ends.
 """
 
 import argparse
-import concurrent.futures
 import csv
 import dataclasses
 import math
-import multiprocessing
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from benchmarks import common, control_suites
+from benchmarks import common, control_suites, workers
 from benchmarks.control_methods import METHODS, Method, stored, target
 from benchmarks.control_suites import Setting
 from neural_epitome.allocator import keep_freed_memory
@@ -114,11 +109,11 @@ def read(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(file))
 
 
-def append(path: Path, row: dict[str, Any]) -> None:
-  """Adds a row."""
+def append(path: Path, row: dict[str, Any], columns: Sequence[str] = COLUMNS) -> None:
+  """Adds a row; a column that it lacks stays empty."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with path.open("a", newline="") as file:
-    writer = csv.DictWriter(file, COLUMNS)
+    writer = csv.DictWriter(file, columns)
     if file.tell() == 0:
       writer.writeheader()
     writer.writerow(row)
@@ -145,9 +140,8 @@ def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[
     if name not in METHODS:
       raise UserError(f"There is no method {name!r}; there are {', '.join(METHODS)}.")
   settings = control_suites.settings(arguments.suite, arguments.size)
-  if arguments.backbones:
-    wanted = arguments.backbones.split(",")
-    settings = [setting for setting in settings if setting.backbone in wanted]
+  settings = _named(settings, "backbone", arguments.backbones)
+  settings = _named(settings, "dataset", arguments.datasets)
   validates = arguments.split == "validation"
   first = VALIDATION_SEED if validates else 0
   longest = max((len(setting.rates) for setting in settings), default=0)
@@ -167,6 +161,17 @@ def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[
               continue
             [rate] = method.rates
           yield from _trials(arguments, rows, setting, name, method, rate, seed)
+
+
+def _named(settings: list[Setting], what: str, names: str | None) -> list[Setting]:
+  """The settings whose `what` is among the names; all where there are none."""
+  if not names:
+    return settings
+  wanted, known = names.split(","), {getattr(s, what): None for s in settings}
+  for name in wanted:
+    if name not in known:
+      raise UserError(f"There is no {what} {name!r}; there are {', '.join(known)}.")
+  return [s for s in settings if getattr(s, what) in wanted]
 
 
 def _trials(
@@ -206,23 +211,16 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
   import neural_epitome as ne
   from neural_epitome.training.pruned import run_pruned
 
-  core = _cores.get() if _cores is not None else None
-  if core is not None:
-    os.sched_setaffinity(0, {core})
-  try:
-    keep_freed_memory()
-    config = job.configuration()
-    if data_dir is not None and config.data.dataset != "embedded":
-      data = dataclasses.replace(config.data, data_dir=data_dir)
-      config = dataclasses.replace(config, data=data)
-    if METHODS[job.method].is_pruned:
-      wanted = target(job.setting.dense, job.rate)
-      report = run_pruned(config, workdir, wanted, quiet=True)
-    else:
-      report = ne.run(config, workdir, quiet=True)
-  finally:
-    if core is not None:
-      _cores.put(core)
+  keep_freed_memory()
+  config = job.configuration()
+  if data_dir is not None and config.data.dataset != "embedded":
+    data = dataclasses.replace(config.data, data_dir=data_dir)
+    config = dataclasses.replace(config, data=data)
+  if METHODS[job.method].is_pruned:
+    wanted = target(job.setting.dense, job.rate)
+    report = run_pruned(config, workdir, wanted, quiet=True)
+  else:
+    report = ne.run(config, workdir, quiet=True)
   # Checkpoints of hundreds of runs would fill a disk.
   shutil.rmtree(workdir, ignore_errors=True)
   told = ("stored_params", "stored_bytes", "madds", "seconds")
@@ -230,15 +228,6 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
     "top1": round(100 * report["top1"], 3),
     "device": jax.devices()[0].device_kind,
   }
-
-
-# The cores that no run is bound to; None where there are not several.
-_cores: Any = None
-
-
-def _share_cores(cores: Any) -> None:
-  global _cores
-  _cores = cores
 
 
 def commit() -> str:
@@ -262,6 +251,7 @@ def parse() -> argparse.Namespace:
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--methods", help="names, commas between; all by default")
   parser.add_argument("--backbones", help="names, commas between; all by default")
+  parser.add_argument("--datasets", help="names, commas between; all by default")
   parser.add_argument("--rates", type=float, nargs="*", help="all by default")
   parser.add_argument("--minutes", type=float, default=math.inf, help="of this call")
   parser.add_argument("--data_dir", help="directory of prepared data sets")
@@ -285,7 +275,7 @@ def main() -> None:
     "commit": commit(),
     "command": common.circumstances()["command"],
   }
-  pending = []
+  pending, knowns = [], {}
   for job in jobs(arguments, rows):
     known = told | {
       "backbone": job.setting.backbone,
@@ -296,59 +286,20 @@ def main() -> None:
       "trial": job.trial,
     }
     if key(known, validates) not in done:
-      pending.append((job, known))
-  with tqdm(total=len(pending), unit="run", disable=None) as progress:
-    left = _work(arguments, pending, deadline, progress)
+      label = "-".join(key(known, True))
+      workdir = Path(arguments.workdir) / label
+      pending.append((label, (job, workdir, arguments.data_dir)))
+      knowns[label] = known
+
+  def keep(label: str, found: dict[str, Any]) -> str:
+    append(arguments.output, knowns[label] | found)
+    return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
+
+  left = workers.run_all(
+    execute, pending, keep, deadline=deadline, workers=arguments.workers
+  )
   if left:
     print(f"out of time, {left} runs to go: the same command goes on")
-
-
-def _work(
-  arguments: argparse.Namespace,
-  pending: list[tuple[Job, dict[str, Any]]],
-  deadline: float,
-  progress: Any,
-) -> int:
-  """Runs what is pending until the deadline; returns how many runs are left."""
-  context = multiprocessing.get_context("spawn")
-  cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-  workers = arguments.workers or max(1, len(cores))
-  queue = context.Queue()
-  for core in cores[:workers]:
-    queue.put(core)
-  is_bound = 1 < workers <= len(cores)
-  # A process a run: compiled programs are never returned to the system.
-  with concurrent.futures.ProcessPoolExecutor(
-    workers,
-    context,
-    _share_cores if is_bound else None,
-    (queue,) if is_bound else (),
-    max_tasks_per_child=1,
-  ) as pool:
-    left, running = list(reversed(pending)), {}
-    while left or running:
-      while left and len(running) < workers and time.monotonic() < deadline:
-        job, known = left.pop()
-        label = "-".join(key(known, True))
-        workdir = Path(arguments.workdir) / label
-        future = pool.submit(execute, job, workdir, arguments.data_dir)
-        running[future] = (label, known)
-      if not running:
-        break
-      finished, _ = concurrent.futures.wait(
-        running, return_when=concurrent.futures.FIRST_COMPLETED
-      )
-      for future in finished:
-        label, known = running.pop(future)
-        progress.update()
-        try:
-          found = future.result()
-        except UserError as error:
-          progress.write(f"not run: {label}: {error}")
-          continue
-        append(arguments.output, known | found)
-        progress.write(f"{label}  {found['top1']:.2f}%  {found['seconds']:.0f} s")
-  return len(left)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def arguments(**changes):
     "seeds": 2,
     "methods": None,
     "backbones": None,
+    "datasets": None,
     "rates": None,
   }
   return argparse.Namespace(**told | changes)
@@ -116,9 +117,15 @@ def test_jobs_are_distinct_and_a_row_is_known_again():
   assert controls.key(again, with_trial=True) == keys[0]
 
 
-def test_an_unknown_method_is_named():
+@pytest.mark.parametrize("what", ["methods", "backbones", "datasets"])
+def test_an_unknown_name_is_told(what):
   with pytest.raises(UserError, match="'tiel'"):
-    list(controls.jobs(arguments(methods="tiel"), []))
+    list(controls.jobs(arguments(**{what: "tiel"}), []))
+
+
+def test_a_call_can_be_for_one_data_set():
+  wanted = arguments(suite="1d", datasets="plaid", methods="tile")
+  assert {job.setting.dataset for job in controls.jobs(wanted, [])} == {"plaid"}
 
 
 def test_a_run_is_appended_and_skipped_the_next_time(tmp_path, monkeypatch, capsys):

@@ -93,7 +93,8 @@ class SharedEpitome(GeneratorSpec):
     turned = jnp.concatenate([epitome[self.start :], epitome[: self.start]])
     # A broadcast, so that its gradient is one sum over the laps.
     laps = jnp.broadcast_to(turned, (-(-size // self.length), self.length))
-    factors = sampling.repeat_cells(scale, self.block, size, 0)
+    # A block longer than the kernel must not be written out.
+    factors = sampling.repeat_cells(scale, min(self.block, size), size, 0)
     return (laps.reshape(-1)[:size] * factors).reshape(shape)
 
 

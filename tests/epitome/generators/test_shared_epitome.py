@@ -101,3 +101,14 @@ def test_factors_bring_an_epitome_of_one_spread_to_the_variance_of_each_kernel(f
   assert np.std(tensors["epitome"]) == pytest.approx(0.1, rel=0.05)
   assert np.mean(tensors["scale"] > 0) == pytest.approx(0.5, abs=0.35)
   assert np.allclose(np.abs(tensors["scale"]), 10 / math.sqrt(fan_in), rtol=0.1)
+
+
+def test_a_block_longer_than_the_kernel_costs_nothing():
+  generator, shape = SharedEpitome(30, 4, block=10**9), (7, 9)
+  tensors = generator.init(jax.random.key(0), shape, {}, nn.initializers.lecun_normal())
+  compiled = (
+    jax.jit(jax.grad(lambda tensors: generator.generate(tensors, {}, shape).sum()))
+    .lower(tensors)
+    .compile()
+  )
+  assert compiled.memory_analysis().temp_size_in_bytes < 10**5

@@ -1,0 +1,20 @@
+"""The study of offsets: what moves, and what a gradient promises."""
+
+import pytest
+
+from benchmarks import control_suites, routing_study
+
+
+@pytest.mark.parametrize("arm", ["rolled_both", "free"])
+def test_offsets_are_watched_and_only_learned_ones_move(arm, tmp_path, monkeypatch):
+  settings = control_suites.settings("2d", "quick")
+  monkeypatch.setattr(control_suites, "settings", lambda *_: settings)
+  monkeypatch.setattr(routing_study, "IMAGES", 70)
+  monkeypatch.setattr(routing_study, "SAMPLE", 6)
+  found = routing_study.execute(arm, 4.0, 0, tmp_path / "run")
+  assert 0 <= found["top1"] <= 100
+  assert found["offsets"] > 6
+  assert (found["moved_mean"] > 0) == (arm == "free")
+  assert found["moved_largest"] >= found["moved_mean"]
+  assert all(-1 <= found[f"promise_{jump}"] <= 1 for jump in routing_study.JUMPS)
+  assert not (tmp_path / "run").exists()
