@@ -1,8 +1,11 @@
 import re
 
+import pytest
+
+from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import Epitome
+from neural_epitome.epitome.generators import Epitome, SharedEpitomeRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.report import tables
 
@@ -35,13 +38,27 @@ def test_a_row_has_layer_kernel_epitome_stored_and_rate():
   assert rows[2][3] == "16"
 
 
-def test_stored_numbers_add_up_to_the_price():
-  from neural_epitome.cost import totals
+SHARED = plans.make(
+  INVENTORY.kernels,
+  SharedEpitomeRule(block=50).together(INVENTORY.kernels, 40),
+  {use.path: SharedEpitomeRule.shared for use in INVENTORY.kernels},
+)
 
-  rows = tables.plan_rows(PLAN, INVENTORY)
+
+@pytest.mark.parametrize("plan", [PLAN, SHARED], ids=["own", "shared"])
+def test_stored_numbers_add_up_to_the_price(plan):
+  rows = tables.plan_rows(plan, INVENTORY)
   assert sum(int(row[3].replace(",", "")) for row in rows) == (
-    totals.price(PLAN, INVENTORY).stored_params
+    totals.price(plan, INVENTORY).stored_params
   )
+
+
+def test_a_shared_tensor_has_one_row_with_the_rate_of_all_its_kernels():
+  rows = tables.plan_rows(SHARED, INVENTORY)
+  assert rows[0] == ["stem", "3x3x1x8", "shared_epitome", "2", ""]
+  assert rows[1] == ["block/head", "1x1x8x16", "shared_epitome", "3", ""]
+  # 200 weights from an epitome of 35 and five factors.
+  assert rows[2] == ["shared_epitome", "of 2 kernels", "35", "35", "5.00"]
 
 
 def test_the_result_stands_beside_the_dense_network():

@@ -1,0 +1,17 @@
+"""MobileNetV2 from one epitome: all its 1x1 kernels and the classifier share it.
+
+The recommended form at high rates (docs/controls.md): a sixteenth of their weights is
+stored, in one ring of numbers and a learned factor for every 256 weights.
+Command: python -m neural_epitome.main --experiment=mbv2_shared
+"""
+
+import dataclasses
+
+from experiments.mbv2_dense import CONFIG as DENSE
+from neural_epitome.epitome.generators import SharedEpitomeRule
+from neural_epitome.planning import UniformPlanner
+
+CONFIG = dataclasses.replace(
+  DENSE,
+  planner=UniformPlanner(rate=16.0, rule=SharedEpitomeRule(block=1024)),
+)
