@@ -39,6 +39,7 @@ RULES = {
   "low_rank": LowRankRule(),
   "hashed": HashedRule(),
   "wsnet": WSNetRule(),
+  "wsnet_denser": WSNetRule(density=2),
 }
 SHARING = {"shared_epitome": SharedEpitomeRule(block=256)}
 

@@ -16,7 +16,8 @@ from neural_epitome.epitome.generators.shared_epitome import (
   SharedEpitome,
   SharedEpitomeRule,
 )
-from neural_epitome.epitome.generators.wsnet import WSNet, WSNetRule
+from neural_epitome.epitome.generators.wsnet import WSNet
+from neural_epitome.epitome.generators.wsnet_rule import WSNetRule
 
 __all__ = [
   "Cost",

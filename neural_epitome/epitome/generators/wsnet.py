@@ -2,7 +2,8 @@
 
 The baseline that Neural Epitome Search compares itself with. Filters are windows
 `spacing` apart along one condensed filter, whose channels repeat `repetition` times;
-written S#C# in the paper's tables. Two forms:
+`density` times as many filters as there are outputs, mixed by a stored matrix, where it
+is above one. Written S#C#D# in the paper's tables. Two forms:
 
 - A 1-D kernel (L, M, N), the paper's: windows of L taps along a condensed filter of
   (L*, M / C), which folds (see `integral`).
@@ -11,7 +12,7 @@ written S#C# in the paper's tables. Two forms:
   condensed vector. So neighbouring filters share weights a few channels apart, and
   kernels of one tap, which the paper's form cannot share, are covered.
 
-Either way L* = L + floor((N - 1) S), with L the length of a window.
+Either way L* = L + floor((D N - 1) S), with L the length of a window.
 """
 
 import dataclasses
@@ -29,12 +30,9 @@ from neural_epitome.epitome.generators.base import (
   Cost,
   GeneratorSpec,
   Initializer,
-  Rule,
   Shape,
   Tensors,
-  at_most,
 )
-from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.errors import UserError
 
@@ -48,21 +46,26 @@ class WSNet(GeneratorSpec):
       them as evenly as cells allow, filter n starting at floor(n S), and does not
       fold.
     repetition: C, times the condensed filter's channels repeat.
+    density: D, filters for every output; above one they are projected to the outputs
+      by a stored matrix (D N, N).
   """
 
   kind: ClassVar[str] = "wsnet"
 
   spacing: float
   repetition: int = 1
+  density: int = 1
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless channels divide and filters differ in their starts."""
     divides = self.repetition >= 1 and shape[-2] % self.repetition == 0
-    if not divides or not 0 < self.spacing <= _window(shape, self.repetition):
+    divides = divides and self.density >= 1
+    if not divides or not 0 < self.spacing <= window_length(shape, self.repetition):
       raise UserError(
-        f"WSNet(spacing={self.spacing}, repetition={self.repetition}) cannot generate "
-        f"a kernel of shape {list(shape)}: `repetition` must divide the input "
-        "channels, and `spacing` be above 0 and at most the length of a window."
+        f"WSNet(spacing={self.spacing}, repetition={self.repetition}, density="
+        f"{self.density}) cannot generate a kernel of shape {list(shape)}: it needs a "
+        "`repetition` that divides the input channels, a `spacing` above 0 and at most "
+        "the length of a window, and a `density` of at least 1."
       )
 
   def starts(self, filters: int) -> np.ndarray:
@@ -71,32 +74,45 @@ class WSNet(GeneratorSpec):
     return np.floor(np.arange(filters) * self.spacing + 1e-6).astype(np.int32)
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
-    """One tensor, `condensed`, (L*, M / C) of a 1-D kernel, (L*,) of any other."""
-    cells = _window(shape, self.repetition) + int(self.starts(shape[-1])[-1])
+    """`condensed`, (L*, M / C) of a 1-D kernel, (L*,) of any other; `projection`."""
+    filters = self.density * shape[-1]
+    cells = window_length(shape, self.repetition) + int(self.starts(filters)[-1])
     is_1d = len(shape) == 3
-    return {"condensed": (cells, shape[1] // self.repetition) if is_1d else (cells,)}
+    narrow = (cells, shape[1] // self.repetition) if is_1d else (cells,)
+    if self.density == 1:
+      return {"condensed": narrow}
+    return {"condensed": narrow, "projection": (filters, shape[-1])}
 
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
   ) -> dict[str, Array]:
     """Entries of kernels drawn in full, so with the kernel's fan-in."""
     del offsets
-    condensed = self.tensors(shape)["condensed"]
+    sizes = self.tensors(shape)
+    condensed = sizes["condensed"]
     count = math.prod(condensed)
     keys = jax.random.split(key, -(-count // math.prod(shape)))
     drawn = jnp.concatenate([initializer(k, shape).reshape(-1) for k in keys])
-    return {"condensed": drawn[:count].reshape(condensed)}
+    tensors = {"condensed": drawn[:count].reshape(condensed)}
+    if mixed := sizes.get("projection"):
+      # Mixes as many filters as it has rows, so it keeps their variance.
+      key_of_mix = jax.random.fold_in(key, 1)
+      tensors["projection"] = jax.random.normal(key_of_mix, mixed) / math.sqrt(mixed[0])
+    return tensors
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
-    """W[l, m, n] = condensed[floor(n S) + l, m mod (M / C)], or flattened."""
+    """W[l, m, n] = condensed[floor(n S) + l, m mod (M / C)], flattened, projected."""
     del offsets
-    condensed, length = tensors["condensed"], _window(shape, self.repetition)
+    condensed, length = tensors["condensed"], window_length(shape, self.repetition)
 
     # Slices: several times faster than a gather of single cells, forward and back.
     def window(start: Array) -> Array:
       return jax.lax.dynamic_slice_in_dim(condensed, start, length)
 
-    kernel = jax.vmap(window, out_axes=-1)(jnp.asarray(self.starts(shape[-1])))
+    starts = self.starts(self.density * shape[-1])
+    kernel = jax.vmap(window, out_axes=-1)(jnp.asarray(starts))
+    if "projection" in tensors:
+      kernel = kernel @ tensors["projection"]
     narrow = kernel.reshape(*shape[:-2], -1, shape[-1])
     return jnp.concatenate([narrow] * self.repetition, axis=-2)
 
@@ -108,7 +124,7 @@ class WSNet(GeneratorSpec):
     shape: Shape,
     application: Application,
   ) -> Array | None:
-    """Wraps the repeated channels, then product and integral map; 1-D only."""
+    """Wraps the repeated channels, product and integral map, projects; 1-D only."""
     del offsets
     if not self._folds(shape, application.groups) or application.dilation != (1,):
       return None
@@ -120,103 +136,42 @@ class WSNet(GeneratorSpec):
       application.dilation,
       application.padding,
     )
-    return integral.convolve(
+    y = integral.convolve(
       folding.wrap(x, None, channels // self.repetition),
       tensors["condensed"].astype(x.dtype),
       length=length,
       spacing=int(self.spacing),
-      filters=filters,
+      filters=self.density * filters,
       strides=application.strides[0],
       padding=padding,
     )
+    return y @ tensors["projection"].astype(y.dtype) if "projection" in tensors else y
 
   def _folds(self, shape: Shape, groups: int) -> bool:
     return len(shape) == 3 and groups == 1 and self.spacing == int(self.spacing)
 
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
-    """Folded: T L* M / C multiply-adds, T (L* + N) and the wrap's additions.
+    """Folded: T L* M / C multiply-adds, T (L* + D N) and the wrap's additions.
 
-    T counts every input position: with a stride the product map is computed where
-    no output needs it.
+    The projection multiplies D N N numbers at every output. T counts every input
+    position: with a stride the product map is computed where no output needs it.
     """
     dense = super().cost(use)
     if not folded or not self._folds(use.shape, use.groups):
       return dense
     _, channels, filters = use.shape
-    taps, narrow = self.tensors(use.shape)["condensed"]
-    sums = taps * use.input_positions + filters * use.positions
+    sizes = self.tensors(use.shape)
+    taps, narrow = sizes["condensed"]
+    mixing = math.prod(sizes.get("projection", (0,)))
+    sums = taps * use.input_positions + self.density * filters * use.positions
     return dataclasses.replace(
       dense,
-      madds=taps * narrow * use.input_positions,
+      madds=taps * narrow * use.input_positions + mixing * use.positions,
       adds=sums + (channels - narrow) * use.input_positions,
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class WSNetRule(Rule):
-  """Spacing, and repetition where spacing alone does not reach the size.
-
-  Attributes:
-    repetition: C of every kernel whose channels it divides; None for the fewest
-      repetitions at which neighbouring filters start `closest` cells apart or more.
-    closest: see there; in 1-D, where spacings are whole so that layers fold, 1.
-  """
-
-  kind: ClassVar[str] = "wsnet"
-
-  repetition: int | None = None
-  closest: float = 0.5
-
-  def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
-    """See `Rule.at`."""
-    del below
-    if stored >= use.size:
-      return Dense()
-    found = [
-      generator
-      for repetition in self._repetitions(use.shape)
-      if (generator := self._spaced(use.shape, stored, repetition)) is not None
-    ]
-    if not found:
-      fewest = self.smallest(use)
-      raise self.refuse(use, stored, f"windows at their closest take {fewest:,}")
-    if len(use.shape) == 3:
-      return min(found, key=lambda g: abs(g.stored(use.shape) - stored))
-    # With fewer repetitions a filter has more weights of its own.
-    return next((g for g in found if g.spacing >= self.closest), found[-1])
-
-  def smallest(self, use: KernelUse) -> int:
-    """See `Rule.smallest`."""
-    apart = 1.0 if len(use.shape) == 3 else 1.0 / max(1, use.shape[-1] - 1)
-    return min(
-      WSNet(apart, repetition).stored(use.shape)
-      for repetition in self._repetitions(use.shape)
-    )
-
-  def _repetitions(self, shape: Shape) -> list[int]:
-    channels = shape[-2]
-    if self.repetition is None:
-      return [c for c in range(1, channels + 1) if channels % c == 0]
-    return [self.repetition if channels % self.repetition == 0 else 1]
-
-  def _spaced(self, shape: Shape, stored: int, repetition: int) -> WSNet | None:
-    """The generator of this repetition nearest to `stored`, if one is small enough."""
-    length, filters = _window(shape, repetition), shape[-1]
-    if len(shape) == 3:
-      narrow = shape[1] // repetition
-      exact = (stored / narrow - length) / max(1, filters - 1)
-      options = [WSNet(s, repetition) for s in (int(exact), int(exact) + 1)]
-      options = [g for g in options if 1 <= g.spacing <= length]
-    elif filters == 1 or stored <= length:
-      return None
-    else:
-      spacing = min(float(length), (stored - length) / (filters - 1))
-      options = [WSNet(spacing, repetition)]
-    options = [g for g in options if g.stored(shape) <= at_most(stored)]
-    return min(options, key=lambda g: abs(g.stored(shape) - stored), default=None)
-
-
-def _window(shape: Shape, repetition: int) -> int:
+def window_length(shape: Shape, repetition: int) -> int:
   """Cells of a filter along the condensed one."""
   if len(shape) == 3:
     return shape[0]

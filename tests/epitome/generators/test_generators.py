@@ -32,6 +32,7 @@ GENERATORS = {
   "quantised": Quantised(8),
   "wsnet": WSNet(5.0),
   "wsnet_repeated": WSNet(1.3, 4),
+  "wsnet_denser": WSNet(1.3, 2, 2),
   "shared_epitome": SharedEpitome(47, start=11, block=40),
 }
 
@@ -43,7 +44,7 @@ def test_the_kernel_starts_with_the_variance_of_its_initializer(generator, shape
   sized = {
     "low_rank": LowRank(24),
     "hashed": Hashed(math.prod(shape) // 3),
-    "wsnet": WSNet(3, 2),
+    "wsnet": WSNet(3, 2, getattr(generator, "density", 1)),
     "shared_epitome": SharedEpitome(math.prod(shape) // 3, 11),
   }
   generator = sized.get(generator.kind, generator)
@@ -143,6 +144,7 @@ def test_every_rule_survives_json(kind):
     (WSNet(1, 3), "repetition"),
     (WSNet(0), "spacing"),
     (WSNet(80), "spacing"),
+    (WSNet(1, 1, 0), "density"),
     (SharedEpitome(5, 5), "start"),
     (SharedEpitome(5, 0, 0), "block"),
   ],

@@ -1,5 +1,6 @@
 """WSNet's windows, against slices in numpy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from neural_epitome.epitome.generators import WSNet, WSNetRule
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.layers import EpitomeConv
 
 
 @given(
@@ -64,3 +66,33 @@ def test_a_repetition_that_is_named_is_kept_where_it_divides():
   assert WSNetRule(5).at(use, 288).repetition == 1
   assert WSNetRule().at(use, 288).repetition == 1
   assert WSNetRule(closest=3.0).at(use, 288).repetition > 1
+
+
+def test_more_filters_than_outputs_are_mixed_by_the_projection():
+  generator, shape = WSNet(2, 2, 3), (3, 4, 5)
+  assert generator.tensors(shape) == {"condensed": (31, 2), "projection": (15, 5)}
+  drawn = np.random.default_rng(0)
+  tensors = {
+    role: drawn.standard_normal(size).astype(np.float32)
+    for role, size in generator.tensors(shape).items()
+  }
+  kernel = generator.generate(jax.tree.map(jnp.asarray, tensors), {}, shape)
+  filters = [
+    np.tile(tensors["condensed"][2 * k : 2 * k + 3], (1, 2)) for k in range(15)
+  ]
+  expected = np.einsum("klm,kn->lmn", filters, tensors["projection"])
+  np.testing.assert_allclose(kernel, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_denser_layer_folds_with_the_operations_it_says():
+  generator, shape = WSNet(2, 1, 2), (5, 4, 6)
+  layer = EpitomeConv(features=6, window=(5,), generator=generator, use_bias=False)
+  x = jax.random.normal(jax.random.key(0), (2, 40, 4))
+  variables = layer.init(jax.random.key(1), x)
+  built = layer.apply(variables, x)
+  folded = layer.clone(execution="fold").apply(variables, x)
+  np.testing.assert_allclose(folded, built, atol=1e-5)
+  use = KernelUse("a/kernel", shape, 1, (1,), (40,), (40,))
+  cells = 5 + 11 * 2
+  assert generator.stored(shape) == cells * 4 + 12 * 6
+  assert generator.cost(use, folded=True).madds == 40 * (cells * 4 + 12 * 6)
