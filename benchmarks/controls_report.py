@@ -3,13 +3,14 @@
 Writes the tables of results/controls.csv between the two markers of the page, and the
 Pareto figures beside the CSV. Rows of the split `test` are results, rows of
 `validation` are what was chosen by; runs of size `quick` check machinery and are left
-out.
+out. The table of results/routing_study.csv goes between two markers of its own.
 """
 
 import argparse
 import csv
 import os
 import re
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import common
+from benchmarks import common, control_methods, control_suites
 from neural_epitome.errors import UserError
 from neural_epitome.report import comparison, methods, pareto
 
-BEGIN, END = "<!-- controls:begin -->", "<!-- controls:end -->"
 KINDS = {
   "suite": str,
   "size": str,
@@ -35,6 +35,17 @@ KINDS = {
   "stored_bytes": int,
   "madds": int,
   "top1": float,
+}
+STUDY = "routing_study.csv"
+# Its columns that are shown, with their headings.
+STUDIED = {
+  "moved_mean": "moved, mean cells",
+  "moved_largest": "largest",
+  "moved_half_cell": "share over half a cell",
+  "promise_1": "gradient vs jump of 1",
+  "promise_4": "of 4",
+  "promise_16": "of 16",
+  "better_jumps": "jumps that help",
 }
 GROUP = ("suite", "size", "backbone", "dataset")
 
@@ -81,7 +92,52 @@ def block(rows: Sequence[Mapping[str, Any]], figures: Path, page: Path) -> str:
   for group in dict.fromkeys(tuple(row[key] for key in GROUP) for row in rows):
     mine = [row for row in rows if tuple(row[key] for key in GROUP) == group]
     parts += [f"### {_title(group)}", *_group(group, mine, figures, page)]
-  return "\n\n".join(parts or ["No run of this comparison has been made."])
+  parts = parts or ["No run of this comparison has been made."]
+  return "\n\n".join([*parts, *not_run(rows)])
+
+
+def not_run(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  """A table of the methods that lack three seeds on the test split, by setting."""
+  seeds: dict[tuple, set[int]] = {}
+  for row in rows:
+    if row["split"] == "test":
+      key = (*(row[name] for name in GROUP), row["method"], row["rate"])
+      seeds.setdefault(key, set()).add(row["seed"])
+  body = []
+  for size in ("small", "full"):
+    for suite in ("2d", "1d"):
+      for setting in control_suites.settings(suite, size):
+        group = (suite, size, setting.backbone, setting.dataset)
+        told = _missing(setting, lambda *key, g=group: len(seeds.get((*g, *key), ())))
+        if told:
+          body.append([_title(group), told])
+  if not body:
+    return []
+  table = tabulate(body, ["setting", "fewer than three seeds"], "pipe")
+  return [
+    "### Not run",
+    "What lacks three seeds on the test split, by rate. A method that cannot reach the "
+    "stored size stays here too.",
+    table,
+  ]
+
+
+def _missing(setting: control_suites.Setting, count: Any) -> str:
+  """Methods without three runs, by rate; `count(method, rate)` says how many."""
+  parts = []
+  for index, rate in enumerate(setting.rates):
+    wanted = [
+      (name, method.rates[0] if method.rates else rate)
+      for name, method in control_methods.METHODS.items()
+      if method.rates is None or not index
+    ]
+    missing = [name for name, at in wanted if count(name, at) < 3]
+    if len(missing) == len(wanted):
+      parts.append(f"rate {rate:g}: all")
+    elif missing:
+      names = ", ".join(f"`{name}`" for name in missing)
+      parts.append(f"rate {rate:g}: {names}")
+  return "; ".join(parts)
 
 
 def _title(group: tuple[str, ...]) -> str:
@@ -203,17 +259,37 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   return tabulate(rows, headers, "pipe", colalign=align, disable_numparse=True)
 
 
-def replace(text: str, inside: str, where: str) -> str:
-  """The page with another text between its markers.
+def study(path: Path) -> str:
+  """The table of the study of offsets: means over seeds, by arm and rate."""
+  if not path.is_file():
+    return "The study has not been run."
+  with path.open(newline="") as file:
+    rows = list(csv.DictReader(file))
+  body = []
+  for arm, rate in dict.fromkeys((row["arm"], row["rate"]) for row in rows):
+    mine = [row for row in rows if (row["arm"], row["rate"]) == (arm, rate)]
+    tops = [float(row["top1"]) for row in mine]
+    spread = f" ± {statistics.stdev(tops):.2f}" if len(tops) > 1 else ""
+    cells = [f"`{arm}`", rate, f"{statistics.fmean(tops):.2f}{spread} ({len(tops)})"]
+    for name in STUDIED:
+      values = [float(row[name]) for row in mine if row[name]]
+      cells.append(f"{statistics.fmean(values):.2f}" if values else "")
+    body.append(cells)
+  return _markdown(["arm", "rate", "top-1", *STUDIED.values()], body)
+
+
+def replace(text: str, name: str, inside: str, where: str) -> str:
+  """The page with another text between the markers of a name.
 
   Raises:
     UserError: if there is not one of each marker, in order.
   """
-  before, begin, rest = text.partition(BEGIN)
-  _, end, after = rest.partition(END)
-  if not begin or not end or BEGIN in rest or END in after:
-    raise UserError(f"{where} needs one line {BEGIN} and below it one line {END}.")
-  return f"{before}{BEGIN}\n\n{inside}\n\n{END}{after}"
+  first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+  before, begin, rest = text.partition(first)
+  _, end, after = rest.partition(last)
+  if not begin or not end or first in rest or last in after:
+    raise UserError(f"{where} needs one line {first} and below it one line {last}.")
+  return f"{before}{first}\n\n{inside}\n\n{last}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,11 +303,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
   try:
     rows = read(told.csv)
     if not told.page.is_file():
-      raise UserError(f"{told.page} does not exist; it needs {BEGIN} and {END}.")
+      raise UserError(f"{told.page} does not exist.")
+    where = str(told.page)
     text = told.page.read_text(encoding="utf-8")
-    replace(text, "", str(told.page))  # before any figure is written
+    text = replace(text, "routing", study(told.csv.parent / STUDY), where)
+    replace(text, "controls", "", where)  # before any figure is written
     inside = block(rows, told.figures, told.page.resolve().parent)
-    told.page.write_text(replace(text, inside, str(told.page)), encoding="utf-8")
+    told.page.write_text(replace(text, "controls", inside, where), encoding="utf-8")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

@@ -5,12 +5,15 @@ import itertools
 
 import pytest
 
-from benchmarks import controls_report
+from benchmarks import controls_report, routing_study
+from benchmarks.control_methods import METHODS
 
 COLUMNS = (
   "suite,size,backbone,dataset,split,method,rate,seed,stored_params,stored_bytes,"
   "madds,top1,seconds,device,commit,command"
 ).split(",")
+MARKED = "<!-- controls:begin -->\nstale\n<!-- controls:end -->"
+STUDY = "<!-- routing:begin -->\nstale\n<!-- routing:end -->"
 TOPS = {"tile": 80.0, "tile_uneven": 81.5, "width": 70.0, "learned": 82.0}
 
 
@@ -33,9 +36,7 @@ def report(tmp_path, capsys):
 
   def run(rows, text=None, columns=COLUMNS):
     if text is None:
-      text = (
-        f"# Title\n\n{controls_report.BEGIN}\nold\n{controls_report.END}\n\nafter\n"
-      )
+      text = f"# Title\n\n{MARKED}\n\nafter\n\n{STUDY}\n"
     page.write_text(text)
     with (tmp_path / "controls.csv").open("w", newline="") as file:
       writer = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -70,8 +71,9 @@ def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(r
   code, text, err = report(full())
   assert (code, err) == (0, "")
   assert text.startswith("# Title\n\n<!-- controls:begin -->\n\n### 2d, small: net on")
-  assert text.endswith("<!-- controls:end -->\n\nafter\n")
-  assert "old" not in text
+  assert "<!-- controls:end -->\n\nafter\n" in text
+  assert "The study has not been run." in text
+  assert "stale" not in text
   assert table_row(text, "method") == ["method", "rate 1", "rate 8", "rate 16"]
   tile = ["`tile`", "", "78.50 ± 0.71 (2)", "76.50 ± 0.71 (2)"]
   assert table_row(text, "`tile`") == tile
@@ -103,7 +105,8 @@ def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report
   rows += [make_row("tile", 8, 0, 3.0, suite="1d", split="validation")]
   _, text, _ = report(rows)
   sections = [line for line in text.splitlines() if line.startswith("### ")]
-  assert len(sections) == 3
+  assert len(sections) == 4
+  assert sections[-1] == "### Not run"
   assert text.count("Not run on the test split.") == 1
   assert (report.figures / "controls_2d_small_b_c_embedded.png").exists()
   assert "No run of this comparison" in report([])[1]
@@ -115,7 +118,8 @@ def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report
     ([make_row("tile", 8, 0, "high")], None, "line 2"),
     ([make_row("tile", 8, 0, 1.0)] * 2, None, "two runs of seed 0"),
     ([], "no marker", "needs one line"),
-    ([], "<!-- controls:end --><!-- controls:begin -->", "needs one line"),
+    ([], MARKED, "routing:begin"),
+    ([], f"<!-- controls:end --><!-- controls:begin -->{STUDY}", "needs one line"),
   ],
 )
 def test_a_mistake_is_one_line_and_leaves_the_page(report, rows, text, words):
@@ -123,10 +127,39 @@ def test_a_mistake_is_one_line_and_leaves_the_page(report, rows, text, words):
   assert code == 1
   assert words in err
   assert err.count("\n") == 1
-  assert "old" in after or after == text
+  assert "stale" in after or after == text
 
 
 def test_a_missing_column_is_named(report):
   code, _, err = report([], columns=COLUMNS[:-5])
   assert code == 1
   assert "top1" in err
+
+
+def test_what_lacks_three_seeds_is_listed_by_rate(report):
+  told = {"backbone": "mbconv", "dataset": "embedded"}
+  rows = [
+    make_row(name, (method.rates or (16,))[0], seed, 1.0, **told)
+    for (name, method), seed in itertools.product(METHODS.items(), range(3))
+    if (name, seed) not in (("tile", 1), ("int8", 2))
+  ]
+  _, text, _ = report(rows)
+  assert table_row(text, "2d, small: mbconv on embedded")[1] == (
+    "rate 16: `tile`, `int8`; rate 8: all; rate 4: all; rate 2: all"
+  )
+  assert table_row(text, "2d, full: resnet20 on fashion_mnist")[1].startswith(
+    "rate 16: all;"
+  )
+
+
+def test_the_study_of_offsets_is_a_table_of_means(report, tmp_path):
+  with (tmp_path / "routing_study.csv").open("w", newline="") as file:
+    writer = csv.DictWriter(file, routing_study.COLUMNS)
+    writer.writeheader()
+    for seed, top1 in enumerate((80.0, 82.0)):
+      writer.writerow({"arm": "aligned", "rate": "8", "seed": seed, "top1": top1})
+      moved = {"moved_mean": 0.2 + seed / 10, "promise_1": 0.5}
+      writer.writerow({"arm": "free", "rate": "8", "seed": seed, "top1": 81.0} | moved)
+  _, text, _ = report([])
+  assert table_row(text, "`aligned`")[:3] == ["`aligned`", "8", "81.00 ± 1.41 (2)"]
+  assert table_row(text, "`free`")[2:4] == ["81.00 ± 0.00 (2)", "0.25"]
