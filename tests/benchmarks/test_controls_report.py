@@ -32,22 +32,23 @@ def report(tmp_path, capsys):
   """Writes rows and page, runs the script: (exit code, page, stderr)."""
   page = tmp_path / "docs" / "controls.md"
   page.parent.mkdir()
-  figures = tmp_path / "results"
+  figures, readme = tmp_path / "results", tmp_path / "README.md"
 
   def run(rows, text=None, columns=COLUMNS):
     if text is None:
       text = f"# Title\n\n{MARKED}\n\nafter\n\n{STUDY}\n"
     page.write_text(text)
+    readme.write_text("<!-- digest:begin -->\nstale\n<!-- digest:end -->\n")
     with (tmp_path / "controls.csv").open("w", newline="") as file:
       writer = csv.DictWriter(file, columns, extrasaction="ignore")
       writer.writeheader()
       writer.writerows(rows)
-    code = controls_report.main(
-      [f"--csv={tmp_path / 'controls.csv'}", f"--page={page}", f"--figures={figures}"]
-    )
+    arguments = [f"--csv={tmp_path / 'controls.csv'}", f"--page={page}"]
+    arguments += [f"--figures={figures}", f"--readme={readme}"]
+    code = controls_report.main(arguments)
     return code, page.read_text(), capsys.readouterr().err
 
-  run.figures = figures
+  run.figures, run.readme = figures, readme
   return run
 
 
@@ -89,6 +90,14 @@ def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(r
   stem = "controls_2d_small_net_embedded"
   assert names == {f"{stem}.png", f"{stem}_madds.png"}
   assert f"](../results/{stem}.png)" in text
+
+
+def test_the_readme_gets_a_line_a_setting_and_rate(report):
+  report(full())
+  line = table_row(report.readme.read_text(), "net, embedded", 1)
+  assert line[:4] == ["net, embedded", "16", "6,250", "90.00 (1)"]
+  assert [cell.split()[0] for cell in line[4:]] == ["66.50", "76.50", "78.00", "79.00"]
+  assert line[6].endswith("`tile_uneven`")
 
 
 def test_methods_keep_their_order_and_writing_again_changes_nothing(report):
