@@ -127,6 +127,12 @@ RATES = tuple({"factor": factor} for factor in (0.5, 1.0, 2.0, 4.0))
 SIDES = tuple(
   {"side": side, "factor": factor} for side in ("wide", "both") for factor in (1.0, 2.0)
 )
+# A tile short on both axes would give classes the same logits, so it has one side.
+TILES = tuple({"factor": factor} for factor in (1.0, 2.0, 0.5, 4.0))
+UNEVEN_TILES = tuple(
+  {"allocation": share, "factor": factor}
+  for share, factor in ((0.5, 1.0), (0.5, 2.0), (0.25, 2.0), (0.5, 4.0))
+)
 SHARES = (
   {"side": "wide", "allocation": 0.5, "factor": 2.0},
   {"side": "both", "allocation": 0.5, "factor": 1.0},
@@ -145,9 +151,9 @@ METHODS: dict[str, Method] = {
   "dense": Method(_dense, RATES, rates=(1.0,)),
   "width": Method(_scaled_width, RATES),
   "depth_multiplier": Method(_depth_multiplier, RATES),
-  "tile": Method(_planned(EpitomeRule(routing="tile")), SIDES),
+  "tile": Method(_planned(EpitomeRule(routing="tile")), TILES),
   "tile_scaled": Method(_planned(EpitomeRule(routing="tile", scaled=True)), SIDES),
-  "tile_uneven": Method(_planned(EpitomeRule(routing="tile")), SHARES),
+  "tile_uneven": Method(_planned(EpitomeRule(routing="tile")), UNEVEN_TILES),
   "random": Method(_planned(EpitomeRule(routing="blockwise")), SIDES),
   "random_uneven": Method(_planned(EpitomeRule(routing="blockwise")), SHARES),
   "wsnet": Method(_planned(WSNetRule()), RATES),
