@@ -186,6 +186,6 @@ METHODS: dict[str, Method] = {
   "learned_folded": Method(
     _planned(EpitomeRule(), IndexOptions(start="zero"), execution="fold"),
     FOLDED,
-    rates=(1.4,),
+    rates=(1.45,),
   ),
 }
