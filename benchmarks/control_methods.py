@@ -9,7 +9,7 @@ validation split chooses: its own variants, or learning rates where it has none.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from neural_epitome.config import Config
@@ -41,12 +41,14 @@ class Method:
     configure: (dense configuration, rate, options of the trial) -> configuration.
     trials: options of each alternative.
     rates: at which it is run; None for all of the suite.
+    is_brief: whether it is run at a suite's brief rates too.
     is_pruned: whether it trains dense first (see `training.pruned`).
   """
 
   configure: Callable[..., Config]
   trials: tuple[Mapping[str, Any], ...]
   rates: tuple[float, ...] | None = None
+  is_brief: bool = False
   is_pruned: bool = False
 
 
@@ -157,19 +159,23 @@ FOLDED = tuple(
 
 METHODS: dict[str, Method] = {
   "dense": Method(_dense, RATES, rates=(1.0,)),
-  "width": Method(_scaled_width, RATES),
+  "width": Method(_scaled_width, RATES, is_brief=True),
   "depth_multiplier": Method(_depth_multiplier, RATES),
-  "tile": Method(_planned(EpitomeRule(routing="tile")), TILES),
+  "tile": Method(_planned(EpitomeRule(routing="tile")), TILES, is_brief=True),
   "tile_scaled": Method(_planned(EpitomeRule(routing="tile", scaled=True)), SIDES),
-  "tile_uneven": Method(_planned(EpitomeRule(routing="tile")), UNEVEN_TILES),
+  "tile_uneven": Method(
+    _planned(EpitomeRule(routing="tile")), UNEVEN_TILES, is_brief=True
+  ),
   "random": Method(_planned(EpitomeRule(routing="blockwise")), SIDES),
-  "random_uneven": Method(_planned(EpitomeRule(routing="blockwise")), SHARES),
+  "random_uneven": Method(
+    _planned(EpitomeRule(routing="blockwise")), SHARES, is_brief=True
+  ),
   "wsnet": Method(_planned(WSNetRule()), RATES),
   "low_rank": Method(_planned(LowRankRule()), RATES),
   "hashed": Method(_planned(HashedRule()), RATES),
   "pruned": Method(_dense, RATES, is_pruned=True),
   "int8": Method(_planned(QuantisedRule()), RATES, rates=(4.0,)),
-  "learned": Method(_planned(SharedEpitomeRule()), BLOCKS),
+  "learned": Method(_planned(SharedEpitomeRule()), BLOCKS, is_brief=True),
   # What the recommended form is measured against, and came from.
   "learned_unscaled": Method(_planned(SharedEpitomeRule(block=10**9)), RATES),
   "learned_free": Method(
@@ -189,3 +195,19 @@ METHODS: dict[str, Method] = {
     rates=(1.45,),
   ),
 }
+
+
+def methods_at(
+  rates: Sequence[float], brief: Sequence[float], rank: int
+) -> Iterator[tuple[str, float]]:
+  """Names and rates of the methods that are run at the rank-th rate of a setting.
+
+  Methods with a rate of their own are run with the first; see `Method` for `brief`.
+  """
+  for name, method in METHODS.items():
+    if method.rates is None:
+      if method.is_brief or rates[rank] not in brief:
+        yield name, rates[rank]
+    elif not rank:
+      for rate in method.rates:
+        yield name, rate

@@ -22,6 +22,7 @@ class Setting:
     dataset: the data set's name in the table.
     dense: the experiment that every method changes.
     rates: in the order in which they matter.
+    brief: those of them at which only the methods are run that the question is about.
     validation: training and evaluation split that methods are chosen on; the test
       split is never among them.
   """
@@ -31,6 +32,7 @@ class Setting:
   dense: Config
   rates: tuple[float, ...]
   validation: tuple[str, str] = ("train[:85%]", "train[85%:]")
+  brief: tuple[float, ...] = ()
 
 
 IMAGES = DataOptions(
@@ -52,7 +54,7 @@ def _images(
     optimizer=OptimizerOptions(learning_rate=2e-2, weight_decay=0.01),
     training=_training(epochs),
   )
-  return Setting(backbone, data.dataset, config, rates)
+  return Setting(backbone, data.dataset, config, rates, brief=rates[2:])
 
 
 def _training(epochs: float) -> TrainingOptions:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common, control_suites, workers
-from benchmarks.control_methods import METHODS, Method, stored, target
+from benchmarks.control_methods import METHODS, methods_at, stored, target
 from benchmarks.control_suites import Setting
 from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import Config
@@ -153,14 +153,9 @@ def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[
           continue
         if arguments.rates and setting.rates[rank] not in arguments.rates:
           continue
-        for name in names:
-          method = METHODS[name]
-          rate = setting.rates[rank]
-          if method.rates is not None:
-            if rank:
-              continue
-            [rate] = method.rates
-          yield from _trials(arguments, rows, setting, name, method, rate, seed)
+        for name, rate in methods_at(setting.rates, setting.brief, rank):
+          if name in names:
+            yield from _trials(arguments, rows, setting, name, rate, seed)
 
 
 def _named(settings: list[Setting], what: str, names: str | None) -> list[Setting]:
@@ -179,12 +174,11 @@ def _trials(
   rows: list[dict[str, str]],
   setting: Setting,
   name: str,
-  method: Method,
   rate: float,
   seed: int,
 ) -> Iterator[Job]:
   if arguments.split == "validation":
-    for trial in range(len(method.trials)):
+    for trial in range(len(METHODS[name].trials)):
       yield Job(setting, name, rate, trial, seed, "validation")
     return
   wanted = {

@@ -80,11 +80,7 @@ def _missing(setting: control_suites.Setting, count: Any) -> str:
   """Methods without three runs, by rate; `count(method, rate)` says how many."""
   parts = []
   for index, rate in enumerate(setting.rates):
-    wanted = [
-      (name, method.rates[0] if method.rates else rate)
-      for name, method in control_methods.METHODS.items()
-      if method.rates is None or not index
-    ]
+    wanted = list(control_methods.methods_at(setting.rates, setting.brief, index))
     missing = [name for name, at in wanted if count(name, at) < 3]
     if len(missing) == len(wanted):
       parts.append(f"rate {rate:g}: all")

@@ -117,6 +117,23 @@ def test_jobs_are_distinct_and_a_row_is_known_again():
   assert controls.key(again, with_trial=True) == keys[0]
 
 
+def test_at_the_brief_rates_only_the_methods_run_that_the_question_is_about():
+  wanted = arguments(backbones="mbconv", split="test", seeds=1)
+  setting, _ = control_suites.settings("2d", "small")
+  rows = [
+    as_row(controls.Job(setting, name, 16.0, 0, 1000, "validation"), top1="50")
+    for name in METHODS
+  ]
+  found = {}
+  for job in controls.jobs(wanted, rows):
+    found.setdefault(job.rate, set()).add(job.method)
+  key = {"width", "tile", "tile_uneven", "random_uneven", "learned"}
+  assert found[2.0] == key
+  assert found[4.0] == key | {"int8"}
+  assert found[8.0] == {n for n, m in METHODS.items() if m.rates is None}
+  assert found[1.0] == {"dense"}
+
+
 @pytest.mark.parametrize("what", ["methods", "backbones", "datasets"])
 def test_an_unknown_name_is_told(what):
   with pytest.raises(UserError, match="'tiel'"):
