@@ -131,8 +131,7 @@ RATES = tuple({"factor": factor} for factor in (0.5, 1.0, 2.0, 4.0))
 SIDES = tuple(
   {"side": side, "factor": factor} for side in ("wide", "both") for factor in (1.0, 2.0)
 )
-# A tile short on both axes would give classes the same logits, so it has one side.
-TILES = tuple({"factor": factor} for factor in (1.0, 2.0, 0.5, 4.0))
+# A tile short on both axes would give classes the same logits: it has one side.
 UNEVEN_TILES = tuple(
   {"allocation": share, "factor": factor}
   for share, factor in ((0.5, 1.0), (0.5, 2.0), (0.25, 2.0), (0.5, 4.0))
@@ -144,16 +143,12 @@ SHARES = (
   {"side": "both", "allocation": 0.25, "factor": 2.0},
 )
 
-BLOCKS = (
-  {"block": 256, "factor": 1.0},
-  {"block": 256, "factor": 2.0},
-  {"block": 1024, "factor": 1.0},
-  {"block": 64, "factor": 1.0},
+BLOCKS = tuple(
+  {"block": block, "factor": factor} for block in (256, 1024) for factor in (1.0, 2.0)
 )
-
 FOLDED = tuple(
   {"source": source, "factor": factor}
-  for source in ("fixed", "free")
+  for source in ("learner", "free")
   for factor in (1.0, 2.0)
 )
 
@@ -161,7 +156,7 @@ METHODS: dict[str, Method] = {
   "dense": Method(_dense, RATES, rates=(1.0,)),
   "width": Method(_scaled_width, RATES, is_brief=True),
   "depth_multiplier": Method(_depth_multiplier, RATES),
-  "tile": Method(_planned(EpitomeRule(routing="tile")), TILES, is_brief=True),
+  "tile": Method(_planned(EpitomeRule(routing="tile")), RATES, is_brief=True),
   "tile_scaled": Method(_planned(EpitomeRule(routing="tile", scaled=True)), SIDES),
   "tile_uneven": Method(
     _planned(EpitomeRule(routing="tile")), UNEVEN_TILES, is_brief=True
@@ -188,7 +183,7 @@ METHODS: dict[str, Method] = {
   "learned_published": Method(
     _planned(EpitomeRule(), IndexOptions(source="learner", noise=0.0)), SIDES
   ),
-  # Saves over a quarter of the multiply-adds; to be held against the dense network.
+  # In 2-D saves over a quarter of the multiply-adds; held against the dense network.
   "learned_folded": Method(
     _planned(EpitomeRule(), IndexOptions(start="zero"), execution="fold"),
     FOLDED,

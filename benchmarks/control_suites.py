@@ -11,6 +11,7 @@ from neural_epitome.data.options import Augmentation, Data, DataOptions
 from neural_epitome.experiment import load_experiment
 from neural_epitome.models import MobileNetV2Config, ModelConfig, ResNetConfig
 from neural_epitome.models.mobilenet_v2 import MBCONV
+from neural_epitome.planning import DensePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +69,11 @@ def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[S
   dense = load_experiment(experiment)
   backbone = experiment.rpartition("_")[0]
   training = _training(dense.training.epochs)
-  # Shared weights want a higher rate than the experiment's own; trials go both ways.
-  optimizer = dataclasses.replace(dense.optimizer, learning_rate=1e-2)
-  dense = dataclasses.replace(dense, training=training, optimizer=optimizer)
+  # The lowest trial is the experiment's own rate; shared weights want a higher one.
+  optimizer = dataclasses.replace(dense.optimizer, learning_rate=6e-3)
+  dense = dataclasses.replace(
+    dense, training=training, optimizer=optimizer, planner=DensePlanner()
+  )
   if "fold_" not in dense.data.train_split:
     return [Setting(backbone, dense.data.dataset, dense, rates)]
   names = sorted({*dense.data.train_split.split("+"), dense.data.evaluation_split})

@@ -13,46 +13,35 @@ split is read once, when a run ends.
 """
 
 import argparse
-import csv
 import dataclasses
 import math
 import shutil
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import common, control_suites, workers
-from benchmarks.control_methods import METHODS, methods_at, stored, target
+from benchmarks.control_methods import (
+  METHODS,
+  inventory_of,
+  methods_at,
+  stored,
+  target,
+)
+from benchmarks.control_rows import (
+  append,
+  commit,
+  key,
+  read,
+  trial_means,
+  trial_text,
+)
 from benchmarks.control_suites import Setting
 from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
-
-COLUMNS = (
-  "suite",
-  "size",
-  "backbone",
-  "dataset",
-  "split",
-  "method",
-  "rate",
-  "seed",
-  "stored_params",
-  "stored_bytes",
-  "madds",
-  "top1",
-  "seconds",
-  "device",
-  "commit",
-  "command",
-  "trial",
-)
-# A run is known by these; the rest is what it found.
-KEY = ("suite", "size", "backbone", "dataset", "split", "method", "rate", "seed")
 
 VALIDATION_SEED = 1000
 
@@ -64,14 +53,14 @@ class Job:
   setting: Setting
   method: str
   rate: float
-  trial: int
+  trial: Mapping[str, Any]
   seed: int
   split: str
 
   def configuration(self) -> Config:
     """The configuration of the run. Raises UserError if the method cannot do it."""
     method, dense = METHODS[self.method], self.setting.dense
-    config = method.configure(dense, self.rate, **method.trials[self.trial])
+    config = method.configure(dense, self.rate, **self.trial)
     if self.method not in ("dense", "int8") and not method.is_pruned:
       wanted, found = target(dense, self.rate), stored(config)
       if abs(found - wanted) > 0.01 * wanted:
@@ -87,52 +76,6 @@ class Job:
     return dataclasses.replace(config, name=self.method, training=training, data=data)
 
 
-def key(row: dict[str, Any], with_trial: bool) -> tuple[str, ...]:
-  """What a row is known by, as text; numbers in one spelling."""
-  told = [row[name] for name in KEY] + [row["trial"]] * with_trial
-  return tuple(f"{float(v):g}" if _is_number(v) else str(v) for v in told)
-
-
-def _is_number(value: Any) -> bool:
-  try:
-    float(value)
-  except ValueError:
-    return False
-  return True
-
-
-def read(path: Path) -> list[dict[str, str]]:
-  """The rows that are there."""
-  if not path.exists():
-    return []
-  with path.open(newline="") as file:
-    return list(csv.DictReader(file))
-
-
-def append(path: Path, row: dict[str, Any], columns: Sequence[str] = COLUMNS) -> None:
-  """Adds a row; a column that it lacks stays empty."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open("a", newline="") as file:
-    writer = csv.DictWriter(file, columns)
-    if file.tell() == 0:
-      writer.writeheader()
-    writer.writerow(row)
-
-
-def best_trial(rows: Iterable[dict[str, str]], wanted: dict[str, str]) -> int | None:
-  """The trial with the best mean over the validation rows that agree with `wanted`.
-
-  Of equal ones the first; None where there are no such rows.
-  """
-  found: dict[int, list[float]] = {}
-  for row in rows:
-    if all(row[name] == value for name, value in wanted.items()):
-      found.setdefault(int(row["trial"]), []).append(float(row["top1"]))
-  if not found:
-    return None
-  return max(sorted(found), key=lambda trial: statistics.fmean(found[trial]))
-
-
 def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[Job]:
   """All runs of the call, those that decide most first."""
   names = arguments.methods.split(",") if arguments.methods else list(METHODS)
@@ -142,6 +85,7 @@ def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[
   settings = control_suites.settings(arguments.suite, arguments.size)
   settings = _named(settings, "backbone", arguments.backbones)
   settings = _named(settings, "dataset", arguments.datasets)
+  _check_rates(arguments.rates, settings)
   validates = arguments.split == "validation"
   first = VALIDATION_SEED if validates else 0
   longest = max((len(setting.rates) for setting in settings), default=0)
@@ -169,6 +113,14 @@ def _named(settings: list[Setting], what: str, names: str | None) -> list[Settin
   return [s for s in settings if getattr(s, what) in wanted]
 
 
+def _check_rates(rates: Sequence[float] | None, settings: Sequence[Setting]) -> None:
+  known = {rate for setting in settings for rate in setting.rates}
+  for rate in rates or ():
+    if rate not in known:
+      told = ", ".join(f"{value:g}" for value in sorted(known))
+      raise UserError(f"--rates has {rate:g}; there are {told}.")
+
+
 def _trials(
   arguments: argparse.Namespace,
   rows: list[dict[str, str]],
@@ -177,25 +129,48 @@ def _trials(
   rate: float,
   seed: int,
 ) -> Iterator[Job]:
+  trials = METHODS[name].trials
   if arguments.split == "validation":
-    for trial in range(len(METHODS[name].trials)):
+    for trial in trials:
       yield Job(setting, name, rate, trial, seed, "validation")
     return
-  wanted = {
+  known = {
     "suite": arguments.suite,
     "size": arguments.size,
     "backbone": setting.backbone,
     "dataset": setting.dataset,
-    "split": "validation",
     "method": name,
   }
-  chosen = best_trial(rows, wanted)
-  if chosen is None and arguments.size != "quick":
-    raise UserError(
-      f"{name} has no trials on {setting.backbone}, {setting.dataset}; run the same "
-      "command with --split=validation first."
-    )
-  yield Job(setting, name, rate, chosen or 0, seed, "test")
+  if arguments.size == "quick":
+    yield Job(setting, name, rate, trials[0], seed, "test")
+    return
+  means = trial_means(rows, known | {"split": "validation"})
+  reached = [trial for trial in trials if trial_text(trial) in means]
+  for trial in trials:
+    if trial not in reached and _can_be(Job(setting, name, rate, trial, 0, "test")):
+      raise UserError(
+        f"{name} was not tried with {trial_text(trial)} on {setting.backbone}, "
+        f"{setting.dataset}; run the same command with --split=validation first."
+      )
+  if not reached:
+    return
+  best = max(reached, key=lambda trial: means[trial_text(trial)])
+  for tested in trial_means(rows, known | {"split": "test"}):
+    if tested != trial_text(best):
+      raise UserError(
+        f"{name} on {setting.backbone}, {setting.dataset} was tested with {tested}, "
+        f"and now {trial_text(best)} is ahead on the validation split; leave those "
+        "rows out of the CSV and run them anew."
+      )
+  yield Job(setting, name, rate, best, seed, "test")
+
+
+def _can_be(job: Job) -> bool:
+  try:
+    job.configuration()
+  except UserError:
+    return False
+  return True
 
 
 def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
@@ -203,37 +178,37 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
   import jax
 
   import neural_epitome as ne
+  from neural_epitome.report import summary
   from neural_epitome.training.pruned import run_pruned
+  from neural_epitome.training.run_directory import RunDirectory
 
   keep_freed_memory()
   config = job.configuration()
   if data_dir is not None and config.data.dataset != "embedded":
     data = dataclasses.replace(config.data, data_dir=data_dir)
     config = dataclasses.replace(config, data=data)
-  if METHODS[job.method].is_pruned:
-    wanted = target(job.setting.dense, job.rate)
-    report = run_pruned(config, workdir, wanted, quiet=True)
-  else:
-    report = ne.run(config, workdir, quiet=True)
+  began = time.monotonic()
+  try:
+    if METHODS[job.method].is_pruned:
+      wanted = target(job.setting.dense, job.rate)
+      report = run_pruned(config, workdir, wanted, quiet=True)
+    else:
+      report = ne.run(config, workdir, quiet=True)
+  except UserError:
+    if RunDirectory(workdir).status != "diverged":
+      raise
+    # A result too: this trial is not to be chosen, nor run again.
+    inventory = inventory_of(config)
+    report = summary.prices(config, config.planner.plan(inventory), inventory)
+    report |= {"top1": 0.0, "seconds": round(time.monotonic() - began, 2)}
   # Checkpoints of hundreds of runs would fill a disk.
   shutil.rmtree(workdir, ignore_errors=True)
   told = ("stored_params", "stored_bytes", "madds", "seconds")
   return {name: report[name] for name in told} | {
     "top1": round(100 * report["top1"], 3),
     "device": jax.devices()[0].device_kind,
+    "commit": commit(),
   }
-
-
-def commit() -> str:
-  """The commit the numbers are of, marked if files differ from it."""
-  found = subprocess.run(
-    ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-    capture_output=True,
-    text=True,
-    cwd=Path(__file__).parent,
-    check=False,
-  )
-  return found.stdout.strip() or "unknown"
 
 
 def parse() -> argparse.Namespace:
@@ -266,7 +241,6 @@ def main() -> None:
     "suite": arguments.suite,
     "size": arguments.size,
     "split": arguments.split,
-    "commit": commit(),
     "command": common.circumstances()["command"],
   }
   pending, knowns = [], {}
@@ -277,10 +251,10 @@ def main() -> None:
       "method": job.method,
       "rate": f"{job.rate:g}",
       "seed": job.seed,
-      "trial": job.trial,
+      "trial": trial_text(job.trial),
     }
     if key(known, validates) not in done:
-      label = "-".join(key(known, True))
+      label = "-".join(key(known, True)).replace(" ", "_")
       workdir = Path(arguments.workdir) / label
       pending.append((label, (job, workdir, arguments.data_dir)))
       knowns[label] = known

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common, controls_tables
+from benchmarks import common, control_rows, controls_tables
 from neural_epitome.errors import UserError
 
 STUDY = "routing_study.csv"
@@ -25,6 +25,7 @@ KINDS = {
   "dataset": str,
   "split": str,
   "method": str,
+  "trial": str,
   "rate": float,
   "seed": int,
   "stored_params": int,
@@ -54,14 +55,6 @@ def read(path: Path) -> list[dict[str, Any]]:
       except (TypeError, ValueError) as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}.") from None
   return [row for row in rows if row["size"] != "quick"]
-
-
-def read_study(path: Path) -> list[dict[str, str]]:
-  """The rows of the study, as text; none where it was not run."""
-  if not path.is_file():
-    return []
-  with path.open(newline="") as file:
-    return list(csv.DictReader(file))
 
 
 def replace(text: str, name: str, inside: str, where: str) -> str:
@@ -98,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument("--figures", type=Path, default=common.RESULTS)
   told = parser.parse_args(arguments)
   try:
-    rows, study = read(told.csv), read_study(told.csv.parent / STUDY)
+    rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
     readme = edit(told.readme, {"digest": controls_tables.digest(rows)})
     parts = {"routing": controls_tables.study(study), "controls": ""}
     edit(told.page, parts)  # before any figure is written

@@ -112,11 +112,13 @@ def _group(
       "Top-1 on the test split, percent: mean ± standard deviation (seeds), by rate.",
       _accuracies(summary),
     ]
+    if folded := _folded(tested):
+      parts.append(folded)
     if differences := _differences(summary):
       parts += [
         "Paired differences over common seeds, points: mean ± standard error (pairs). "
         "The best fixed control is the best at this rate on this very test split, "
-        "which flatters it.",
+        "which flatters it, of as many as were run.",
         differences,
       ]
     for x in ("stored_params", "madds"):
@@ -135,7 +137,27 @@ def _group(
       "Choosing, on the validation split: mean ± standard deviation (runs), best.",
       _accuracies(comparison.summarise(trials, ()), _best(validated)),
     ]
+  if chosen := {row["method"]: row["trial"] for row in tested}:
+    told = (f"`{name}` {chosen[name]}" for name in sorted(chosen, key=methods.order))
+    parts.append(f"Chosen: {'; '.join(told)}.")
   return parts
+
+
+def _folded(rows: Sequence[Mapping[str, Any]]) -> str | None:
+  """What folding saves and costs, against the dense network."""
+  runs = {
+    name: {row["seed"]: row for row in rows if row["method"] == name}
+    for name in ("learned_folded", "dense")
+  }
+  found = comparison.paired(runs["learned_folded"], runs["dense"])
+  if found is None:
+    return None
+  madds = [next(iter(mine.values()))["madds"] for mine in runs.values()]
+  return (
+    f"`learned_folded` runs {madds[0] / madds[1]:.2f} of the dense network's "
+    f"multiply-adds; its top-1 minus the dense one's: "
+    f"{comparison.difference_text(found)}."
+  )
 
 
 def _best(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, float], float]:
@@ -192,7 +214,7 @@ def _differences(summary: Sequence[comparison.Summary]) -> str | None:
         continue
       best = max(present, key=lambda name: tops[name, rate])
       found = learned[rate]["differences"][best]
-      suffix = f", `{best}`" if found and len(members) > 1 else ""
+      suffix = f", `{best}` of {len(present)}" if found and len(members) > 1 else ""
       cells.append(comparison.difference_text(found) + suffix)
     if any(cells):
       body.append([f"learned {comparison.MINUS} {control}", *cells])
@@ -210,26 +232,27 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def digest(rows: Sequence[Mapping[str, Any]]) -> str:
-  """One line a setting and rate: what the recommended form stands against."""
+  """One line a small setting and rate: what the recommended form stands against."""
   body = []
   for group in dict.fromkeys(tuple(row[key] for key in GROUP) for row in rows):
     tested = [
       row
       for row in rows
-      if tuple(row[key] for key in GROUP) == group and row["split"] == "test"
+      if tuple(row[key] for key in GROUP) == group
+      and (row["split"], row["size"]) == ("test", "small")
     ]
     summary = comparison.summarise(tested, ())
-    dense = [row for row in summary if row["method"] == "dense"]
+    dense = next((row for row in summary if row["method"] == "dense"), None)
     for rate in _rates(summary):
       found = {row["method"]: row for row in summary if row["rate"] == rate}
       if "learned" not in found:
         continue
       fixed = [found[name] for name in methods.FIXED if name in found]
       best = max(fixed, key=lambda row: row["top1"], default=None)
-      told = [found.get("width"), found.get("tile"), best, found["learned"]]
-      cells = [comparison.top1_text(row) if row else "" for row in [*dense[:1], *told]]
+      told = [dense, found.get("width"), found.get("tile"), best, found["learned"]]
+      cells = [comparison.top1_text(row) if row else "" for row in told]
       if best:
-        cells[-2] += f", `{best['method']}`"
+        cells[-2] += f", `{best['method']}` of {len(fixed)}"
       _, _, backbone, dataset = group
       size = f"{found['learned']['stored_params']:,}"
       body.append([f"{backbone}, {dataset}", f"{rate:g}", size, *cells])

@@ -12,12 +12,14 @@ Arms of one network (MBConv of the small suite, the wide side of every kernel sh
   the index learner of Neural Epitome Search.
 
 A row a run in results/routing_study.csv: accuracy on the test split; how far offsets
-moved, in cells; and, on the trained network, for a sample of offsets, how the change
-of the loss that the gradient promises for a jump of 1, 4 and 16 cells correlates with
-the change that the jump makes (`promise_*`).
+moved, in cells, as they ship, rounded; and, on the trained network, for a sample of
+offsets, how the change of the loss that the gradient promises for a jump of 1, 4 and 16
+cells correlates with the change that the jump makes (`promise_*`), and the share of
+these jumps that lower it (`better_jumps`).
 """
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import shutil
@@ -29,14 +31,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, control_suites, workers
-from benchmarks.controls import append, commit, read
+from benchmarks.control_methods import FIXED
+from benchmarks.control_rows import append, commit, read
 from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.planning import UniformPlanner
 
-FIXED = IndexOptions(source="fixed", start="random")
 ARMS = {
   "aligned": (EpitomeRule(routing="tile"), FIXED),
   "rolled_output": (EpitomeRule(sampled=("output",)), FIXED),
@@ -89,7 +91,7 @@ def execute(arm: str, rate: float, seed: int, workdir: Path) -> dict[str, Any]:
   keep_freed_memory()
   report = ne.run(configuration(arm, rate, seed), workdir, quiet=True)
   found = {"top1": round(100 * report["top1"], 3), "seconds": report["seconds"]}
-  found |= look(ne.load(workdir), seed)
+  found |= look(ne.load(workdir), seed) | {"commit": commit()}
   shutil.rmtree(workdir, ignore_errors=True)
   return found
 
@@ -128,12 +130,12 @@ def look(trained: Any, seed: int) -> dict[str, Any]:
   promised: dict[int, list[float]] = {jump: [] for jump in JUMPS}
   kept: dict[int, list[float]] = {jump: [] for jump in JUMPS}
   for path, place in (places[i] for i in chosen):
-    # The derivative at an integer is that to its right; jumps go where it promises.
+    # Offsets are whole here, and their derivative is that to the right.
     slope = float(slopes[path][place])
     for jump in JUMPS:
       moved = maps[path].copy()
-      moved[place] -= math.copysign(jump, slope)
-      promised[jump].append(-abs(slope) * jump)
+      moved[place] += jump
+      promised[jump].append(slope * jump)
       kept[jump].append(float(loss(maps | {path: moved}) - before))
   return {
     "offsets": len(places),
@@ -150,11 +152,12 @@ def look(trained: Any, seed: int) -> dict[str, Any]:
 
 def first_images(feed: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
   """The first training images as training sees them, and their labels."""
-  images, labels, batches = [], [], feed.training(0)
-  while sum(map(len, labels)) < count:
-    batch = next(batches)
-    images.append(np.asarray(batch["image"]))
-    labels.append(np.asarray(batch["label"]))
+  images, labels = [], []
+  with contextlib.closing(feed.training(0)) as batches:
+    while sum(map(len, labels)) < count:
+      batch = next(batches)
+      images.append(np.asarray(batch["image"]))
+      labels.append(np.asarray(batch["label"]))
   return np.concatenate(images)[:count], np.concatenate(labels)[:count]
 
 
@@ -168,7 +171,7 @@ def main() -> None:
   arguments = parser.parse_args()
   output = common.RESULTS / "routing_study.csv"
   done = {(r["arm"], float(r["rate"]), int(r["seed"])) for r in read(output)}
-  told = {"commit": commit(), "command": common.circumstances()["command"]}
+  told = {"command": common.circumstances()["command"]}
   tasks, keys = [], {}
   for rate in arguments.rates:
     for seed in range(arguments.seeds):

@@ -110,6 +110,9 @@ def data_directory(data_dir: str | None) -> pathlib.Path:
 
 def prepare_command(dataset: str, root: pathlib.Path) -> str:
   """The command that prepares `dataset` in `root`."""
+  recipe, _, original = dataset.partition("_")
+  if recipe == "cluttered":
+    dataset = f"{recipe} --dataset={original}"
   return f"python -m neural_epitome.data.prepare {dataset} --data_dir={root}"
 
 

@@ -33,9 +33,9 @@ class UniformPlanner(Planner):
       least 1; met within 1%. A rule whose size is fixed takes no notice of it.
     rule: the weight generator, and what distinguishes it beside its size.
     allocation: a kernel of n weights gets a share in proportion to n**allocation.
-      Neither this nor `weights` is for a rule whose kernels share one tensor.
       1.0 is an even rate; below it, small kernels are compressed less. No kernel
-      stores more than its weights, nor less than its rule can.
+      stores more than its weights, nor less than its rule can. Neither this nor
+      `weights` is for a rule whose kernels share one tensor.
     weights: factors of that share, by shell pattern of the kernel's path; those of
       all patterns that match are multiplied.
     only: shell patterns of the kernel paths that are compressed.
@@ -60,7 +60,8 @@ class UniformPlanner(Planner):
 
     Raises:
       UserError: if the rate is below 1, a pattern matches no kernel, a factor is
-        not above 0, or the rule cannot store so little.
+        not above 0, the rule cannot store so little, or it shares one tensor and is
+        told how to share it out.
     """
     if not self.rate >= 1:
       raise UserError(f"planner.rate={self.rate} must be at least 1 (1 is dense).")

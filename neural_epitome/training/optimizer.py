@@ -13,6 +13,7 @@ from neural_epitome.config import OptimizerOptions
 from neural_epitome.errors import UserError
 
 Schedule = Callable[[jax.Array], jax.Array]
+UNDECAYED = frozenset({"bias", "scale"})
 INDEX_NAMES = frozenset({"indices", "index_learner"})
 
 
@@ -31,16 +32,18 @@ def index_mask(params: Any) -> Any:
 
 
 def decay_mask(params: Any) -> Any:
-  """True for every parameter that weight decay applies to.
+  """True for every parameter that weight decay applies to: what kernels are made of.
 
-  Parameters of one axis or none (batch-norm scales, biases) take no decay, and
-  neither do routing indices nor the index learner, whatever their shape: decay
-  would pull every offset to zero, the tile.
+  Biases and scales take none, whether of a batch norm or of a kernel's blocks. By
+  name: a vector that kernels are generated from decays like the kernels themselves.
+  Neither do routing indices nor the index learner: decay would pull every offset to
+  zero, the tile.
   """
-  return jax.tree.map(
-    lambda value, is_index: value.ndim >= 2 and not is_index,
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: (
+      _names(path)[-1] not in UNDECAYED and INDEX_NAMES.isdisjoint(_names(path))
+    ),
     params,
-    index_mask(params),
   )
 
 

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from benchmarks import control_suites, controls
-from benchmarks.control_methods import METHODS, stored, target
+from benchmarks import control_rows, control_suites, controls
+from benchmarks.control_methods import METHODS, inventory_of, stored, target
 from neural_epitome.errors import UserError
+from neural_epitome.report.summary import prices
 
 
 def arguments(**changes):
@@ -35,14 +36,14 @@ def as_row(job, **found):
     "method": job.method,
     "rate": f"{job.rate:g}",
     "seed": str(job.seed),
-    "trial": str(job.trial),
+    "trial": control_rows.trial_text(job.trial),
   } | found
 
 
 SETTINGS = {
-  f"{setting.backbone}-{setting.dataset}": setting
+  f"{size}-{setting.backbone}-{setting.dataset}": setting
   for suite in ("2d", "1d")
-  for size in ("small", "quick")
+  for size in ("small", "quick", "full")
   for setting in control_suites.settings(suite, size)
 }
 # What cannot be, by name: there is no depthwise convolution to multiply.
@@ -51,7 +52,8 @@ REFUSED = {("resnet", "depth_multiplier"), ("soundnet", "depth_multiplier")}
 
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.rates is None])
 @pytest.mark.parametrize(
-  "setting", ["mbconv-embedded", "resnet8-embedded", "soundnet_small-plaid"]
+  "setting",
+  ["small-mbconv-embedded", "small-resnet8-embedded", "small-soundnet_small-plaid"],
 )
 def test_every_method_stores_the_same_number_at_the_first_rate(setting, name):
   setting, method = SETTINGS[setting], METHODS[name]
@@ -97,32 +99,41 @@ def test_folds_are_never_trained_and_tested_on():
     assert test not in (held_out, *train.split("+"))
 
 
+TOPS = {0.5: 60.0, 1.0: 70.0, 2.0: 69.0, 4.0: 50.0}
+
+
 def test_the_trial_with_the_best_validation_mean_is_used_for_the_test():
   wanted = arguments(methods="tile", backbones="mbconv")
   rows = [
-    as_row(job, top1=str((60.0, 70.0, 69.0, 50.0)[job.trial] + job.seed % 2))
+    as_row(job, top1=str(TOPS[job.trial["factor"]] + job.seed % 2))
     for job in controls.jobs(wanted, [])
   ]
   chosen = arguments(methods="tile", backbones="mbconv", split="test")
-  assert {job.trial for job in controls.jobs(chosen, rows)} == {1}
-  with pytest.raises(UserError, match="no trials"):
-    list(controls.jobs(chosen, []))
+  found = list(controls.jobs(chosen, rows))
+  assert {job.trial["factor"] for job in found} == {1.0}
+  # Neither some of the trials, nor trials that were changed, choose anything.
+  with pytest.raises(UserError, match="not tried with factor=4"):
+    list(controls.jobs(chosen, [r for r in rows if "4.0" not in r["trial"]]))
+  tested = [as_row(job, top1="50", trial="factor=2.0") for job in found]
+  with pytest.raises(UserError, match=r"was tested with factor=2\.0"):
+    list(controls.jobs(chosen, rows + tested))
 
 
 def test_jobs_are_distinct_and_a_row_is_known_again():
   found = list(controls.jobs(arguments(), []))
-  keys = [controls.key(as_row(job), with_trial=True) for job in found]
+  keys = [control_rows.key(as_row(job), with_trial=True) for job in found]
   assert len(set(keys)) == len(keys)
   again = as_row(found[0], rate=f"{float(found[0].rate)}", seed=found[0].seed)
-  assert controls.key(again, with_trial=True) == keys[0]
+  assert control_rows.key(again, with_trial=True) == keys[0]
 
 
 def test_at_the_brief_rates_only_the_methods_run_that_the_question_is_about():
   wanted = arguments(backbones="mbconv", split="test", seeds=1)
   setting, _ = control_suites.settings("2d", "small")
   rows = [
-    as_row(controls.Job(setting, name, 16.0, 0, 1000, "validation"), top1="50")
-    for name in METHODS
+    as_row(controls.Job(setting, name, 16.0, trial, 1000, "validation"), top1="50")
+    for name, method in METHODS.items()
+    for trial in method.trials
   ]
   found = {}
   for job in controls.jobs(wanted, rows):
@@ -132,6 +143,32 @@ def test_at_the_brief_rates_only_the_methods_run_that_the_question_is_about():
   assert found[4.0] == key | {"int8"}
   assert found[8.0] == {n for n, m in METHODS.items() if m.rates is None}
   assert found[1.0] == {"dense"}
+
+
+def test_a_rate_that_is_none_of_the_settings_is_told():
+  with pytest.raises(UserError, match="--rates has 7; there are 2, 4, 8, 16"):
+    list(controls.jobs(arguments(rates=[7.0]), []))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_dense_stores_every_weight_and_what_folds_saves_a_quarter(name):
+  setting = SETTINGS[name]
+  inventory = inventory_of(setting.dense)
+  assert stored(setting.dense) == inventory.size
+  if name.startswith("quick") or len(setting.dense.data.input_shape) == 2:
+    return
+  method = METHODS["learned_folded"]
+  config = method.configure(setting.dense, *method.rates, **method.trials[0])
+  price = prices(config, config.planner.plan(inventory), inventory)
+  assert 0.6 * price["dense_madds"] < price["madds"] <= 0.75 * price["dense_madds"]
+
+
+def test_every_trial_of_the_recommended_form_can_be_stored_at_every_rate():
+  for setting in SETTINGS.values():
+    for rate in setting.rates:
+      for trial in METHODS["learned"].trials:
+        config = METHODS["learned"].configure(setting.dense, rate, **trial)
+        assert stored(config) == pytest.approx(target(setting.dense, rate), rel=0.01)
 
 
 @pytest.mark.parametrize("what", ["methods", "backbones", "datasets"])
@@ -151,13 +188,13 @@ def test_a_run_is_appended_and_skipped_the_next_time(tmp_path, monkeypatch, caps
   command += [f"--output={output}", f"--workdir={tmp_path}", "--workers=1"]
   monkeypatch.setattr(sys, "argv", command)
   controls.main()
-  [row] = controls.read(output)
+  [row] = control_rows.read(output)
   assert row["method"] == "dense"
   assert 0.0 <= float(row["top1"]) <= 100.0
   assert int(row["stored_params"]) > 1000
-  assert list(row) == list(controls.COLUMNS)
+  assert list(row) == list(control_rows.COLUMNS)
   controls.main()
-  assert controls.read(output) == [row]
+  assert control_rows.read(output) == [row]
   assert not list(itertools.chain(*(p.iterdir() for p in tmp_path.glob("2d-*"))))
 
 

@@ -10,7 +10,7 @@ from benchmarks.control_methods import METHODS
 
 COLUMNS = (
   "suite,size,backbone,dataset,split,method,rate,seed,stored_params,stored_bytes,"
-  "madds,top1,seconds,device,commit,command"
+  "madds,top1,seconds,device,commit,command,trial"
 ).split(",")
 MARKED = "<!-- controls:begin -->\nstale\n<!-- controls:end -->"
 STUDY = "<!-- routing:begin -->\nstale\n<!-- routing:end -->"
@@ -24,6 +24,7 @@ def make_row(method, rate, seed, top1, **more):
     "split": "test", "method": method, "rate": rate, "seed": seed,
     "stored_params": size, "stored_bytes": 4 * size, "madds": 10 * size,
     "top1": top1, "seconds": 1.0, "device": "cpu", "commit": "c", "command": "x",
+    "trial": "factor=2.0",
   } | more  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(r
   difference = table_row(text, "learned \N{MINUS SIGN} tile")
   assert difference[1] == "+2.50 ± 0.50 (2)"
   best = table_row(text, "learned \N{MINUS SIGN} best fixed")
-  assert best[2] == "+1.00 ± 0.50 (2), `tile_uneven`"
+  assert best[2] == "+1.00 ± 0.50 (2), `tile_uneven` of 2"
   assert table_row(text, "learned \N{MINUS SIGN} width")[1] == "+12.50 ± 0.50 (2)"
   assert table_row(text, "`learned_soft`")[1] == "60.50 ± 0.71 (2), 61.00"
   names = {file.name for file in report.figures.iterdir()}
@@ -97,7 +98,21 @@ def test_the_readme_gets_a_line_a_setting_and_rate(report):
   line = table_row(report.readme.read_text(), "net, embedded", 1)
   assert line[:4] == ["net, embedded", "16", "6,250", "90.00 (1)"]
   assert [cell.split()[0] for cell in line[4:]] == ["66.50", "76.50", "78.00", "79.00"]
-  assert line[6].endswith("`tile_uneven`")
+  assert line[6].endswith("`tile_uneven` of 2")
+  no_dense = [row for row in full() if row["method"] != "dense"]
+  report(no_dense)
+  line = table_row(report.readme.read_text(), "net, embedded", 1)
+  assert line[3:5] == ["", "66.50 ± 0.71 (2)"]
+  report([row | {"size": "full"} for row in full()])
+  assert "net, embedded" not in report.readme.read_text()
+
+
+def test_what_folds_is_held_against_the_dense_network(report):
+  rows = [*full(), make_row("learned_folded", 1.45, 0, 91.0, madds=750_000)]
+  _, text, _ = report(rows)
+  assert "runs 0.75 of the dense" in text
+  assert "minus the dense one's: +1.00 (1)" in text
+  assert "Chosen: `dense` factor=2.0; `width` factor=2.0;" in text
 
 
 def test_methods_keep_their_order_and_writing_again_changes_nothing(report):
@@ -140,7 +155,7 @@ def test_a_mistake_is_one_line_and_leaves_the_page(report, rows, text, words):
 
 
 def test_a_missing_column_is_named(report):
-  code, _, err = report([], columns=COLUMNS[:-5])
+  code, _, err = report([], columns=COLUMNS[:-6])
   assert code == 1
   assert "top1" in err
 

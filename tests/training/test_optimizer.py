@@ -66,14 +66,17 @@ def test_adamw_first_step_is_the_rate_plus_decoupled_decay():
   np.testing.assert_allclose(found, 2.0 + 0.1 - 0.1 * 0.01 * 2.0, rtol=1e-6)
 
 
-def test_weight_decay_leaves_out_vectors_indices_and_learners():
+def test_weight_decay_leaves_out_scales_biases_indices_and_learners():
   params = {
     "conv": {
       "epitome": jnp.ones((1, 1, 2, 2)),
       "indices": jnp.ones((2, 2)),
       "index_learner": {"hidden": {"kernel": jnp.ones((2, 2))}},
+      "scale": jnp.ones((2, 3)),
     },
+    "hashed": {"weights": jnp.ones(3), "bias": jnp.ones(2)},
     "norm": {"scale": jnp.ones(2)},
+    "shared_epitome": jnp.ones(5),
   }
   mask = optimizer.decay_mask(params)
   assert mask == {
@@ -81,8 +84,11 @@ def test_weight_decay_leaves_out_vectors_indices_and_learners():
       "epitome": True,
       "indices": False,
       "index_learner": {"hidden": {"kernel": False}},
+      "scale": False,
     },
+    "hashed": {"weights": True, "bias": False},
     "norm": {"scale": False},
+    "shared_epitome": True,
   }
   zero = jax.tree.map(jnp.zeros_like, params)
   for name in ("sgd", "rmsprop", "adamw"):

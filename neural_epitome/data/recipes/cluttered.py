@@ -2,8 +2,8 @@
 
 Each picture is turned by any angle about its middle and put anywhere on a black canvas
 of twice its side; pieces of other pictures of the split lie about. Where they overlap,
-the brighter pixel shows. Nothing but the seed decides, so the result is the same
-everywhere.
+the brighter pixel shows. Nothing but the seed decides, so with one release of OpenCV
+the result is the same everywhere.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from neural_epitome.data.options import DataOptions
 from neural_epitome.data.recipes.base import Recipe
 from neural_epitome.data.recipes.fashion_mnist import encode_png
 from neural_epitome.data.sources import Source, open_source
+from neural_epitome.errors import UserError
 
 PIECES = 8
 SPLITS = ("train", "test")
@@ -59,6 +60,13 @@ def cluttered(source: Source, seed: int) -> Iterator[tuple[np.ndarray, int]]:
   """Every picture of a source, uint8 (2 side, 2 side), with its label, in order."""
   examples = [source[index] for index in range(len(source))]
   images = [decode(example["image"], 1)[..., 0] for example in examples]
+  side = len(images[0])
+  for index, image in enumerate(images):
+    if image.shape != (side, side):
+      raise UserError(
+        f"{source.describe(index)} is {image.shape[1]} x {image.shape[0]} pixels; "
+        f"pictures must be square and all of one size, as the first of {side}."
+      )
   for index, (image, example) in enumerate(zip(images, examples, strict=True)):
     random = np.random.default_rng((seed, index))
     others = [images[i] for i in random.integers(0, len(images), PIECES)]
@@ -85,8 +93,11 @@ class ClutteredRecipe(Recipe):
     """Makes both splits.
 
     Raises:
-      UserError: if there is no such data set, or it is prepared already.
+      UserError: if there is no such data set, its pictures are not square and of one
+        size, the seed is negative, or it is prepared already.
     """
+    if options.seed < 0:
+      raise UserError(f"--seed={options.seed} must be 0 or more.")
     data = DataOptions(dataset=options.dataset, data_dir=options.data_dir)
     sources = {split: open_source(data, split) for split in SPLITS}
     side = len(decode(sources["train"][0]["image"], 1))

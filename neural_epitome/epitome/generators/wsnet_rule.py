@@ -7,6 +7,7 @@ from neural_epitome.epitome.generators.base import GeneratorSpec, Rule, Shape, a
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.wsnet import WSNet, window_length
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,10 @@ class WSNetRule(Rule):
   repetition: int | None = None
   closest: float = 0.5
   density: int = 1
+
+  def __post_init__(self):
+    if self.density < 1:
+      raise UserError(f"planner.rule.density={self.density} must be at least 1.")
 
   def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
     """See `Rule.at`."""

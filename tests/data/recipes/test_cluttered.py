@@ -8,7 +8,10 @@ import pytest
 from neural_epitome.data import decoding, sources
 from neural_epitome.data.options import DataOptions
 from neural_epitome.data.recipes import cluttered
-from neural_epitome.data.recipes.fashion_mnist import prepare_fashion_mnist
+from neural_epitome.data.recipes.fashion_mnist import (
+  encode_png,
+  prepare_fashion_mnist,
+)
 from neural_epitome.errors import UserError
 
 
@@ -18,10 +21,35 @@ def disc(side=28, radius=9):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_picture_is_moved_and_turned_but_neither_cut_nor_scaled(seed):
+def test_a_picture_is_moved_and_turned_but_not_scaled(seed):
   canvas = cluttered.place(disc(), np.random.default_rng(seed))
   assert canvas.shape == (56, 56)
   assert float(canvas.sum()) == pytest.approx(float(disc().sum()), rel=0.02)
+
+
+class Pictures:
+  """A source of pictures of these shapes."""
+
+  def __init__(self, *shapes):
+    self.images = [np.ones(shape, np.uint8) for shape in shapes]
+
+  def __len__(self):
+    return len(self.images)
+
+  def __getitem__(self, index):
+    return {"image": encode_png(self.images[index]), "label": 0}
+
+  def describe(self, index):
+    return f"example {index}"
+
+
+def test_pictures_that_are_not_square_or_of_one_size_are_named():
+  for shapes in (((8, 8), (9, 9)), ((8, 9),)):
+    with pytest.raises(UserError, match=f"example {len(shapes) - 1}.*square"):
+      list(cluttered.cluttered(Pictures(*shapes), 0))
+  options = argparse.Namespace(dataset="embedded", seed=-1, data_dir="none")
+  with pytest.raises(UserError, match="--seed=-1"):
+    cluttered.ClutteredRecipe().prepare(options)
 
 
 def test_places_and_angles_are_spread_over_the_canvas():

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax import traverse_util
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
+from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import SharedEpitome, SharedEpitomeRule
 from neural_epitome.models.mobilenet_v2 import MBCONV
 from neural_epitome.planning import UniformPlanner
@@ -70,28 +72,37 @@ def test_no_rows_of_a_kernel_come_back_in_step():
       assert math.gcd(length, use.shape[-1]) == 1
 
 
-def test_a_network_trains_one_epitome_from_all_its_layers():
+def test_its_gradient_is_the_sum_over_all_layers():
   config = dataclasses.replace(MBCONV, stages=((2, 16, 1),), stage_strides=(2,))
-  _, plan = share(config, 8.0)
-  model = models.create(config, 10, plan=plan)
+  found, shared = share(config, 8.0)
+  generators = {path: shared.kernels[path].generator for path in shared.compressed}
+  alone = plans.make(found.kernels, generators)
   x = jax.random.normal(jax.random.key(0), (4, *SHAPE))
-  variables = model.init(jax.random.key(1), x)
-  params = variables["params"]
-  assert params["shared_epitome"].shape == plan.tensors["shared_epitome"].shape
+  variables = models.create(config, 10, plan=shared).init(jax.random.key(1), x)
+  params = dict(variables["params"])
+  epitome = params.pop("shared_epitome")
+  # The same network with a copy of the epitome in every layer.
+  flat = traverse_util.flatten_dict(params, sep="/")
+  copies = [alone.kernels[path].tensors["epitome"] for path in shared.compressed]
+  flat |= dict.fromkeys(copies, epitome)
 
-  @jax.jit
-  def gradient(params):
+  def gradient(plan, params):
+    model = models.create(config, 10, plan=plan)
+
     def loss(params):
       logits, _ = model.apply(
         variables | {"params": params}, x, train=True, mutable=["batch_stats"]
       )
       return jnp.sum(jnp.sin(logits))
 
-    return jax.grad(loss)(params)
+    return jax.jit(jax.grad(loss))(params)
 
-  gradients = gradient(params)
-  assert np.all(np.isfinite(gradients["shared_epitome"]))
-  assert np.count_nonzero(gradients["shared_epitome"]) == params["shared_epitome"].size
+  together = gradient(shared, params | {"shared_epitome": epitome})["shared_epitome"]
+  found = gradient(alone, traverse_util.unflatten_dict(flat, sep="/"))
+  found = traverse_util.flatten_dict(found, sep="/")
+  parts = np.stack([found[name] for name in copies])
+  assert np.all(np.any(parts != 0, axis=1))
+  np.testing.assert_allclose(together, parts.sum(0), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("fan_in", [9, 400])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from neural_epitome.epitome.generators import WSNet, WSNetRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
+from neural_epitome.errors import UserError
 
 
 @given(
@@ -66,6 +67,11 @@ def test_a_repetition_that_is_named_is_kept_where_it_divides():
   assert WSNetRule(5).at(use, 288).repetition == 1
   assert WSNetRule().at(use, 288).repetition == 1
   assert WSNetRule(closest=3.0).at(use, 288).repetition > 1
+
+
+def test_a_density_below_one_is_refused():
+  with pytest.raises(UserError, match="density=0"):
+    WSNetRule(density=0)
 
 
 def test_more_filters_than_outputs_are_mixed_by_the_projection():
