@@ -75,7 +75,9 @@ def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[S
     dense, training=training, optimizer=optimizer, planner=DensePlanner()
   )
   if "fold_" not in dense.data.train_split:
-    return [Setting(backbone, dense.data.dataset, dense, rates)]
+    # Few examples: what is left of them must tell four trials apart.
+    parts = ("train[:70%]", "train[70%:]")
+    return [Setting(backbone, dense.data.dataset, dense, rates, parts)]
   names = sorted({*dense.data.train_split.split("+"), dense.data.evaluation_split})
   settings = []
   for index in range(folds):
