@@ -263,11 +263,7 @@ def main() -> None:
     append(arguments.output, knowns[label] | found)
     return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
 
-  left = workers.run_all(
-    execute, pending, keep, deadline=deadline, workers=arguments.workers
-  )
-  if left:
-    print(f"out of time, {left} runs to go: the same command goes on")
+  workers.run_all(execute, pending, keep, deadline=deadline, workers=arguments.workers)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Writes the tables of results/controls.csv between the two markers of the page, and the
 Pareto figures beside the CSV. Rows of the split `test` are results, rows of
 `validation` are what was chosen by; runs of size `quick` check machinery and are left
-out. The table of results/routing_study.csv goes between two markers of its own, and a
-line a setting between two of README.md.
+out. What was not run, and the table of results/routing_study.csv, go between markers of
+their own, and a line a setting between two of README.md.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common, control_rows, controls_tables
+from benchmarks import common, control_rows, controls_digest, controls_tables
 from neural_epitome.errors import UserError
 
 STUDY = "routing_study.csv"
@@ -92,8 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
   told = parser.parse_args(arguments)
   try:
     rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
-    readme = edit(told.readme, {"digest": controls_tables.digest(rows)})
-    parts = {"routing": controls_tables.study(study), "controls": ""}
+    readme = edit(told.readme, {"digest": controls_digest.digest(rows)})
+    parts = {
+      "controls": "",
+      "missing": controls_digest.not_run(rows),
+      "routing": controls_digest.study(study),
+    }
     edit(told.page, parts)  # before any figure is written
     folder = told.page.resolve().parent
     parts["controls"] = controls_tables.block(rows, told.figures, folder)

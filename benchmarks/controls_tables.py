@@ -2,28 +2,15 @@
 
 import os
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import control_methods, control_suites
 from neural_epitome.report import comparison, methods, pareto
 
 GROUP = ("suite", "size", "backbone", "dataset")
-
-# Its columns that are shown, with their headings.
-STUDIED = {
-  "moved_mean": "moved, mean cells",
-  "moved_largest": "largest",
-  "moved_half_cell": "share over half a cell",
-  "promise_1": "gradient vs jump of 1",
-  "promise_4": "of 4",
-  "promise_16": "of 16",
-  "better_jumps": "jumps that help",
-}
 
 # A row of differences: the control, or the best of several at each rate.
 CONTROLS = {
@@ -45,52 +32,12 @@ def block(rows: Sequence[Mapping[str, Any]], figures: Path, page: Path) -> str:
   parts = []
   for group in dict.fromkeys(tuple(row[key] for key in GROUP) for row in rows):
     mine = [row for row in rows if tuple(row[key] for key in GROUP) == group]
-    parts += [f"### {_title(group)}", *_group(group, mine, figures, page)]
-  parts = parts or ["No run of this comparison has been made."]
-  return "\n\n".join([*parts, *not_run(rows)])
+    parts += [f"### {title(group)}", *_group(group, mine, figures, page)]
+  return "\n\n".join(parts or ["No run of this comparison has been made."])
 
 
-def not_run(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  """A table of the methods that lack three seeds on the test split, by setting."""
-  seeds: dict[tuple, set[int]] = {}
-  for row in rows:
-    if row["split"] == "test":
-      key = (*(row[name] for name in GROUP), row["method"], row["rate"])
-      seeds.setdefault(key, set()).add(row["seed"])
-  body = []
-  for size in ("small", "full"):
-    for suite in ("2d", "1d"):
-      for setting in control_suites.settings(suite, size):
-        group = (suite, size, setting.backbone, setting.dataset)
-        told = _missing(setting, lambda *key, g=group: len(seeds.get((*g, *key), ())))
-        if told:
-          body.append([_title(group), told])
-  if not body:
-    return []
-  table = tabulate(body, ["setting", "fewer than three seeds"], "pipe")
-  return [
-    "### Not run",
-    "What lacks three seeds on the test split, by rate. A method that cannot reach the "
-    "stored size stays here too.",
-    table,
-  ]
-
-
-def _missing(setting: control_suites.Setting, count: Any) -> str:
-  """Methods without three runs, by rate; `count(method, rate)` says how many."""
-  parts = []
-  for index, rate in enumerate(setting.rates):
-    wanted = list(control_methods.methods_at(setting.rates, setting.brief, index))
-    missing = [name for name, at in wanted if count(name, at) < 3]
-    if len(missing) == len(wanted):
-      parts.append(f"rate {rate:g}: all")
-    elif missing:
-      names = ", ".join(f"`{name}`" for name in missing)
-      parts.append(f"rate {rate:g}: {names}")
-  return "; ".join(parts)
-
-
-def _title(group: tuple[str, ...]) -> str:
+def title(group: tuple[str, ...]) -> str:
+  """How a group of `GROUP`'s values is called."""
   suite, size, backbone, dataset = group
   return f"{suite}, {size}: {backbone} on {dataset}"
 
@@ -125,9 +72,9 @@ def _group(
       ending = "" if x == "stored_params" else f"_{x}"
       name = re.sub(r"[^\w.-]+", "_", "_".join(["controls", *group])) + ending
       about = f"top-1 against {pareto.LABELS[x]}"
-      pareto.figure(summary, x, figures / f"{name}.png", f"{_title(group)}: {about}")
+      pareto.figure(summary, x, figures / f"{name}.png", f"{title(group)}: {about}")
       link = Path(os.path.relpath((figures / f"{name}.png").resolve(), page)).as_posix()
-      parts.append(f"![{_title(group)}: {about}]({link})")
+      parts.append(f"![{title(group)}: {about}]({link})")
   else:
     parts.append("Not run on the test split.")
   if validated:
@@ -177,7 +124,7 @@ def _accuracies(
     key = (row["method"], row["rate"])
     told = f", {best[key]:.2f}" if best else ""
     cells[key] = comparison.top1_text(row) + told
-  rates = _rates(summary)
+  rates = rates_of(summary)
   names = sorted({row["method"] for row in summary}, key=methods.order)
   body = [[f"`{name}`", *(cells.get((name, r), "") for r in rates)] for name in names]
   # Dense and int8 are not of the rate's stored parameters.
@@ -190,7 +137,7 @@ def _accuracies(
     for rate in rates
   }
   body.append(["stored parameters", *(_range(sizes[rate]) for rate in rates)])
-  return _markdown(["method", *(f"rate {rate:g}" for rate in rates)], body)
+  return markdown(["method", *(f"rate {rate:g}" for rate in rates)], body)
 
 
 def _range(values: Sequence[int]) -> str:
@@ -219,59 +166,15 @@ def _differences(summary: Sequence[comparison.Summary]) -> str | None:
     if any(cells):
       body.append([f"learned {comparison.MINUS} {control}", *cells])
   headers = ["difference", *(f"rate {rate:g}" for rate in rates)]
-  return _markdown(headers, body) if body else None
+  return markdown(headers, body) if body else None
 
 
-def _rates(summary: Sequence[comparison.Summary]) -> list[float]:
+def rates_of(summary: Sequence[comparison.Summary]) -> list[float]:
+  """The rates there are, ascending."""
   return sorted({row["rate"] for row in summary})
 
 
-def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """A table of text, the first column flush left."""
   align = ["left"] + ["right"] * (len(headers) - 1)
   return tabulate(rows, headers, "pipe", colalign=align, disable_numparse=True)
-
-
-def digest(rows: Sequence[Mapping[str, Any]]) -> str:
-  """One line a small setting and rate: what the recommended form stands against."""
-  body = []
-  for group in dict.fromkeys(tuple(row[key] for key in GROUP) for row in rows):
-    tested = [
-      row
-      for row in rows
-      if tuple(row[key] for key in GROUP) == group
-      and (row["split"], row["size"]) == ("test", "small")
-    ]
-    summary = comparison.summarise(tested, ())
-    dense = next((row for row in summary if row["method"] == "dense"), None)
-    for rate in _rates(summary):
-      found = {row["method"]: row for row in summary if row["rate"] == rate}
-      if "learned" not in found:
-        continue
-      fixed = [found[name] for name in methods.FIXED if name in found]
-      best = max(fixed, key=lambda row: row["top1"], default=None)
-      told = [dense, found.get("width"), found.get("tile"), best, found["learned"]]
-      cells = [comparison.top1_text(row) if row else "" for row in told]
-      if best:
-        cells[-2] += f", `{best['method']}` of {len(fixed)}"
-      _, _, backbone, dataset = group
-      size = f"{found['learned']['stored_params']:,}"
-      body.append([f"{backbone}, {dataset}", f"{rate:g}", size, *cells])
-  heads = ["setting", "rate", "stored", "dense", "`width`", "`tile`", "best fixed"]
-  return _markdown([*heads, "`learned`"], body)
-
-
-def study(rows: Sequence[Mapping[str, str]]) -> str:
-  """The table of the study of offsets: means over seeds, by arm and rate."""
-  if not rows:
-    return "The study has not been run."
-  body = []
-  for arm, rate in dict.fromkeys((row["arm"], row["rate"]) for row in rows):
-    mine = [row for row in rows if (row["arm"], row["rate"]) == (arm, rate)]
-    tops = [float(row["top1"]) for row in mine]
-    spread = f" ± {statistics.stdev(tops):.2f}" if len(tops) > 1 else ""
-    cells = [f"`{arm}`", rate, f"{statistics.fmean(tops):.2f}{spread} ({len(tops)})"]
-    for name in STUDIED:
-      values = [float(row[name]) for row in mine if row[name]]
-      cells.append(f"{statistics.fmean(values):.2f}" if values else "")
-    body.append(cells)
-  return _markdown(["arm", "rate", "top-1", *STUDIED.values()], body)

@@ -186,9 +186,7 @@ def main() -> None:
     return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
 
   deadline = time.monotonic() + 60 * arguments.minutes
-  left = workers.run_all(execute, tasks, keep, deadline=deadline)
-  if left:
-    print(f"out of time, {left} runs to go: the same command goes on")
+  workers.run_all(execute, tasks, keep, deadline=deadline)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def run_all(
     workers: calls at a time; None for one a core.
 
   Returns:
-    How many calls never began. A call that raises UserError is told, and not `done`.
+    How many calls never began, which it says. A call that raises UserError is told,
+    and not `done`.
   """
   context = multiprocessing.get_context("spawn")
   cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -73,6 +74,8 @@ def run_all(
           progress.write(f"{label}  {done(label, future.result())}")
         except UserError as error:
           progress.write(f"not run: {label}: {error}")
+  if left:
+    print(f"out of time, {len(left)} runs to go: the same command goes on")
   return len(left)
 
 

@@ -13,7 +13,10 @@ COLUMNS = (
   "madds,top1,seconds,device,commit,command,trial"
 ).split(",")
 MARKED = "<!-- controls:begin -->\nstale\n<!-- controls:end -->"
-STUDY = "<!-- routing:begin -->\nstale\n<!-- routing:end -->"
+BESIDE = (
+  "<!-- missing:begin -->\nstale\n<!-- missing:end -->\n\n"
+  "<!-- routing:begin -->\nstale\n<!-- routing:end -->"
+)
 TOPS = {"tile": 80.0, "tile_uneven": 81.5, "width": 70.0, "learned": 82.0}
 
 
@@ -37,7 +40,7 @@ def report(tmp_path, capsys):
 
   def run(rows, text=None, columns=COLUMNS):
     if text is None:
-      text = f"# Title\n\n{MARKED}\n\nafter\n\n{STUDY}\n"
+      text = f"# Title\n\n{MARKED}\n\nafter\n\n{BESIDE}\n"
     page.write_text(text)
     readme.write_text("<!-- digest:begin -->\nstale\n<!-- digest:end -->\n")
     with (tmp_path / "controls.csv").open("w", newline="") as file:
@@ -129,8 +132,7 @@ def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report
   rows += [make_row("tile", 8, 0, 3.0, suite="1d", split="validation")]
   _, text, _ = report(rows)
   sections = [line for line in text.splitlines() if line.startswith("### ")]
-  assert len(sections) == 4
-  assert sections[-1] == "### Not run"
+  assert len(sections) == 3
   assert text.count("Not run on the test split.") == 1
   assert (report.figures / "controls_2d_small_b_c_embedded.png").exists()
   assert "No run of this comparison" in report([])[1]
@@ -142,8 +144,8 @@ def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report
     ([make_row("tile", 8, 0, "high")], None, "line 2"),
     ([make_row("tile", 8, 0, 1.0)] * 2, None, "two runs of seed 0"),
     ([], "no marker", "needs one line"),
-    ([], MARKED, "routing:begin"),
-    ([], f"<!-- controls:end --><!-- controls:begin -->{STUDY}", "needs one line"),
+    ([], MARKED, "missing:begin"),
+    ([], f"<!-- controls:end --><!-- controls:begin -->{BESIDE}", "needs one line"),
   ],
 )
 def test_a_mistake_is_one_line_and_leaves_the_page(report, rows, text, words):
