@@ -1,10 +1,9 @@
 """The controls in docs/controls.md: python -m benchmarks.controls_report.
 
-Writes the tables of results/controls.csv between the two markers of the page, and the
-Pareto figures beside the CSV. Rows of the split `test` are results, rows of
-`validation` are what was chosen by; runs of size `quick` check machinery and are left
-out. What was not run, and the table of results/routing_study.csv, go between markers of
-their own, and a line a setting between two of README.md.
+Writes the tables of results/controls.csv and results/routing_study.csv between the
+markers of the page, a line a setting between those of README.md, and the Pareto figures
+beside the CSV. Rows of the split `test` are results, rows of `validation` are what was
+chosen by; runs of size `quick` check machinery and are left out.
 """
 
 import argparse
@@ -14,7 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common, control_rows, controls_digest, controls_tables
+from benchmarks import (
+  common,
+  control_rows,
+  controls_digest,
+  controls_tables,
+  controls_targets,
+)
 from neural_epitome.errors import UserError
 
 STUDY = "routing_study.csv"
@@ -95,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     readme = edit(told.readme, {"digest": controls_digest.digest(rows)})
     parts = {
       "controls": "",
+      "targets": controls_targets.table(rows),
       "missing": controls_digest.not_run(rows),
       "routing": controls_digest.study(study),
     }

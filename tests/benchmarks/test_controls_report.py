@@ -14,6 +14,7 @@ COLUMNS = (
 ).split(",")
 MARKED = "<!-- controls:begin -->\nstale\n<!-- controls:end -->"
 BESIDE = (
+  "<!-- targets:begin -->\nstale\n<!-- targets:end -->\n\n"
   "<!-- missing:begin -->\nstale\n<!-- missing:end -->\n\n"
   "<!-- routing:begin -->\nstale\n<!-- routing:end -->"
 )
@@ -144,7 +145,7 @@ def test_each_net_and_data_set_has_a_section_and_what_was_not_run_says_so(report
     ([make_row("tile", 8, 0, "high")], None, "line 2"),
     ([make_row("tile", 8, 0, 1.0)] * 2, None, "two runs of seed 0"),
     ([], "no marker", "needs one line"),
-    ([], MARKED, "missing:begin"),
+    ([], MARKED, "targets:begin"),
     ([], f"<!-- controls:end --><!-- controls:begin -->{BESIDE}", "needs one line"),
   ],
 )
@@ -189,3 +190,28 @@ def test_the_study_of_offsets_is_a_table_of_means(report, tmp_path):
   _, text, _ = report([])
   assert table_row(text, "`aligned`")[:3] == ["`aligned`", "8", "81.00 ± 1.41 (2)"]
   assert table_row(text, "`free`")[2:4] == ["81.00 ± 0.00 (2)", "0.25"]
+
+
+def test_targets_say_what_was_measured_and_whether_it_is_met(report):
+  _, text, _ = report(full())
+  aims = {
+    "learned \N{MINUS SIGN} tile": ("+2.50 ± 0.50 (2)", "met"),
+    "learned \N{MINUS SIGN} best fixed": (
+      "+1.00 ± 0.50 (2), `tile_uneven` of 2",
+      "met",
+    ),
+    "learned \N{MINUS SIGN} width": ("+12.50 ± 0.50 (2)", "met"),
+  }
+  for aim, (measured, verdict) in aims.items():
+    lines = [
+      [cell.strip() for cell in line.strip("|").split("|")]
+      for line in text.splitlines()
+      if line.startswith(f"| {aim} ≥")
+    ]
+    assert {line[2] for line in lines} <= {"16", "8"}
+    assert all(line[3:] == [measured, verdict] for line in lines)
+    assert lines
+  folded = make_row("learned_folded", 1.45, 0, 89.0)
+  _, text, _ = report([*full(), folded])
+  assert "\N{MINUS SIGN}1.00 (1)" in text
+  assert "missed" in text
