@@ -48,7 +48,7 @@ def test_fingerprint_tells_architectures_apart_whatever_the_order():
     ({"c/kernel": Dense()}, None, "no kernel 'c/kernel'"),
     ({"a/kernel": Epitome((1, 1, 9, 16))}, None, "cannot generate"),
     ({"a/kernel": Epitome((8, 16))}, None, "cannot generate"),
-    ({"a/kernel": WSNet(1, 3)}, None, "`repetition` must divide"),
+    ({"a/kernel": WSNet(1, 3)}, None, "`repetition` that divides"),
     (
       {"a/kernel": Epitome((1, 1, 8, 4)), "b/kernel": Epitome((1, 1, 4, 4))},
       {"a/kernel": {"epitome": "bank"}, "b/kernel": {"epitome": "bank"}},
