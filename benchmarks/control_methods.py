@@ -41,7 +41,7 @@ class Method:
     configure: (dense configuration, rate, options of the trial) -> configuration.
     trials: options of each alternative.
     rates: at which it is run; None for all of the suite.
-    is_brief: whether it is run at a suite's brief rates too.
+    is_brief: whether it is run at a setting's brief rates too.
     is_pruned: whether it trains dense first (see `training.pruned`).
   """
 
@@ -153,7 +153,7 @@ FOLDED = tuple(
 )
 
 METHODS: dict[str, Method] = {
-  "dense": Method(_dense, RATES, rates=(1.0,)),
+  "dense": Method(_dense, RATES, rates=(1.0,), is_brief=True),
   "width": Method(_scaled_width, RATES, is_brief=True),
   "depth_multiplier": Method(_depth_multiplier, RATES),
   "tile": Method(_planned(EpitomeRule(routing="tile")), RATES, is_brief=True),
@@ -165,7 +165,7 @@ METHODS: dict[str, Method] = {
   "random_uneven": Method(
     _planned(EpitomeRule(routing="blockwise")), SHARES, is_brief=True
   ),
-  "wsnet": Method(_planned(WSNetRule()), RATES),
+  "wsnet": Method(_planned(WSNetRule()), RATES, is_brief=True),
   "low_rank": Method(_planned(LowRankRule()), RATES),
   "hashed": Method(_planned(HashedRule()), RATES),
   "pruned": Method(_dense, RATES, is_pruned=True),
@@ -200,9 +200,10 @@ def methods_at(
   Methods with a rate of their own are run with the first; see `Method` for `brief`.
   """
   for name, method in METHODS.items():
+    if rates[rank] in brief and not method.is_brief:
+      continue
     if method.rates is None:
-      if method.is_brief or rates[rank] not in brief:
-        yield name, rates[rank]
+      yield name, rates[rank]
     elif not rank:
       for rate in method.rates:
         yield name, rate

@@ -77,7 +77,7 @@ def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[S
   if "fold_" not in dense.data.train_split:
     # Few examples: what is left of them must tell four trials apart.
     parts = ("train[:70%]", "train[70%:]")
-    return [Setting(backbone, dense.data.dataset, dense, rates, parts)]
+    return [Setting(backbone, dense.data.dataset, dense, rates, parts, rates[1:])]
   names = sorted({*dense.data.train_split.split("+"), dense.data.evaluation_split})
   settings = []
   for index in range(folds):
@@ -93,6 +93,8 @@ def _sounds(experiment: str, rates: tuple[float, ...], folds: int = 1) -> list[S
         dataclasses.replace(dense, data=data),
         rates,
         ("+".join(rest), validation),
+        # The other folds ask whether the first one was luck, of fewer methods.
+        rates if index else rates[1:],
       )
     )
   return settings

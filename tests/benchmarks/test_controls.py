@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks import control_rows, control_suites, controls
-from benchmarks.control_methods import METHODS, inventory_of, stored, target
+from benchmarks.control_methods import METHODS, inventory_of, methods_at, stored, target
 from neural_epitome.errors import UserError
 from neural_epitome.report.summary import prices
 
@@ -138,11 +138,29 @@ def test_at_the_brief_rates_only_the_methods_run_that_the_question_is_about():
   found = {}
   for job in controls.jobs(wanted, rows):
     found.setdefault(job.rate, set()).add(job.method)
-  key = {"width", "tile", "tile_uneven", "random_uneven", "learned"}
+  key = {"width", "tile", "tile_uneven", "random_uneven", "wsnet", "learned"}
   assert found[2.0] == key
   assert found[4.0] == key | {"int8"}
   assert found[8.0] == {n for n, m in METHODS.items() if m.rates is None}
   assert found[1.0] == {"dense"}
+
+
+def test_of_several_folds_the_first_one_sees_every_method():
+  first, *others = [
+    setting
+    for setting in control_suites.settings("1d", "small")
+    if "fold" in setting.dataset
+  ]
+  assert others
+  key = {"width", "tile", "tile_uneven", "random_uneven", "wsnet", "learned"}
+  for setting in (first, *others):
+    for rank, rate in enumerate(setting.rates):
+      found = dict(methods_at(setting.rates, setting.brief, rank))
+      if setting is first and not rank:
+        assert set(found) == set(METHODS)
+      else:
+        assert set(found) == (key if rank else key | {"dense"})
+      assert all(at == rate for name, at in found.items() if name in key)
 
 
 def test_a_rate_that_is_none_of_the_settings_is_told():
