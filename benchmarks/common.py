@@ -6,8 +6,7 @@ import os
 import platform
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +45,6 @@ def write(
     writer.writeheader()
     writer.writerows([row | told for row in rows])
   return path
-
-
-def alternate(
-  cases: dict[str, Callable[[], Any]], rounds: int
-) -> dict[str, list[float]]:
-  """Seconds of each case, one call of each a round, so that drift hits all alike."""
-  seconds: dict[str, list[float]] = {name: [] for name in cases}
-  for _ in range(rounds):
-    for name, run in cases.items():
-      begin = time.perf_counter()
-      run()
-      seconds[name].append(time.perf_counter() - begin)
-  return seconds
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from benchmarks import common
 from neural_epitome import allocator
 from neural_epitome.config import Config, override
+from neural_epitome.cost import latency
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec
@@ -147,7 +148,7 @@ def measure(
     print(f"{name}: compiling {variant}", file=sys.stderr, flush=True)
     cases[variant] = make_step(config)
   allocator.retire_fragments()  # as the trainer does
-  seconds = common.alternate(cases, rounds)
+  seconds = latency.alternate(cases, rounds)
   first = configs["dense"]
   share = 1.0 - common.paired_ratio(seconds.pop("left out"), seconds["dense"])
   return [

@@ -31,6 +31,7 @@ _MODE = flags.DEFINE_string(
   "train: train, resume, or say that it is done; evaluate: top-1 of --workdir; "
   "plan: what is stored for each kernel, and the price; predict: name what "
   "--images show; compare: finished runs in the directories that are named; "
+  "export: the network of --workdir as files of --format; "
   "list: all experiments and modes.",
 )
 _WORKDIR = flags.DEFINE_string(
@@ -58,7 +59,26 @@ _BASELINE = flags.DEFINE_multi_string(
   "repeat. '*tile' and '*width' by default.",
 )
 _OUTPUT = flags.DEFINE_string(
-  "output", "comparison", "Directory of the page and figures of --mode=compare."
+  "output",
+  None,
+  "Directory of the page and figures of --mode=compare ('comparison' by default), or "
+  "of the files of --mode=export ('exported').",
+)
+_FORMAT = flags.DEFINE_multi_string(
+  "format",
+  ["compact"],
+  "Formats for --mode=export; repeat, or join with commas: compact (.safetensors, what "
+  "is stored), stablehlo (a program for CPU, CUDA and TPU).",
+)
+_EXECUTION = flags.DEFINE_enum(
+  "execution",
+  "fold",
+  ["fold", "materialise", "decode"],
+  "How an exported program runs its kernels: folded where that can be done; built "
+  "from the epitomes each time; or built once, the dense network.",
+)
+_BITS = flags.DEFINE_integer(
+  "bits", 32, "Bits of stored numbers in an exported compact file: 32, or 2 to 8."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
@@ -206,7 +226,8 @@ def _compare(directories: Sequence[str], overrides: Sequence[tuple[str, str]]) -
     raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
   rows, left_out = runs.rows(runs.find(directories), weights=_WEIGHTS.value)
   summary = comparison.summarise(rows, _BASELINE.value or comparison.BASELINES)
-  files = comparison_page.write(Path(_OUTPUT.value).expanduser(), summary, left_out)
+  output = Path(_OUTPUT.value or "comparison").expanduser()
+  files = comparison_page.write(output, summary, left_out)
 
   def table() -> str:
     told = comparison_page.left_out_lines(left_out)
@@ -215,6 +236,20 @@ def _compare(directories: Sequence[str], overrides: Sequence[tuple[str, str]]) -
 
   data = comparison_page.as_json(summary, left_out)
   _print(table, data | {"files": [str(file) for file in files]})
+
+
+def _export(overrides: Sequence[tuple[str, str]]) -> None:
+  from neural_epitome.export import job
+  from neural_epitome.report import tables
+
+  found = job.export(
+    _load(overrides),
+    Path(_OUTPUT.value or "exported").expanduser(),
+    [name for value in _FORMAT.value for name in value.split(",") if name],
+    execution=_EXECUTION.value,
+    bits=_BITS.value,
+  )
+  _print(lambda: tables.export_table(found), found)
 
 
 def _list(overrides: Sequence[tuple[str, str]]) -> None:
@@ -240,6 +275,7 @@ MODES = {
   "plan": _plan,
   "predict": _predict,
   "compare": _compare,
+  "export": _export,
   "list": _list,
 }
 

@@ -88,6 +88,9 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=predict", "--experiment=quick"], "--images"),
     (["--mode=evaluate", "--workdir=nowhere"], "nowhere"),
     (["--mode=evaluate"], "--workdir"),
+    (["--mode=export"], "--workdir"),
+    (["--mode=export", "--workdir=nowhere"], "nowhere"),
+    (["--mode=evaluate", "--workdir=nowhere.safetensors"], "does not exist"),
     (["--mode=compare"], "--mode=compare DIR"),
     (["--mode=compare", "nowhere"], "nowhere is no directory"),
     (["--mode=compare", "."], "holds no run"),
@@ -128,6 +131,12 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   report = json.loads((tmp_path / "run/report/report.json").read_text())
   assert found["examples"] == 200
   assert found["top1"] == pytest.approx(report["top1_ema"])
+  code, out, _ = call("--mode=export", "--workdir=run", "--output=out", "--json")
+  assert code == 0
+  [file] = json.loads(out)["files"]
+  assert file["largest_difference"] < 1e-5
+  code, out, _ = call("--mode=evaluate", f"--workdir={file['file']}", "--json")
+  assert json.loads(out)["top1"] == pytest.approx(report["top1_ema"])
   picture = np.full((40, 30, 3), 200, np.uint8)
   cv2.imwrite(str(tmp_path / "shoe.png"), picture)
   code, out, _ = call("--mode=predict", "--workdir=run", "--images=shoe.png", "--json")

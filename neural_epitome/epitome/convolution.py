@@ -5,10 +5,13 @@ the speed differs. XLA's CPU backend runs a depthwise convolution far below what
 the hardware can do, and a 1x1 convolution is a matrix product wherever it runs.
 """
 
+import contextlib
+import contextvars
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +22,26 @@ from neural_epitome.epitome import varying
 Padding = str | Sequence[tuple[int, int]]
 
 _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
+
+# How a depthwise convolution is spelled: for the `backend` that traces it; for each
+# `platform`, chosen when a program is lowered; or as a convolution whatever runs it.
+Spelling = Literal["backend", "platform", "convolution"]
+_spelling: contextvars.ContextVar[Spelling] = contextvars.ContextVar(
+  "spelling", default="backend"
+)
+
+
+@contextlib.contextmanager
+def spelled(spelling: Spelling) -> Iterator[None]:
+  """Everything traced inside, for inference elsewhere, is spelled so.
+
+  A function that `jax.jit` has traced before keeps its spelling.
+  """
+  token = _spelling.set(spelling)
+  try:
+    yield
+  finally:
+    _spelling.reset(token)
 
 
 def explicit_padding(
@@ -75,20 +98,30 @@ def convolve(
     # activations down transposed first.
     y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel)
     return y.reshape(*x.shape[:-1], y.shape[-1])
-  is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
-  if is_depthwise and jax.default_backend() == "cpu":
+
+  def standard(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+      x,
+      kernel,
+      strides,
+      padding,
+      rhs_dilation=dilation,
+      dimension_numbers=_LAYOUTS[len(window)],
+      feature_group_count=groups,
+    )
+
+  def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
     # Both of one type under shard_map: the gradient rule then fits either.
     x, kernel = varying.alike(x, kernel)
     return _depthwise(x, kernel, strides, padding, dilation)
-  return lax.conv_general_dilated(
-    x,
-    kernel,
-    strides,
-    padding,
-    rhs_dilation=dilation,
-    dimension_numbers=_LAYOUTS[len(window)],
-    feature_group_count=groups,
-  )
+
+  spelling = _spelling.get()
+  is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
+  if not is_depthwise or spelling == "convolution":
+    return standard(x, kernel)
+  if spelling == "platform":
+    return lax.platform_dependent(x, kernel, cpu=shifted, default=standard)
+  return (shifted if jax.default_backend() == "cpu" else standard)(x, kernel)
 
 
 # The depthwise convolution as one multiply-add of whole arrays for each tap of the

@@ -83,6 +83,14 @@ class Plan:
       if not isinstance(kernel.generator, Dense)
     )
 
+  def tensor_bits(self, bits: int = 32) -> dict[str, int]:
+    """Bits of a number of every tensor; `bits` where its generator has no own width."""
+    widths: dict[str, int] = {}
+    for kernel in self.kernels.values():
+      for role, name in kernel.tensors.items():
+        widths.setdefault(name, kernel.generator.tensor_bits(role) or bits)
+    return widths
+
 
 def fingerprint(uses: Iterable[KernelUse]) -> str:
   """Sixteen hexadecimal digits over the paths, shapes and groups of all kernels."""

@@ -105,6 +105,32 @@ def result_table(report: Mapping[str, Any]) -> str:
   return _compared(result_rows(report))
 
 
+def export_table(exported: Mapping[str, Any]) -> str:
+  """What `export.job.export` found: the files, and the ways to run the network."""
+  network = exported["network"]
+  files = [
+    [file["file"], f"{file['bytes']:,}", f"{file['largest_difference']:.1e}"]
+    for file in exported["files"]
+  ]
+  modes = [
+    [name, f"{mode['madds']:,}", f"{mode['median_ms']:.2f}"]
+    for name, mode in exported["modes"].items()
+  ]
+  right = ("left", "right", "right")
+  parts = [
+    tabulate(
+      files,
+      ["file", "bytes", "largest difference"],
+      colalign=right,
+      disable_numparse=True,
+    ),
+    f"{network['stored_params']:,} numbers stored in {network['stored_bytes']:,} bytes "
+    f"for {network['expanded_params']:,} parameters",
+    tabulate(modes, ["run as", "MAdds", "ms"], colalign=right, disable_numparse=True),
+  ]
+  return "\n\n".join(parts)
+
+
 def _compared(rows: Rows) -> str:
   align = ("left", "right", "right", "right")
   return tabulate(rows, RESULT_HEADERS, colalign=align, disable_numparse=True)

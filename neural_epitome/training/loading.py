@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -47,17 +48,23 @@ class Trained:
 
 
 def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
-  """Loads the newest whole checkpoint of a run.
+  """Loads the newest whole checkpoint of a run, or a compact file.
 
   Args:
-    run_dir: the run directory, of a finished run or not.
+    run_dir: the run directory, of a finished run or not, or a file written by
+      `neural_epitome.export.compact`.
     weights: `ema`, `raw`, or None for `ema` where the run averaged its weights and
-      `raw` where it did not.
+      `raw` where it did not; a file has one kind.
 
   Raises:
-    UserError: if this is no run directory, it has no readable checkpoint, or the
-      weights asked for are not in it.
+    UserError: if this is no run directory, it has no readable checkpoint, the weights
+      asked for are not in it, or the file cannot be read.
   """
+  if pathlib.Path(run_dir).suffix == ".safetensors":
+    # It stands on this module; a run directory is loaded without it.
+    from neural_epitome.export import compact
+
+    return _as_asked(compact.load(run_dir), weights)
   directory = RunDirectory(run_dir)
   config, plan, classes = directory.config(), directory.plan(), directory.classes()
   has_ema = config.training.ema_decay > 0
@@ -82,6 +89,12 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
     step=int(found.step),
     weights=weights,
   )
+
+
+def _as_asked(trained: Trained, weights: str | None) -> Trained:
+  if weights not in (None, trained.weights):
+    raise UserError(f"The file holds {trained.weights!r} weights, not {weights!r}.")
+  return trained
 
 
 def _restore(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from neural_epitome.epitome.convolution import convolve
+from neural_epitome.epitome.convolution import convolve, spelled
 
 LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
@@ -97,6 +97,28 @@ def test_depthwise_needs_no_xla_convolution_on_cpu():
 
   text = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).as_text()
   assert "stablehlo.convolution" not in text
+
+
+def test_a_depthwise_convolution_can_be_spelled_for_other_machines():
+  keys = jax.random.split(jax.random.key(0))
+  x, kernel = (
+    jax.random.normal(key, shape)
+    for key, shape in zip(keys, ((2, 8, 8, 4), (3, 3, 1, 4)), strict=True)
+  )
+  options = {"strides": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+  found, texts = {}, {}
+  for spelling in ("backend", "platform", "convolution"):
+    run = jax.jit(lambda x, kernel: convolve(x, kernel, groups=4, **options))
+    with spelled(spelling):
+      texts[spelling] = run.trace(x, kernel).lower(lowering_platforms=("cpu", "cuda"))
+      found[spelling] = run(x, kernel)
+  for spelling in ("platform", "convolution"):
+    np.testing.assert_allclose(found[spelling], found["backend"], atol=1e-5)
+  texts = {spelling: text.as_text() for spelling, text in texts.items()}
+  assert "stablehlo.convolution" not in texts["backend"]
+  assert "stablehlo.case" in texts["platform"]
+  for spelling in ("platform", "convolution"):
+    assert "stablehlo.convolution" in texts[spelling]
 
 
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])

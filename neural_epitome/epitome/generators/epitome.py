@@ -94,6 +94,10 @@ class Epitome(GeneratorSpec):
     cells = {"spatial": room, "input": self.shape[-2:-1], "output": self.shape[-1:]}
     return {axis: cells[axis] for axis in self.offsets(shape)}
 
+  def tensor_bits(self, role: str) -> int | None:
+    """Factors of blocks are few and stay in float32."""
+    return 32 if role == "scale" else None
+
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
   ) -> dict[str, Array]:

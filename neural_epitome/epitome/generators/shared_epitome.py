@@ -69,6 +69,10 @@ class SharedEpitome(GeneratorSpec):
       "scale": (-(-math.prod(shape) // self.block),),
     }
 
+  def tensor_bits(self, role: str) -> int | None:
+    """Factors of blocks are few and stay in float32."""
+    return 32 if role == "scale" else None
+
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
   ) -> dict[str, Array]:

@@ -1,0 +1,102 @@
+"""Exports a network, and says what came of it: bytes, speed, and how exact it is."""
+
+import importlib
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from neural_epitome import codec
+from neural_epitome.cost import latency, totals
+from neural_epitome.errors import UserError
+from neural_epitome.export import FORMATS, shipping
+from neural_epitome.training import setup
+from neural_epitome.training.loading import Trained
+
+_ROUNDS = 20
+_EXAMPLES = 8
+
+
+def export(
+  trained: Trained,
+  directory: Path,
+  formats: Sequence[str],
+  *,
+  execution: shipping.Mode = "fold",
+  bits: int = 32,
+) -> dict[str, Any]:
+  """Writes one file a format and measures.
+
+  Args:
+    trained: a network, from `load`.
+    directory: where the files go, `NAME.ENDING`.
+    formats: of `FORMATS`.
+    execution: how kernels are run in a format that holds a program.
+    bits: of stored numbers in a format that holds numbers.
+
+  Returns:
+    {"files": one {"format", "file", "bytes", "largest_difference"} each, "network":
+    stored_params, stored_bytes, expanded_params, "modes": for each way to run it
+    {"madds", "median_ms"} of one example on this machine}. The difference is that of
+    logits on noise to those of the trained network, its routing frozen.
+
+  Raises:
+    UserError: for a format that is not known, or a network that it cannot hold.
+  """
+  for name in formats:
+    if name not in FORMATS:
+      told = codec.nearest(name, FORMATS)
+      raise UserError(f"There is no format {name!r}.{told}")
+  ready = shipping.shipped(trained)
+  shape = (_EXAMPLES, *trained.config.data.input_shape)
+  batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+  wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
+  directory.mkdir(parents=True, exist_ok=True)
+  files = []
+  for name in formats:
+    module_name, ending = FORMATS[name]
+    module = importlib.import_module(module_name)
+    path = directory / (trained.config.name + ending)
+    module.write(path, shipping.run_as(ready, execution), bits)
+    found = np.asarray(module.read(path)(batch))
+    files.append(
+      {
+        "format": name,
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "largest_difference": float(np.abs(found - wanted).max()),
+      }
+    )
+  inventory = setup.take_inventory(ready.config, len(ready.classes))
+  price = totals.price(ready.plan, inventory, bits=bits)
+  return {
+    "files": files,
+    "network": {
+      "stored_params": price.stored_params,
+      "stored_bytes": price.stored_bytes,
+      "expanded_params": price.expanded_params,
+    },
+    "modes": _modes(ready, batch[:1]),
+  }
+
+
+def _modes(ready: Trained, example: np.ndarray) -> dict[str, dict[str, float]]:
+  """Multiply-adds and measured time of one example, run in each way."""
+  inventory = setup.take_inventory(ready.config, len(ready.classes))
+  runs, madds = {}, {}
+  for mode in ("decode", "materialise", "fold"):
+    network = shipping.run_as(ready, mode)
+    # Variables are constants, as they are in a file: what can be computed once is.
+    run = jax.jit(lambda x, n=network: n.model.apply(n.variables, x, train=False))
+    runs[mode] = lambda run=run: run(example).block_until_ready()
+    how = "fold" if mode == "fold" else "materialise"
+    madds[mode] = totals.price(network.plan, inventory, how).madds
+  latency.alternate(runs, 2)
+  seconds = latency.alternate(runs, _ROUNDS)
+  return {
+    mode: {"madds": madds[mode], "median_ms": 1e3 * statistics.median(seconds[mode])}
+    for mode in runs
+  }

@@ -1,0 +1,143 @@
+"""A network as it ships: nothing that only training needs."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome import routing
+from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.training import setup
+from neural_epitome.training.loading import Trained
+
+Tree = dict[str, Any]
+Mode = Literal["fold", "materialise", "decode"]
+
+
+def shipped(trained: Trained) -> Trained:
+  """The same network for inference alone.
+
+  The statistics of every batch norm are folded into its scale and bias, so that two
+  numbers a channel are left; what are there in their place is 0 and 1. Routing maps
+  are frozen: channel offsets integers on the epitome, spatial ones inside of it.
+  Parameters that offsets were learned by are left out.
+  """
+  config = dataclasses.replace(
+    trained.config, indices=dataclasses.replace(trained.config.indices, source="fixed")
+  )
+  inventory = setup.take_inventory(config, len(trained.classes))
+  params, statistics = (
+    _flat(jax.device_get(trained.variables[name])) for name in ("params", "batch_stats")
+  )
+  kept = {name: params[name] for name in (*trained.plan.tensors, *inventory.rest)}
+  for name in [name for name in statistics if name.endswith("/mean")]:
+    layer = name.removesuffix("mean")
+    variance = statistics[layer + "var"]
+    factor = kept[layer + "scale"] / np.sqrt(variance + config.norm.epsilon)
+    kept[layer + "bias"] = kept[layer + "bias"] - statistics[name] * factor
+    kept[layer + "scale"] = factor
+    statistics[name] = np.zeros_like(variance)
+    statistics[layer + "var"] = np.full_like(variance, 1.0 - config.norm.epsilon)
+  frozen = _flat(jax.device_get(routing.freeze(trained.variables.get("routing", {}))))
+  for path, kernel in trained.plan.kernels.items():
+    for axis in kernel.generator.offsets(kernel.shape):
+      name = f"{path.removesuffix('kernel')}map/{axis}"
+      frozen[name] = _inside(frozen[name], axis, kernel.generator, kernel.shape)
+  variables = {"params": kept, "batch_stats": statistics, "routing": frozen}
+  return dataclasses.replace(
+    trained,
+    model=setup.build(config, len(trained.classes), trained.plan),
+    variables={name: nested(flat) for name, flat in variables.items()},
+    config=config,
+  )
+
+
+def run_as(trained: Trained, execution: Mode) -> Trained:
+  """The same network, its kernels run another way.
+
+  Args:
+    trained: from `shipped`.
+    execution: `fold` where it can be done and `materialise` elsewhere; `materialise`;
+      or `decode`, every kernel built here, once: the dense network.
+  """
+  if execution != "decode":
+    config = dataclasses.replace(trained.config, execution=execution)
+    model = setup.build(config, len(trained.classes), trained.plan)
+    return dataclasses.replace(trained, model=model, config=config)
+  inventory = setup.take_inventory(trained.config, len(trained.classes))
+  plan = plans.make(inventory.kernels, {})
+  params = parameters(trained.variables)
+  kept = {name: params[name] for name in inventory.rest}
+  maps = _flat(trained.variables.get("routing", {}))
+  for path, kernel in trained.plan.kernels.items():
+    layer = path.removesuffix("kernel")
+    axes = kernel.generator.offsets(kernel.shape)
+    kept[path] = np.asarray(
+      kernel.generator.generate(
+        {role: params[name] for role, name in kernel.tensors.items()},
+        {axis: maps[f"{layer}map/{axis}"] for axis in axes},
+        kernel.shape,
+      )
+    )
+  variables = {"params": nested(kept), "batch_stats": trained.variables["batch_stats"]}
+  return dataclasses.replace(
+    trained,
+    model=setup.build(trained.config, len(trained.classes), plan),
+    variables=variables | {"routing": {}},
+    plan=plan,
+  )
+
+
+def offsets(plan: Plan, variables: Tree) -> dict[str, np.ndarray]:
+  """Offsets of all kernels, by `LAYER/offsets.AXIS`: int32, spatial ones float32."""
+  maps, found = _flat(variables.get("routing", {})), {}
+  for path, kernel in plan.kernels.items():
+    layer = path.removesuffix("kernel")
+    for axis in kernel.generator.offsets(kernel.shape):
+      dtype = np.float32 if axis == "spatial" else np.int32
+      found[f"{layer}offsets.{axis}"] = np.asarray(maps[f"{layer}map/{axis}"], dtype)
+  return found
+
+
+def with_offsets(plan: Plan, found: dict[str, np.ndarray]) -> Tree:
+  """The `routing` collection that `offsets` read."""
+  flat: dict[str, Any] = {}
+  for path, kernel in plan.kernels.items():
+    layer = path.removesuffix("kernel")
+    for axis in kernel.generator.offsets(kernel.shape):
+      offset = np.asarray(found[f"{layer}offsets.{axis}"], np.float32)
+      flat[f"{layer}map/{axis}"] = offset
+      flat |= {f"{layer}weight": np.float32(1.0), f"{layer}frozen": np.array(True)}
+  return nested(flat)
+
+
+def parameters(variables: Tree) -> dict[str, np.ndarray]:
+  """Trained parameters by slash-separated path."""
+  return _flat(variables["params"])
+
+
+def nested(flat: dict[str, Any]) -> Tree:
+  """The tree whose leaves have these slash-separated paths."""
+  tree: Tree = {}
+  for name, leaf in flat.items():
+    *parents, last = name.split("/")
+    node = tree
+    for parent in parents:
+      node = node.setdefault(parent, {})
+    node[last] = leaf
+  return tree
+
+
+def _flat(tree: Tree) -> dict[str, np.ndarray]:
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {"/".join(key.key for key in path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _inside(
+  value: np.ndarray, axis: str, generator: GeneratorSpec, shape: tuple[int, ...]
+) -> np.ndarray:
+  cells = np.asarray(generator.start_cells(shape)[axis], np.float32)
+  return np.clip(value, 0.0, cells - 1) if axis == "spatial" else value % cells

@@ -1,0 +1,50 @@
+"""StableHLO by `jax.export`: one file for any batch size on CPU, CUDA and TPU.
+
+    answer = jax.export.deserialize(Path("network.stablehlo").read_bytes()).call(images)
+
+It runs without this package; JAX promises to read such a file for six months after
+the version that wrote it.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from neural_epitome.epitome import convolution
+from neural_epitome.errors import UserError
+from neural_epitome.training.loading import Trained
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
+  """Writes the network as it is run, its numbers inside.
+
+  Args:
+    path: of the file.
+    trained: from `shipping`; its model says how kernels are run.
+    bits: 32; a program holds numbers as it computes with them.
+
+  Raises:
+    UserError: for other bits.
+  """
+  if bits != 32:
+    raise UserError(f"--bits={bits} is for --format=compact; stablehlo holds float32.")
+  (batch,) = jax.export.symbolic_shape("batch")
+  images = jax.ShapeDtypeStruct((batch, *trained.config.data.input_shape), jnp.float32)
+
+  def logits(images: jax.Array) -> jax.Array:
+    return trained.model.apply(trained.variables, images, train=False)
+
+  with convolution.spelled("platform"):
+    exported = jax.export.export(jax.jit(logits), platforms=PLATFORMS)(images)
+  Path(path).write_bytes(exported.serialize())
+
+
+def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
+  """Images to logits, by the program in the file."""
+  exported = jax.export.deserialize(bytearray(Path(path).read_bytes()))
+  return jax.jit(exported.call)

@@ -1,0 +1,284 @@
+"""The compact file: what goes in comes out, in as many bytes as it is said to take."""
+
+import base64
+import dataclasses
+import json
+import os
+import zlib
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+import neural_epitome as ne
+from neural_epitome.cost import totals
+from neural_epitome.epitome.generators import (
+  EpitomeRule,
+  HashedRule,
+  LowRankRule,
+  QuantisedRule,
+  SharedEpitomeRule,
+)
+from neural_epitome.epitome.sampling import sample
+from neural_epitome.errors import UserError
+from neural_epitome.experiment import load_experiment
+from neural_epitome.export import compact, compact_reader, shipping
+from neural_epitome.training import setup
+from tests.epitome.strategies import cases
+from tests.export import networks
+
+RULES = {
+  "tile": EpitomeRule(routing="tile"),
+  "factorised": EpitomeRule(margin=1),
+  "blockwise": networks.BLOCKWISE,
+  "shared": SharedEpitomeRule(block=50),
+  "low_rank": LowRankRule(),
+  "int8": QuantisedRule(),
+  "int3": QuantisedRule(bits=3),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+  return tmp_path / "network.safetensors"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_network_from_its_file_answers_as_the_one_that_was_written(path, name):
+  network = networks.shipped(rule=RULES[name])
+  compact.write(path, network)
+  found = ne.load(path)
+  batch = networks.images(network)
+  wanted = networks.logits(network, batch)
+  np.testing.assert_allclose(networks.logits(found, batch), wanted, atol=2e-5)
+  assert (found.classes, found.step, found.plan) == (
+    network.classes,
+    network.step,
+    network.plan,
+  )
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
+  network = networks.shipped(rule=RULES[name])
+  compact.write(path, network)
+  found = compact_reader.read(path).parameters()
+  params = shipping.parameters(network.variables)
+  for kernel_path, kernel in network.plan.kernels.items():
+    layer = network.variables["routing"].get(kernel_path.split("/")[0], {"map": {}})
+    tensors = {role: params[tensor] for role, tensor in kernel.tensors.items()}
+    wanted = kernel.generator.generate(tensors, layer["map"], kernel.shape)
+    np.testing.assert_allclose(found.pop(kernel_path), wanted, atol=1e-6)
+  beside = {k: v for k, v in params.items() if k not in network.plan.tensors}
+  assert found.keys() == beside.keys()
+  for name in beside:
+    np.testing.assert_array_equal(found[name], beside[name])
+
+
+@given(cases())
+def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
+  offsets = {
+    axis: np.clip(value, 0, np.subtract(case.generator.shape, case.shape)[:-2])
+    if axis == "spatial"
+    else np.mod(np.floor(value), case.generator.start_cells(case.shape)[axis])
+    for axis, value in jax.device_get(case.offsets).items()
+  }
+  tensors = {"kernel/epitome": np.asarray(case.epitome)} | {
+    f"offsets.{axis}": value if axis == "spatial" else value.astype(np.int32)
+    for axis, value in offsets.items()
+  }
+  told = {
+    "shape": list(case.shape),
+    "generator": {"kind": "epitome"},
+    "tensors": {"epitome": "kernel/epitome"},
+  }
+  metadata = {"plan": {"kernels": {"kernel": told}}, "bits": {}}
+  found = compact_reader.Network(tensors, metadata).kernel("kernel")
+  offsets = {axis: value.astype(np.float32) for axis, value in offsets.items()}
+  wanted = sample(case.epitome, offsets, case.shape)
+  np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@given(st.integers(2, 8), st.integers(1, 40), st.integers(0, 99))
+def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
+  array = np.random.default_rng(seed).normal(size=(size, 3)).astype(np.float32)
+  integers, scale = compact.quantise(array, bits)
+  assert np.abs(integers).max() <= 2 ** (bits - 1) - 1
+  assert (np.abs(integers * scale - array) <= scale / 2 + 1e-6).all()
+  packed = compact.pack(integers, bits)
+  assert packed.size == -(-integers.size * bits // 8)
+  metadata = {
+    "plan": {"tensors": {"x": {"shape": [size, 3]}}, "kernels": {}},
+    "bits": {"x": bits},
+  }
+  found = compact_reader.Network({"x": packed, "x.scale": scale}, metadata)
+  np.testing.assert_allclose(found.tensor("x"), integers * scale, rtol=1e-6)
+
+
+def test_a_file_is_within_one_percent_of_the_accounting(path):
+  network = networks.shipped(load_experiment("mbv2_epitome"))
+  inventory = setup.take_inventory(network.config, 10)
+  for bits in (32, 8, 4):
+    compact.write(path, network, bits)
+    price = totals.price(network.plan, inventory, bits=bits)
+    assert os.path.getsize(path) == pytest.approx(price.stored_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("bits", [8, 5])
+def test_the_epitome_is_rounded_and_never_the_kernel(path, bits):
+  network = networks.shipped(rule=networks.BLOCKWISE)
+  compact.write(path, network, bits)
+  params = shipping.parameters(network.variables)
+  found = compact_reader.read(path)
+  for name in network.plan.tensors:
+    if name.endswith("/scale"):
+      np.testing.assert_array_equal(found.tensor(name), params[name])
+    else:
+      integers, scale = compact.quantise(params[name], bits)
+      np.testing.assert_allclose(found.tensor(name), integers * scale, rtol=1e-6)
+  loaded = shipping.parameters(ne.load(path).variables)
+  np.testing.assert_array_equal(
+    loaded["conv_1/epitome"], found.tensor("conv_1/epitome")
+  )
+
+
+def test_a_file_does_not_tell_where_the_data_lay(path):
+  network = networks.shipped()
+  data = dataclasses.replace(network.config.data, data_dir="/home/somebody/secret")
+  config = dataclasses.replace(network.config, data=data)
+  compact.write(path, dataclasses.replace(network, config=config))
+  told = compact_reader.read(path).metadata
+  assert "secret" not in json.dumps(told)
+
+
+def test_what_the_reader_cannot_build_is_refused_by_name(path):
+  network = networks.shipped(rule=HashedRule())
+  with pytest.raises(UserError, match=r"conv_1/kernel is generated by 'hashed'"):
+    compact.write(path, network)
+  with pytest.raises(UserError, match="bits=16 must be 32, or 2 to 8"):
+    compact.write(path, networks.shipped(), bits=16)
+  assert not path.exists()
+
+
+def damaged(path, change):
+  """Writes a file again after `change(tensors, description)`."""
+  raw = path.read_bytes()
+  length = int.from_bytes(raw[:8], "little")
+  metadata = json.loads(raw[8 : 8 + length])["__metadata__"]
+  packed = base64.b64decode(metadata["description"])
+  description = json.loads(zlib.decompress(packed))
+  tensors = {name: value.copy() for name, value in load_file(path).items()}
+  change(tensors, description)
+  told = metadata | {"description": compact.packed_text(description)}
+  save_file(tensors, path, told)
+
+
+def set_offset(tensors, description):
+  tensors["int32"][0] = 1000
+
+
+def set_nan(tensors, description):
+  tensors["float32"][0] = np.nan
+
+
+def set_infinity(tensors, description):
+  tensors["float32"][-1] = np.inf
+
+
+def enlarge(tensors, description):
+  description["plan"]["kernels"]["conv_1/kernel"]["shape"] = [2**40, 2**40, 8, 16]
+
+
+def make_negative(tensors, description):
+  description["plan"]["kernels"]["conv_1/kernel"]["shape"] = [3, 3, -8, -16]
+
+
+def rename_kind(tensors, description):
+  description["plan"]["kernels"]["conv_1/kernel"]["generator"]["kind"] = "pickle"
+
+
+def shorten(tensors, description):
+  tensors["float32"] = tensors["float32"][:-1].copy()
+
+
+def lose(tensors, description):
+  del tensors["float32"]
+
+
+def split_otherwise(tensors, description):
+  description["parts"]["float32"][0][1] = [2**62, 4]
+
+
+def swap(tensors, description):
+  parts = description["parts"]["float32"]
+  parts[0][0], parts[1][0] = parts[1][0], parts[0][0]
+
+
+def change_model(tensors, description):
+  description["network"]["model"]["features"] = 16
+
+
+def forget(tensors, description):
+  del description["network"]
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    set_offset,
+    set_nan,
+    set_infinity,
+    enlarge,
+    make_negative,
+    rename_kind,
+    shorten,
+    lose,
+    split_otherwise,
+    swap,
+    change_model,
+    forget,
+  ],
+)
+def test_a_hostile_file_is_refused_in_one_line(path, change):
+  compact.write(path, networks.shipped(rule=EpitomeRule(side="both"), rate=4.0))
+  damaged(path, change)
+  with pytest.raises(UserError) as caught:
+    ne.load(path)
+  assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_cut_anywhere_is_refused(path):
+  compact.write(path, networks.shipped())
+  whole = path.read_bytes()
+  for length in (0, 5, 8, 100, len(whole) // 2, len(whole) - 1):
+    path.write_bytes(whole[:length])
+    with pytest.raises(UserError, match="no compact file"):
+      ne.load(path)
+  path.write_bytes((2**63).to_bytes(8, "little") + whole[8:])
+  with pytest.raises(UserError, match="no compact file"):
+    ne.load(path)
+  with pytest.raises(UserError, match="does not exist"):
+    ne.load(path.with_name("other.safetensors"))
+
+
+def test_a_description_that_inflates_without_end_is_not_inflated(path):
+  compact.write(path, networks.shipped())
+  metadata = {
+    "format": "neural_epitome",
+    "description": compact.packed_text(
+      {"plan": " " * (compact_reader.LARGEST_DESCRIPTION)}
+    ),
+  }
+  save_file({"float32": np.zeros(1, np.float32)}, path, metadata)
+  assert path.stat().st_size < 2**20
+  with pytest.raises(UserError, match="no compact file"):
+    ne.load(path)
+
+
+def test_only_the_kept_weights_can_be_asked_for(path):
+  compact.write(path, networks.shipped())
+  with pytest.raises(UserError, match="'raw' weights, not 'ema'"):
+    ne.load(path, weights="ema")
