@@ -31,6 +31,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from neural_epitome.epitome import varying
@@ -80,6 +81,10 @@ def crop(epitome: Array, starts: Array | None, window: Shape) -> Array:
       continue
     if starts is None:
       epitome = lax.slice_in_dim(epitome, 0, size, axis=axis)
+      continue
+    if _is_known_cell(starts[axis]):
+      begin = int(np.clip(starts[axis], 0, room))
+      epitome = lax.slice_in_dim(epitome, begin, begin + size, axis=axis)
       continue
     start = jnp.clip(starts[axis], 0.0, float(room))
     # The last cell is read as (room - 1) + 1.0, so both taps stay inside.
@@ -131,13 +136,33 @@ def repeat_cells(values: Array, cells: int, size: int, axis: int) -> Array:
 
 
 def shift(x: Array, start: Array, axis: int) -> Array:
-  """Reads `x` from a fractional `start` on, circularly: y[j] = x[start + j]."""
-  return _shift(*varying.alike(x, start), axis)
+  """Reads `x` from a fractional `start` on, circularly: y[j] = x[start + j].
+
+  A `start` of NumPy is known when a program is made, as it is in a network that ships:
+  an integer one then costs two slices, and no arithmetic.
+  """
+  if _is_known_cell(start):
+    return _rolled(x, int(start), axis)
+  return _shift(*varying.alike(x, jnp.asarray(start)), axis)
 
 
 def unshift(y: Array, start: Array, axis: int) -> Array:
   """Adds `y` to where `shift` would read it: the transpose of `shift`."""
-  return _unshift(*varying.alike(y, start), axis)
+  if _is_known_cell(start):
+    return _rolled(y, -int(start), axis)
+  return _unshift(*varying.alike(y, jnp.asarray(start)), axis)
+
+
+def _is_known_cell(start: Any) -> bool:
+  return isinstance(start, np.ndarray | np.generic) and float(start).is_integer()
+
+
+def _rolled(x: Array, start: int, axis: int) -> Array:
+  begin = start % x.shape[axis]
+  if begin == 0:
+    return x
+  ends = lax.slice_in_dim(x, 0, begin, axis=axis)
+  return jnp.concatenate([lax.slice_in_dim(x, begin, None, axis=axis), ends], axis)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -7,5 +7,6 @@ file's own runtime computes. It is known by the line it has in `FORMATS`.
 
 FORMATS = {
   "compact": ("neural_epitome.export.compact", ".safetensors"),
+  "onnx": ("neural_epitome.export.onnx", ".onnx"),
   "stablehlo": ("neural_epitome.export.stablehlo", ".stablehlo"),
 }

@@ -175,3 +175,17 @@ def test_sampling_is_static_in_shape_and_runs_under_jit_and_vmap():
 
   expected = jnp.stack([sample(epitome, {"input": s}, (3, 3, 8, 5)) for s in starts])
   np.testing.assert_allclose(kernels(starts), expected, atol=1e-6)
+
+
+@given(cases(routings=("factorised",)))
+def test_offsets_that_are_known_beforehand_give_the_same_kernel_without_arithmetic(
+  case,
+):
+  offsets = {axis: np.floor(np.asarray(v)) for axis, v in case.offsets.items()}
+  found = jax.jit(lambda e: sampling.sample(e, offsets, case.shape))
+  arrays = {axis: jnp.asarray(value) for axis, value in offsets.items()}
+  wanted = sample(case.epitome, arrays, case.shape)
+  np.testing.assert_allclose(found(case.epitome), wanted, rtol=1e-6, atol=1e-6)
+  text = found.lower(case.epitome).as_text()
+  assert "dynamic_slice" not in text
+  assert "multiply" not in text
