@@ -9,8 +9,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -25,6 +24,8 @@ from neural_epitome.export import compact_reader, shipping
 from neural_epitome.training import setup
 from neural_epitome.training.loading import Trained
 
+IS_PROGRAM = False
+
 # What of a configuration is needed beside the plan.
 _SHIPPED = ("name", "model", "norm", "data")
 # Bytes up to which a tensor lies in a row with others.
@@ -32,10 +33,10 @@ _SMALL = 4096
 
 
 def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
-  """Writes a compact file, whole or not at all.
+  """Writes a compact file.
 
   Args:
-    path: of the file, ending in .safetensors.
+    path: of the file.
     trained: from `shipping.shipped`.
     bits: of the tensors that kernels come from, 2 to 8, or 32; those whose generator
       has a width of its own have that. Integers are symmetric, with one factor an
@@ -79,10 +80,7 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
     "network": network,
   }
   metadata = {"format": "neural_epitome", "description": packed_text(description)}
-  partial = Path(path).with_name(Path(path).name + ".partial")
-  partial.parent.mkdir(parents=True, exist_ok=True)
-  save_file(tensors, partial, metadata)
-  partial.replace(path)
+  save_file(tensors, path, metadata)
 
 
 def packed_text(value: Any) -> str:
@@ -128,53 +126,56 @@ def load(path: str | os.PathLike) -> Trained:
     network = dict(found.metadata["network"])
     told = json.dumps(found.metadata["plan"])
     plan = plans.from_json(told, f"{path}: plan")
-    tensors = {name: found.tensor(name) for name in plan.tensors}
     for name in plan.kernels:
       found.kernel(name)  # refuses what does not fit
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
+    step = codec.decode(int, network["step"], "step")
+    weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
     kept = {name: network[name] for name in _SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
+    variables = _variables(found, config, plan, len(classes))
   except FileNotFoundError:
     raise UserError(f"{path} does not exist.") from None
   except (compact_reader.CompactError, KeyError, OSError) as error:
     raise UserError(f"{path} is no compact file: {error}") from None
-  return _assemble(found, config, plan, classes, tensors)
-
-
-def _assemble(
-  found: compact_reader.Network,
-  config: Config,
-  plan: Plan,
-  classes: tuple[str, ...],
-  tensors: dict[str, np.ndarray],
-) -> Trained:
-  inventory = setup.take_inventory(config, len(classes))
-  if plans.fingerprint(inventory.kernels) != plan.architecture:
-    raise UserError("The file's plan is for another architecture than its model.")
-  rest, statistics = {}, {}
-  for name, shape in inventory.rest.items():
-    if name not in found.tensors or found.tensors[name].shape != shape:
-      raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
-    rest[name] = found.tensors[name]
-    layer, _, last = name.rpartition("/")
-    if last == "scale":
-      statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
-      statistics[f"{layer}/var"] = np.full(shape, 1.0 - config.norm.epsilon, np.float32)
-  variables: dict[str, Any] = {
-    "params": shipping.nested(rest | tensors),
-    "batch_stats": shipping.nested(statistics),
-    "routing": shipping.with_offsets(plan, found.tensors),
-  }
-  network = found.metadata["network"]
   return Trained(
     model=setup.build(config, len(classes), plan),
     variables=variables,
     plan=plan,
     config=config,
     classes=classes,
-    step=int(network["step"]),
-    weights=str(network["of"]),
+    step=step,
+    weights=weights,
   )
+
+
+def _variables(
+  found: compact_reader.Network, config: Config, plan: Plan, classes: int
+) -> dict[str, Any]:
+  """The model's variables, checked against what the model asks for."""
+  inventory = setup.take_inventory(config, classes)
+  if plans.fingerprint(inventory.kernels) != plan.architecture:
+    raise UserError("The file's plan is for another architecture than its model.")
+  wanted = dict(inventory.rest)
+  for path, kernel in plan.kernels.items():
+    for axis, shape in kernel.generator.offsets(kernel.shape).items():
+      wanted[f"{path.removesuffix('kernel')}offsets.{axis}"] = shape
+  for name, shape in wanted.items():
+    if name not in found.tensors or found.tensors[name].shape != tuple(shape):
+      raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
+  params = {name: found.tensor(name) for name in plan.tensors}
+  statistics: dict[str, np.ndarray] = {}
+  for name, shape in inventory.rest.items():
+    params[name] = found.tensors[name]
+    layer, _, last = name.rpartition("/")
+    if last == "scale":
+      statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
+      statistics[f"{layer}/var"] = np.full(shape, 1.0 - config.norm.epsilon, np.float32)
+  return {
+    "params": shipping.nested(params),
+    "batch_stats": shipping.nested(statistics),
+    "routing": shipping.with_offsets(plan, found.tensors),
+  }
 
 
 def quantise(array: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -46,21 +46,29 @@ def export(
   Raises:
     UserError: for a format that is not known, or a network that it cannot hold.
   """
+  modules = {}
   for name in formats:
     if name not in FORMATS:
       told = codec.nearest(name, FORMATS)
       raise UserError(f"There is no format {name!r}.{told}")
+    modules[name] = importlib.import_module(FORMATS[name][0])
+    if bits != 32 and modules[name].IS_PROGRAM:
+      raise UserError(f"{name} holds float32; --bits={bits} is for --format=compact.")
   ready = shipping.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
   directory.mkdir(parents=True, exist_ok=True)
   files = []
-  for name in formats:
-    module_name, ending = FORMATS[name]
-    module = importlib.import_module(module_name)
-    path = directory / (trained.config.name + ending)
-    module.write(path, shipping.run_as(ready, execution), bits)
+  for name, module in modules.items():
+    path = directory / (trained.config.name + FORMATS[name][1])
+    # Whole or not at all.
+    partial = path.with_name(path.name + ".partial")
+    if module.IS_PROGRAM:
+      module.write(partial, shipping.run_as(ready, execution))
+    else:
+      module.write(partial, ready, bits)
+    partial.replace(path)
     found = np.asarray(module.read(path)(batch))
     files.append(
       {

@@ -19,21 +19,20 @@ from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
 from neural_epitome.training.loading import Trained
 
+IS_PROGRAM = True
 
-def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
+
+def write(path: str | os.PathLike, trained: Trained) -> None:
   """Writes the network as it is run, its numbers inside, in float32.
 
   Args:
     path: of the file.
     trained: from `shipping`; its model says how kernels are run.
-    bits: 32; a program holds numbers as it computes with them.
 
   Raises:
-    UserError: for other bits, a kernel whose blocks are read from places of their
-      own, which jax2onnx has no operator for, or another thing it does not know.
+    UserError: for a kernel whose blocks are read from places of their own, which
+      jax2onnx has no operator for, or another thing it does not know.
   """
-  if bits != 32:
-    raise UserError(f"--bits={bits} is for --format=compact; onnx holds float32.")
   for name, kernel in trained.plan.kernels.items():
     if any(len(at) > 1 + (axis == "spatial") for axis, at in _offsets(kernel).items()):
       raise UserError(
@@ -45,7 +44,6 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
   def logits(images: jax.Array) -> jax.Array:
     return trained.model.apply(trained.variables, images, train=False)
 
-  partial = Path(path).with_name(Path(path).name + ".partial")
   try:
     with convolution.spelled("convolution"):
       model = jax2onnx.to_onnx(
@@ -58,8 +56,7 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
   except (NotImplementedError, RuntimeError) as error:
     told = str(error).partition("\n")[0]
     raise UserError(f"jax2onnx cannot take {trained.config.name}: {told}") from None
-  partial.write_bytes(model.SerializeToString())
-  partial.replace(path)
+  Path(path).write_bytes(model.SerializeToString())
 
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:

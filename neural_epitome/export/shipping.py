@@ -21,9 +21,9 @@ def shipped(trained: Trained) -> Trained:
   """The same network for inference alone.
 
   The statistics of every batch norm are folded into its scale and bias, so that two
-  numbers a channel are left; what are there in their place is 0 and 1. Routing maps
-  are frozen: channel offsets integers on the epitome, spatial ones inside of it.
-  Parameters that offsets were learned by are left out.
+  numbers a channel are left; a mean of 0 and a variance of 1 (with epsilon) stand in
+  their place. Routing maps are frozen: channel offsets integers on the epitome, spatial
+  ones inside of it. Parameters that offsets were learned by are left out.
   """
   config = dataclasses.replace(
     trained.config, indices=dataclasses.replace(trained.config.indices, source="fixed")

@@ -14,25 +14,19 @@ import jax
 import jax.numpy as jnp
 
 from neural_epitome.epitome import convolution
-from neural_epitome.errors import UserError
 from neural_epitome.training.loading import Trained
 
+IS_PROGRAM = True
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
+def write(path: str | os.PathLike, trained: Trained) -> None:
   """Writes the network as it is run, its numbers inside.
 
   Args:
     path: of the file.
     trained: from `shipping`; its model says how kernels are run.
-    bits: 32; a program holds numbers as it computes with them.
-
-  Raises:
-    UserError: for other bits.
   """
-  if bits != 32:
-    raise UserError(f"--bits={bits} is for --format=compact; stablehlo holds float32.")
   (batch,) = jax.export.symbolic_shape("batch")
   images = jax.ShapeDtypeStruct((batch, *trained.config.data.input_shape), jnp.float32)
 

@@ -225,6 +225,15 @@ def forget(tensors, description):
   del description["network"]
 
 
+def forget_offsets(tensors, description):
+  parts = description["parts"]["int32"]
+  parts[:] = [["elsewhere" + name, shape] for name, shape in parts]
+
+
+def number_the_step_in_words(tensors, description):
+  description["network"]["step"] = "seven"
+
+
 @pytest.mark.parametrize(
   "change",
   [
@@ -240,6 +249,8 @@ def forget(tensors, description):
     swap,
     change_model,
     forget,
+    forget_offsets,
+    number_the_step_in_words,
   ],
 )
 def test_a_hostile_file_is_refused_in_one_line(path, change):

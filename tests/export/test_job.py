@@ -36,7 +36,23 @@ def test_an_export_says_bytes_numbers_differences_and_times(tmp_path):
   assert f"{modes['fold']['madds']:,}" in text
 
 
-def test_an_unknown_format_is_told_before_anything_is_written(tmp_path):
-  with pytest.raises(UserError, match="no format 'onxx'"):
-    job.export(networks.trained(), tmp_path / "new", ["onxx"])
+def test_stored_numbers_are_the_same_however_a_program_would_run_them(tmp_path):
+  network = networks.trained(rule=EpitomeRule(side="both"), rate=4.0)
+  for execution in ("decode", "fold"):
+    directory = tmp_path / execution
+    job.export(network, directory, ["compact"], execution=execution)
+    assert ne.load(directory / "tiny.safetensors").plan == network.plan
+    assert not list(directory.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+  ("formats", "bits", "words"),
+  [
+    (["compact", "onxx"], 32, "no format 'onxx'"),
+    (["compact", "stablehlo"], 8, "stablehlo holds float32; --bits=8 is for"),
+  ],
+)
+def test_a_mistake_is_told_before_anything_is_written(tmp_path, formats, bits, words):
+  with pytest.raises(UserError, match=words):
+    job.export(networks.trained(), tmp_path / "new", formats, bits=bits)
   assert not (tmp_path / "new").exists()

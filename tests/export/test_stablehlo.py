@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from neural_epitome.epitome.generators import EpitomeRule
-from neural_epitome.errors import UserError
 from neural_epitome.export import shipping, stablehlo
 from tests.export import networks
 
@@ -21,8 +20,3 @@ def test_a_program_answers_for_any_batch_without_the_package(tmp_path, execution
     batch = networks.images(network, count)
     found = np.asarray(exported.call(batch))
     np.testing.assert_allclose(found, networks.logits(network, batch), atol=1e-5)
-
-
-def test_integers_are_refused(tmp_path):
-  with pytest.raises(UserError, match="--bits=8 is for --format=compact"):
-    stablehlo.write(tmp_path / "network.stablehlo", networks.shipped(), bits=8)
