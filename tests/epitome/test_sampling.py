@@ -177,6 +177,7 @@ def test_sampling_is_static_in_shape_and_runs_under_jit_and_vmap():
   np.testing.assert_allclose(kernels(starts), expected, atol=1e-6)
 
 
+@settings(max_examples=12)  # each is two programs of its own
 @given(cases(routings=("factorised",)))
 def test_offsets_that_are_known_beforehand_give_the_same_kernel_without_arithmetic(
   case,

@@ -9,7 +9,7 @@ import zlib
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -78,6 +78,7 @@ def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
     np.testing.assert_array_equal(found[name], beside[name])
 
 
+@settings(max_examples=12)  # each is a program of its own
 @given(cases())
 def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
   offsets = {
