@@ -182,9 +182,11 @@ def test_dense_stores_every_weight_and_what_folds_saves_a_quarter(name):
 
 
 def test_every_trial_of_the_recommended_form_can_be_stored_at_every_rate():
+  # The learning rate stores nothing.
+  trials = {trial["block"]: trial for trial in METHODS["learned"].trials}
   for setting in SETTINGS.values():
     for rate in setting.rates:
-      for trial in METHODS["learned"].trials:
+      for trial in trials.values():
         config = METHODS["learned"].configure(setting.dense, rate, **trial)
         assert stored(config) == pytest.approx(target(setting.dense, rate), rel=0.01)
 
