@@ -4,9 +4,11 @@ In the folded form, the default, it holds epitomes and has fewer multiply-adds, 
 standard operators alone. Needs the extra `onnx`.
 """
 
+import contextlib
 import importlib
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
     return trained.model.apply(trained.variables, images, train=False)
 
   try:
-    with convolution.spelled("convolution"):
+    with convolution.spelled("convolution"), _errors_only("jax2onnx", "onnx_ir"):
       model = jax2onnx.to_onnx(
         logits,
         [("batch", *trained.config.data.input_shape)],
@@ -67,6 +69,20 @@ def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
   )
   [name] = [told.name for told in session.get_inputs()]
   return lambda images: session.run(None, {name: np.asarray(images, np.float32)})[0]
+
+
+@contextlib.contextmanager
+def _errors_only(*names: str) -> Iterator[None]:
+  # They warn, with tracebacks, of plug-ins that no network here needs.
+  loggers = [logging.getLogger(name) for name in names]
+  levels = [logger.level for logger in loggers]
+  for logger in loggers:
+    logger.setLevel(logging.ERROR)
+  try:
+    yield
+  finally:
+    for logger, level in zip(loggers, levels, strict=True):
+      logger.setLevel(level)
 
 
 def _offsets(kernel: KernelPlan) -> dict[str, Shape]:
