@@ -100,8 +100,12 @@ def select(
       continue
     fewer = counts | {name: counts[name] - 1}
     after = _size(params, axes, fewer)
-    if abs(after - parameters) > abs(size - parameters):
+    is_met = abs(size - parameters) <= 0.01 * parameters
+    if is_met and abs(after - parameters) > abs(size - parameters):
       break
+    if after < 0.99 * parameters:
+      # It would take too many weights along; a weak channel of a narrower layer may do.
+      continue
     counts, size = fewer, after
     gone.add((name, channel))
   if abs(size - parameters) > 0.01 * parameters:

@@ -20,10 +20,10 @@ CONFIGS = {
 SHAPE = (14, 14, 1)
 
 
-def trained(config):
+def trained(config, shape=SHAPE):
   """Variables as after some training, all different."""
   module = models.create(config, 10)
-  shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+  shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *shape)))
   generator = np.random.default_rng(0)
 
   def draw(path, leaf):
@@ -34,8 +34,8 @@ def trained(config):
   return module, jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def size(config):
-  return inventory.take(models.create(config, 10), SHAPE).size
+def size(config, shape=SHAPE):
+  return inventory.take(models.create(config, 10), shape).size
 
 
 @pytest.mark.parametrize("share", [0.7, 0.5])
@@ -70,6 +70,19 @@ def test_the_pruned_network_is_the_trained_one_with_channels_masked(name, share)
   found = models.create(narrow, 10).apply(sliced, images)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
   assert np.abs(expected - module.apply(variables, images)).max() > 1e-2
+
+
+def test_a_budget_is_met_within_one_percent_where_channels_are_few():
+  # A channel of the last layers takes a percent of a small budget with it.
+  config = models.SoundNetConfig(
+    channels=(12, 12, 24, 96), windows=(8, 8, 8, 8), strides=(2,) * 4, pools=(1,) * 4
+  )
+  _, variables = trained(config, (512, 1))
+  dense = size(config, (512, 1))
+  for share in np.linspace(0.2, 0.95, 12):
+    wanted = int(share * dense)
+    narrow, _ = pruning.prune(config, variables, wanted)
+    assert abs(size(narrow, (512, 1)) - wanted) <= 0.01 * wanted
 
 
 def test_a_channel_is_as_strong_as_what_it_adds_to_the_next_layer():
