@@ -3,6 +3,7 @@
     import neural_epitome as ne
     report = ne.run(config, "runs/mine")     # trains, or resumes
     trained = ne.load("runs/mine")           # .model, .variables, .plan, .classes
+    small = ne.compress(params, "1.0MB")     # of any Flax model
 
 Everything is imported when it is first used, so a part that needs an optional
 library does not stand in the way of the others.
@@ -12,9 +13,11 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
+  "Compressed": "neural_epitome.compression.compress",
   "Config": "neural_epitome.config",
   "Plan": "neural_epitome.epitome.plan",
   "UserError": "neural_epitome.errors",
+  "compress": "neural_epitome.compression.compress",
   "evaluate": "neural_epitome.training.loading",
   "load": "neural_epitome.training.loading",
   "load_experiment": "neural_epitome.experiment",

@@ -57,7 +57,8 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
   close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
   if close:
     return f" Did you mean {' or '.join(close)}?"
-  return f" Known: {', '.join(known)}."
+  more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+  return f" Known: {', '.join(known[:20])}{more}."
 
 
 def type_name(annotation: Any) -> str:

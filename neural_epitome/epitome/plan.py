@@ -98,6 +98,16 @@ def fingerprint(uses: Iterable[KernelUse]) -> str:
   return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
+def beside(path: str, name: str) -> str:
+  """Full name of what a layer stores for its kernel: `a/kernel` has `a/epitome`.
+
+  A parameter of any other name is a layer of its own: `a/embedding/epitome`.
+  """
+  layer = path.removesuffix("kernel")
+  is_layer = not layer or layer.endswith("/")
+  return layer + name if is_layer else f"{layer}/{name}"
+
+
 def make(
   uses: Iterable[KernelUse],
   generators: Mapping[str, GeneratorSpec],
@@ -123,8 +133,7 @@ def make(
   for use in uses:
     generator = generators.get(use.path, Dense())
     generator.check(use.shape)
-    layer = use.path.removesuffix("kernel")
-    names = {role: layer + role for role in generator.tensors(use.shape)}
+    names = {role: beside(use.path, role) for role in generator.tensors(use.shape)}
     names |= (shared or {}).get(use.path, {})
     for role, shape in generator.tensors(use.shape).items():
       spec = TensorSpec(tuple(shape))
@@ -202,5 +211,4 @@ def layer_plan(
       )
     return kernel.generator, kernel.tensors
   source.check(shape)
-  layer = path.removesuffix("kernel")
-  return source, {role: layer + role for role in source.tensors(shape)}
+  return source, {role: beside(path, role) for role in source.tensors(shape)}

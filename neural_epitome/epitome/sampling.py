@@ -252,7 +252,9 @@ def _sample_blocks(epitome: Array, offsets: Offsets, shape: Shape) -> Array:
       taps = shift(taps, starts[name], axis) if name in starts else taps
     return taps
 
-  blocks = jax.vmap(jax.vmap(block))(dict(offsets))
+  # Known offsets too: a program that is made of blocks takes arrays of JAX alone.
+  starts = {name: jnp.asarray(value) for name, value in offsets.items()}
+  blocks = jax.vmap(jax.vmap(block))(starts)
   axes = range(2, blocks.ndim - 2)
   blocks = blocks.transpose(*axes, 0, blocks.ndim - 2, 1, blocks.ndim - 1)
   inputs, outputs = epitome.shape[-2:]

@@ -1,10 +1,9 @@
 """Reads a compact file with NumPy and the standard library; may be copied elsewhere.
 
-`read(path).parameters()` are its network's, every kernel in full. It is a .safetensors
-file: tensors by the plan's names, in float32 or integers, with a row of the small ones
-of each dtype (among them factors of integers, NAME.scale, one an output channel, and
-routing maps, LAYER/offsets.AXIS). Metadata `description`, JSON, deflated, in base64:
-`plan`, `parts` of rows, `bits` of integers packed into bytes, `network`, for a runtime.
+`read(path).parameters()` are its network's, every kernel in full. It is .safetensors:
+tensors by the plan's names, float32 or integers, the small ones of a dtype in one row
+(factors of integers, NAME.scale, and routing maps, LAYER/offsets.AXIS, too). Metadata
+`description`, deflated JSON in base64: `plan`, `parts` of rows, `bits`, `network`, ...
 """
 
 import base64
@@ -84,14 +83,16 @@ class Network:
 
   def kernel(self, path):
     """A kernel in full, float32. Raises CompactError if its parts do not fit."""
-    told, layer = self.kernels[path], path.removesuffix("kernel") + "offsets."
+    told, layer = self.kernels[path], path.removesuffix("kernel").removesuffix("/")
+    layer += "/offsets." if layer else "offsets."
     here = [name for name in self.tensors if name.startswith(layer)]
     offsets = {name.removeprefix(layer): self.tensors[name] for name in here}
     spec, shape = told["generator"], tuple(told["shape"])
     _need(math.prod(shape) <= LARGEST_KERNEL, f"{path} of shape {shape} is too large")
     try:
       tensors = {role: self.tensor(name) for role, name in told["tensors"].items()}
-      return KINDS[spec["kind"]](spec, tensors, offsets, shape).reshape(shape)
+      kernel = KINDS[spec["kind"]](spec, tensors, offsets, shape).reshape(shape)
+      return kernel.reshape(self.metadata.get("shapes", {}).get(path, shape))
     except WRONG as error:
       raise CompactError(f"{path}: {type(error).__name__}: {error}") from None
 
@@ -105,15 +106,15 @@ class Network:
 
 def _epitome(spec, tensors, offsets, shape):
   epitome, (row, column) = tensors["epitome"], np.indices(shape[-2:])
-  block = row // epitome.shape[-2], column // epitome.shape[-1]
+  size = (1, 1) if spec["kind"] == "channel_epitome" else epitome.shape[-2:]
+  block = row // size[0], column // size[1]
 
   def starts(axis, last):  # where the block of every (input, output) channel begins
-    value = offsets.get(axis, np.zeros(1, np.int32))
+    value = np.asarray(offsets.get(axis, 0))
     _need(((value >= 0) & (value <= last)).all(), f"offsets outside of the {axis} axis")
-    if value.ndim == 2 + (axis == "spatial"):
-      return value[block]
-    is_same = axis == "spatial" or axis not in offsets
-    return value if is_same else value[block[axis == "output"]]
+    if axis == "spatial" or not value.ndim:
+      return value[block] if value.ndim == 3 else value
+    return value[block if value.ndim == 2 else block[axis == "output"]]
 
   room, (rows, columns) = np.subtract(epitome.shape, shape)[:-2], epitome.shape[-2:]
   _need((room >= 0).all(), f"an epitome of {epitome.shape}")
@@ -125,12 +126,12 @@ def _epitome(spec, tensors, offsets, shape):
     cells, weight = [], np.float32(1)
     for axis, step in enumerate(corner):
       cell = np.clip(np.floor(start[..., axis]), 0, max(room[axis] - 1, 0)).astype(int)
-      part = start[..., axis] - cell
-      weight = weight * (part if step else 1 - part)
+      weight = weight * abs(1 - step - (start[..., axis] - cell))
       taps = np.arange(shape[axis]).reshape(*ones[:axis], -1, *ones[axis + 1 :])
       cells.append(np.minimum(taps + cell + step, epitome.shape[axis] - 1))
     if np.any(weight):
       kernel = kernel + weight * epitome[(*cells, row, column)]
+  block = block[spec["axis"] == "output"] if "axis" in spec else block
   return kernel * (tensors["scale"][block] if "scale" in tensors else 1)
 
 
@@ -141,9 +142,8 @@ def _shared_epitome(spec, tensors, offsets, shape):
 
 
 KINDS = {
-  "dense": lambda spec, tensors, offsets, shape: tensors["kernel"],
-  "quantised": lambda spec, tensors, offsets, shape: tensors["kernel"],
+  **dict.fromkeys(["dense", "quantised"], lambda spec, tensors, *_: tensors["kernel"]),
   "low_rank": lambda spec, tensors, *_: tensors["left"] @ tensors["right"],
-  "epitome": _epitome,
+  **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
 }

@@ -44,7 +44,7 @@ def shipped(trained: Trained) -> Trained:
   frozen = _flat(jax.device_get(routing.freeze(trained.variables.get("routing", {}))))
   for path, kernel in trained.plan.kernels.items():
     for axis in kernel.generator.offsets(kernel.shape):
-      name = f"{path.removesuffix('kernel')}map/{axis}"
+      name = plans.beside(path, f"map/{axis}")
       frozen[name] = _inside(frozen[name], axis, kernel.generator, kernel.shape)
   variables = {"params": kept, "batch_stats": statistics, "routing": frozen}
   return dataclasses.replace(
@@ -73,12 +73,11 @@ def run_as(trained: Trained, execution: Mode) -> Trained:
   kept = {name: params[name] for name in inventory.rest}
   maps = _flat(trained.variables.get("routing", {}))
   for path, kernel in trained.plan.kernels.items():
-    layer = path.removesuffix("kernel")
     axes = kernel.generator.offsets(kernel.shape)
     kept[path] = np.asarray(
       kernel.generator.generate(
         {role: params[name] for role, name in kernel.tensors.items()},
-        {axis: maps[f"{layer}map/{axis}"] for axis in axes},
+        {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes},
         kernel.shape,
       )
     )
@@ -91,26 +90,24 @@ def run_as(trained: Trained, execution: Mode) -> Trained:
   )
 
 
-def offsets(plan: Plan, variables: Tree) -> dict[str, np.ndarray]:
-  """Offsets of all kernels, by `LAYER/offsets.AXIS`: int32, spatial ones float32."""
-  maps, found = _flat(variables.get("routing", {})), {}
-  for path, kernel in plan.kernels.items():
-    layer = path.removesuffix("kernel")
-    for axis in kernel.generator.offsets(kernel.shape):
-      dtype = np.float32 if axis == "spatial" else np.int32
-      found[f"{layer}offsets.{axis}"] = np.asarray(maps[f"{layer}map/{axis}"], dtype)
-  return found
+def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:
+  """Routing maps by kernel and axis."""
+  maps = _flat(variables.get("routing", {}))
+  return {
+    path: {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes}
+    for path, kernel in plan.kernels.items()
+    if (axes := kernel.generator.offsets(kernel.shape))
+  }
 
 
-def with_offsets(plan: Plan, found: dict[str, np.ndarray]) -> Tree:
+def with_offsets(found: dict[str, dict[str, np.ndarray]]) -> Tree:
   """The `routing` collection that `offsets` read."""
   flat: dict[str, Any] = {}
-  for path, kernel in plan.kernels.items():
-    layer = path.removesuffix("kernel")
-    for axis in kernel.generator.offsets(kernel.shape):
-      offset = np.asarray(found[f"{layer}offsets.{axis}"], np.float32)
-      flat[f"{layer}map/{axis}"] = offset
-      flat |= {f"{layer}weight": np.float32(1.0), f"{layer}frozen": np.array(True)}
+  for path, axes in found.items():
+    for axis, offset in axes.items():
+      flat[plans.beside(path, f"map/{axis}")] = np.asarray(offset, np.float32)
+    flat[plans.beside(path, "weight")] = np.float32(1.0)
+    flat[plans.beside(path, "frozen")] = np.array(True)
   return nested(flat)
 
 

@@ -1,6 +1,7 @@
 """A budget in parameters, bytes or multiply-adds, met at one rate for all kernels."""
 
 import dataclasses
+import re
 from typing import ClassVar
 
 from neural_epitome.cost import totals
@@ -81,3 +82,36 @@ class BudgetPlanner(Planner):
       else:
         low = middle
     return best
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20}
+_BUDGET = re.compile(
+  r"\s*([0-9.]+)\s*(?:([kmg]i?)?\s*(b|bytes?|params?|parameters?)|(x))\s*",
+  re.IGNORECASE,
+)
+
+
+def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
+  """The planner that a budget asks for in words.
+
+  Args:
+    text: bytes ("1.0MB", "300kB", "2MiB"), numbers ("1.2M parameters"), or the rate of
+      the compressed kernels ("4x").
+    rules: which kernels are compressed, and how.
+    bits: of a stored number of a kernel's tensors.
+
+  Raises:
+    UserError: if the text is none of these.
+  """
+  found = _BUDGET.fullmatch(str(text))
+  try:
+    number, unit, what, is_rate = found.groups() if found else ("", "", "", "")
+    value = float(number) * _UNITS[(unit or "").lower()]
+  except (KeyError, ValueError):
+    raise UserError(
+      f"budget={text!r} is not understood; write '1.0MB', '1.2M parameters' or '4x'."
+    ) from None
+  if is_rate:
+    return dataclasses.replace(rules, rate=value)
+  kind = "bytes" if what.lower().startswith("b") else "parameters"
+  return BudgetPlanner(bits=bits, rules=rules, **{kind: int(value)})

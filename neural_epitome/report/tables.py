@@ -60,7 +60,7 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
     name = f"{dense_count} other kernel" + "s" * (dense_count > 1)
     rows.append([name, "", "dense", f"{dense_size:,}", "1.00"])
   if inventory.rest_size:
-    rows.append(["biases, batch norms", "", "", f"{inventory.rest_size:,}", ""])
+    rows.append(["all other parameters", "", "", f"{inventory.rest_size:,}", ""])
   return rows
 
 
@@ -69,6 +69,22 @@ def plan_table(plan: Plan, inventory: Inventory) -> str:
   align = ("left", "left", "left", "right", "right")
   return tabulate(
     plan_rows(plan, inventory), PLAN_HEADERS, colalign=align, disable_numparse=True
+  )
+
+
+def compressed_table(
+  plan: Plan, inventory: Inventory, errors: Mapping[str, float]
+) -> str:
+  """`plan_table` with the relative error of every kernel."""
+  rows = [[*row, ""] for row in plan_rows(plan, inventory)]
+  for row in rows:
+    found = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
+    row[-1] = "" if found is None else f"{found:.3f}"
+  return tabulate(
+    rows,
+    [*PLAN_HEADERS, "error"],
+    colalign=("left", "left", "left", "right", "right", "right"),
+    disable_numparse=True,
   )
 
 

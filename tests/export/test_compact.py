@@ -15,7 +15,9 @@ from safetensors.numpy import load_file, save_file
 
 import neural_epitome as ne
 from neural_epitome.cost import totals
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators import (
+  ChannelEpitomeRule,
   EpitomeRule,
   HashedRule,
   LowRankRule,
@@ -31,6 +33,7 @@ from tests.epitome.strategies import cases
 from tests.export import networks
 
 RULES = {
+  "channels": ChannelEpitomeRule(),
   "tile": EpitomeRule(routing="tile"),
   "factorised": EpitomeRule(margin=1),
   "blockwise": networks.BLOCKWISE,
@@ -106,7 +109,7 @@ def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
 @given(st.integers(2, 8), st.integers(1, 40), st.integers(0, 99))
 def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
   array = np.random.default_rng(seed).normal(size=(size, 3)).astype(np.float32)
-  integers, scale = compact.quantise(array, bits)
+  integers, scale = rounding.quantise(array, bits)
   assert np.abs(integers).max() <= 2 ** (bits - 1) - 1
   assert (np.abs(integers * scale - array) <= scale / 2 + 1e-6).all()
   packed = compact.pack(integers, bits)
@@ -138,7 +141,7 @@ def test_the_epitome_is_rounded_and_never_the_kernel(path, bits):
     if name.endswith("/scale"):
       np.testing.assert_array_equal(found.tensor(name), params[name])
     else:
-      integers, scale = compact.quantise(params[name], bits)
+      integers, scale = rounding.quantise(params[name], bits)
       np.testing.assert_allclose(found.tensor(name), integers * scale, rtol=1e-6)
   loaded = shipping.parameters(ne.load(path).variables)
   np.testing.assert_array_equal(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory, totals
 from neural_epitome.epitome.generators import (
+  ChannelEpitomeRule,
   Dense,
   EpitomeRule,
   HashedRule,
@@ -31,6 +32,7 @@ SMALL = inventory.take(models.create(models.ResNetConfig(depth=8), 10), (28, 28,
 
 
 RULES = {
+  "channels": ChannelEpitomeRule(),
   "tile": EpitomeRule(routing="tile"),
   "tile_scaled": EpitomeRule(routing="tile", scaled=True),
   "factorised": EpitomeRule(),

@@ -6,6 +6,10 @@ from neural_epitome.epitome.generators.base import (
   Rule,
   SharingRule,
 )
+from neural_epitome.epitome.generators.channel_epitome import (
+  ChannelEpitome,
+  ChannelEpitomeRule,
+)
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.epitome import Epitome
 from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
@@ -20,6 +24,8 @@ from neural_epitome.epitome.generators.wsnet import WSNet
 from neural_epitome.epitome.generators.wsnet_rule import WSNetRule
 
 __all__ = [
+  "ChannelEpitome",
+  "ChannelEpitomeRule",
   "Cost",
   "Dense",
   "Epitome",

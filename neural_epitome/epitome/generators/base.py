@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import jax
+import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.epitome.geometry import Application, KernelUse
@@ -78,6 +79,28 @@ class GeneratorSpec(codec.Variant, abc.ABC):
   @abc.abstractmethod
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
     """The full kernel."""
+
+  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray] | None:
+    """The float32 tensors whose kernel is nearest to this one, in least squares.
+
+    None where every weight is made of one number of each tensor, plus or minus: that
+    is fitted without knowing the generator (see `fitting`).
+    """
+    del kernel
+    return None
+
+  def reroute(
+    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+  ) -> dict[str, np.ndarray]:
+    """The offsets, in whole cells, at which these tensors come nearest to a kernel.
+
+    Args:
+      kernel: in full.
+      tensors: by role, as `fit` left them.
+      offsets: where they were read.
+    """
+    del kernel, tensors
+    return {axis: np.asarray(value) for axis, value in offsets.items()}
 
   def fold(
     self,

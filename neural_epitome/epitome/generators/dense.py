@@ -3,6 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
+
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -33,3 +35,7 @@ class Dense(GeneratorSpec):
     """The stored kernel."""
     del offsets, shape
     return tensors["kernel"]
+
+  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
+    """The kernel."""
+    return {"kernel": kernel}

@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from neural_epitome.epitome import folding, sampling
+from neural_epitome.epitome import folding, matching, sampling
 from neural_epitome.epitome.generators.base import (
   Array,
   Cost,
@@ -129,6 +130,16 @@ class Epitome(GeneratorSpec):
     for axis in (-2, -1):
       scale = sampling.repeat_cells(scale, self.shape[axis], shape[axis], axis)
     return kernel * scale.reshape((1,) * (kernel.ndim - 2) + scale.shape)
+
+  def reroute(
+    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+  ) -> dict[str, np.ndarray]:
+    """Every start of every replica is tried; not where crops have offsets too."""
+    held = {axis: np.asarray(value) for axis, value in offsets.items()}
+    if not held or "spatial" in held:
+      return held
+    scale = np.asarray(tensors["scale"]) if "scale" in tensors else None
+    return matching.starts(kernel, self.shape[-2:], held, scale)
 
   def fold(
     self,

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from neural_epitome.epitome.generators.base import (
   Array,
@@ -75,6 +76,13 @@ class LowRank(GeneratorSpec):
     """U V."""
     del offsets, shape
     return jnp.dot(tensors["left"], tensors["right"])
+
+  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
+    """The truncated singular value decomposition, its values halved between both."""
+    u, values, v = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), False)
+    root = np.sqrt(values[: self.rank])
+    left = (u[:, : self.rank] * root).reshape(*kernel.shape[:-1], self.rank)
+    return {"left": left, "right": root[:, None] * v[: self.rank]}
 
   def fold(
     self,

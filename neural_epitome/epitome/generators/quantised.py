@@ -1,16 +1,11 @@
-"""Few bits a weight: dense, quantised, and trained as such.
-
-Symmetric, one scale an output channel, rounded to the nearest; the gradient passes
-the rounding straight through (the straight-through estimator of arXiv 1308.3432, as
-quantisation-aware training uses it, arXiv 1712.05877).
-"""
+"""Few bits a weight: dense, quantised, and trained as such (see `rounding`)."""
 
 import dataclasses
 from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -65,14 +60,12 @@ class Quantised(GeneratorSpec):
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
     """Integers times scales; its gradient is that of the kernel as it is."""
-    del offsets
-    kernel = tensors["kernel"]
-    fixed = jax.lax.stop_gradient(kernel)
-    largest = jnp.max(jnp.abs(fixed), axis=tuple(range(len(shape) - 1)), keepdims=True)
-    # A channel of zeros stays one.
-    scale = jnp.maximum(largest / (2 ** (self.bits - 1) - 1), 1e-30)
-    # The difference is exactly zero and has the kernel's gradient.
-    return jnp.round(fixed / scale) * scale + (kernel - fixed)
+    del offsets, shape
+    return rounding.straight_through(tensors["kernel"], self.bits)
+
+  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
+    """The kernel: it is rounded where it is generated."""
+    return {"kernel": kernel}
 
 
 @dataclasses.dataclass(frozen=True)

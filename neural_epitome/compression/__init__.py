@@ -1,0 +1,1 @@
+"""Any Flax parameter tree, stored small: without its model, data or training."""
