@@ -66,8 +66,16 @@ class TrainingOptions:
   Attributes:
     epochs: passes over the training split; a fraction is allowed.
     seed: of initialisation, data order, augmentation, dropout and mixup.
-    start: a run directory, or a file of variables (see `training.starting`), that
-      the network starts from; empty for random initialisation.
+    start: a run directory, a compact file or a file of variables (see
+      `training.starting`) that the network starts from; empty for random
+      initialisation.
+    fit: how the kernels of a run that `start` names, and whose plan is another one,
+      are brought into this plan: `closed` keeps offsets where they start, `full`
+      searches them (see `epitome.fitting`).
+    teacher: a run directory or compact file whose network is distilled; empty for
+      none. It sees the same augmented examples, before mixup.
+    teacher_share: of the loss that the teacher has, the labels have the rest.
+    temperature: that both logits are divided by in the teacher's part.
     label_smoothing: probability mass spread evenly over all classes.
     ema_decay: of the averaged weights reported beside the raw ones; 0 is off.
     precision: type of activations and of generated kernels in the forward and
@@ -87,6 +95,10 @@ class TrainingOptions:
   epochs: float = 5.0
   seed: int = 0
   start: str = ""
+  fit: Literal["closed", "full"] = "full"
+  teacher: str = ""
+  teacher_share: float = 0.5
+  temperature: float = 2.0
   label_smoothing: float = 0.1
   ema_decay: float = 0.0
   precision: Literal["float32", "bfloat16"] = "float32"

@@ -31,6 +31,7 @@ from neural_epitome.training import (
   optimizer,
   reestimation,
   starting,
+  teaching,
 )
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
@@ -98,6 +99,11 @@ class _Run:
     use_compilation_cache()
     self.setup: Setup = prepare(config)
     setup, options = self.setup, config.training
+    self.teach = None
+    if options.teacher:
+      self.teach = teaching.make_teacher(
+        options.teacher, setup.classes, setup.input_shape, setup.mesh
+      )
     directory.open(config, setup.plan, setup.classes)
     self.rule, self.schedule = optimizer.create(
       config.optimizer,
@@ -113,6 +119,8 @@ class _Run:
         seed=options.seed,
         label_smoothing=options.label_smoothing,
         mixup=config.data.augmentation.mixup,
+        teacher_share=options.teacher_share,
+        temperature=options.temperature,
         ema_decay=options.ema_decay,
         freeze_step=setup.freeze_step,
       ),
@@ -165,7 +173,9 @@ class _Run:
     restored = self.checkpoints.restore(like, self._say)
     if restored is None:
       state = states.create(init, options.seed, setup.mesh)
-      return (starting.begin(state, options.start) if options.start else state), {}
+      if options.start:
+        state = starting.begin(state, options.start, setup.plan, self.config, self._say)
+      return state, {}
     step = int(restored[0].step)
     self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
     return restored
@@ -186,7 +196,10 @@ class _Run:
         if is_due and not self.log.has(self.step, "evaluation"):
           self._settle(self.pending.drain())
           self._evaluate()
-        self.state, measured = self.train_step(self.state, next(batches))
+        batch = next(batches)
+        if self.teach is not None:
+          batch = self.teach(batch)
+        self.state, measured = self.train_step(self.state, batch)
         if not has_compiled:
           allocator.retire_fragments()
           has_compiled = True

@@ -33,6 +33,20 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
   return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
 
+def distillation(logits: Array, targets: Array, temperature: float) -> Array:
+  """T^2 times the cross entropy with the teacher's softened answers, nats.
+
+  Hinton et al. 2015 (arXiv 1503.02531), section 2: T^2 keeps the size of the gradients
+  as T changes.
+
+  Args:
+    logits: (batch, classes).
+    targets: softmax of the teacher's logits over T.
+    temperature: T.
+  """
+  return temperature**2 * cross_entropy(logits / temperature, targets)
+
+
 def mixup(seed: int, alpha: float, position: Array) -> Callable[[Array], Array]:
   """Mixes neighbours: examples 2k and 2k + 1 of the global order.
 

@@ -30,6 +30,8 @@ class StepOptions:
     seed: of dropout and mixup.
     label_smoothing: probability mass spread over all classes.
     mixup: alpha of the beta distribution; 0 is off.
+    teacher_share: of the loss, where batches hold a `teacher`'s logits.
+    temperature: see `losses.distillation`.
     ema_decay: of the averaged copy; 0 is off.
     freeze_step: first step trained with the routing map frozen and rounded.
   """
@@ -37,6 +39,8 @@ class StepOptions:
   seed: int = 0
   label_smoothing: float = 0.0
   mixup: float = 0.0
+  teacher_share: float = 0.5
+  temperature: float = 1.0
   ema_decay: float = 0.0
   freeze_step: int = 2**31 - 1
 
@@ -80,7 +84,8 @@ def make_train_step(
 
   Returns:
     `step(state, batch) -> (state, metrics)`. The batch is {"image": float32
-    (B, H, W, C), "label": int32 (B,), "position": (B,) global example position}.
+    (B, H, W, C), "label": int32 (B,), "position": (B,) global example position}, and
+    may have a "teacher", float32 logits (B, classes), of images before mixup.
     The metrics are scalars: loss (nats), accuracy (share of this batch predicted
     as its unmixed label), gradient_norm, learning_rate and finite, False if loss,
     gradients or update are not.
@@ -104,7 +109,13 @@ def make_train_step(
     )
     if mix is not None:
       targets = mix(targets)
-    return losses.cross_entropy(logits, targets), (logits, updated)
+    loss = losses.cross_entropy(logits, targets)
+    if "teacher" in batch:
+      answers = jax.nn.softmax(batch["teacher"] / options.temperature)
+      answers = answers if mix is None else mix(answers)
+      taught = losses.distillation(logits, answers, options.temperature)
+      loss = (1.0 - options.teacher_share) * loss + options.teacher_share * taught
+    return loss, (logits, updated)
 
   def device_step(state: State, batch: Batch) -> tuple[State, Metrics]:
     frozen = state.step == options.freeze_step

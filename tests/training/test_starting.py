@@ -4,15 +4,22 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
+from neural_epitome.epitome import fitting, routing
+from neural_epitome.epitome.generators import ChannelEpitomeRule
+from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.models import MobileNetV2Config
-from neural_epitome.training import devices, loading, starting
+from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.training import devices, loading, losses, starting, teaching
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import setup as setups
 from neural_epitome.training import state as states
+from neural_epitome.training.loop import run
 from neural_epitome.training.pruned import run_pruned
 from tests.training import tiny
 
@@ -24,11 +31,16 @@ def fresh(config, seed=0):
   return states.create(init, seed, devices.make_mesh())
 
 
+def begin(state, start, config):
+  plan, told = setups.prepare(config).plan, []
+  return starting.begin(state, start, plan, config, told.append)
+
+
 def test_every_variable_is_replaced_and_averaged_ones_too(tmp_path):
   config = tiny.experiment()
   trained, state = fresh(config, seed=1), fresh(config)
   starting.save(trained.variables(), tmp_path / "start.npz")
-  begun = starting.begin(state, tmp_path / "start.npz")
+  begun = begin(state, tmp_path / "start.npz", config)
   for weights in begun.weights().values():
     jax.tree.map(np.testing.assert_array_equal, weights, trained.variables())
   assert int(begun.step) == 0
@@ -43,15 +55,15 @@ def test_what_does_not_fit_is_named(tmp_path):
   variables["params"]["conv_1"]["epitome"] = np.zeros((1, 2), np.float32)
   starting.save(variables, path)
   with pytest.raises(UserError, match=r"params/conv_1/epitome has shape \[1, 2\]"):
-    starting.begin(state, path)
+    begin(state, path, config)
   del variables["params"]["conv_1"]["epitome"]
   starting.save(variables, path)
   with pytest.raises(UserError, match="no params/conv_1/epitome"):
-    starting.begin(state, path)
+    begin(state, path, config)
   variables = state.variables() | {"params": {**state.params, "extra": np.zeros(1)}}
   starting.save(variables, path)
   with pytest.raises(UserError, match="params/extra, which the network has not"):
-    starting.begin(state, path)
+    begin(state, path, config)
 
 
 @pytest.mark.parametrize("content", [None, b"no archive"])
@@ -81,8 +93,84 @@ def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_pat
   assert steps == [2, 2]
   sliced = starting.read(tmp_path / "start.npz")
   name = "params/block_0/project_norm/scale"
-  np.testing.assert_array_equal(sliced[name], starting.read(tmp_path / "dense")[name])
+  np.testing.assert_array_equal(
+    sliced[name], starting.read(tmp_path / "dense")[0][name]
+  )
   tuned = loading.load(tmp_path / "pruned")
   assert tuned.config.training.start == str(tmp_path / "start.npz")
   assert set(sliced) == set(starting.read(tmp_path / "pruned"))
   assert run_pruned(config, tmp_path, int(0.8 * dense), minimum=2, quiet=True) == report
+
+
+CHANNELS = UniformPlanner(rate=1.5, rule=ChannelEpitomeRule())
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+  """A run directory of a dense network."""
+  config = tiny.experiment(epochs=0.4, evaluate_every=0.0)
+  config = dataclasses.replace(config, planner=DensePlanner())
+  directory = tmp_path_factory.mktemp("dense")
+  run(config, directory, quiet=True)
+  return directory
+
+
+@pytest.mark.parametrize("source", ["fixed", "free", "learner"])
+def test_another_plan_starts_from_the_kernels_it_can_nearest_generate(dense, source):
+  config = dataclasses.replace(
+    tiny.experiment(), planner=CHANNELS, indices=IndexOptions(source=source)
+  )
+  plan, told = setups.prepare(config).plan, []
+  begun = starting.begin(fresh(config), dense, plan, config, told.append)
+  assert "Fitted 2 kernels" in told[0]
+  trained = loading.load(dense)
+  flat = traverse_util.flatten_dict(begun.params, sep="/")
+  given = traverse_util.flatten_dict(trained.variables["params"], sep="/")
+  for path, kernel in plan.kernels.items():
+    layer = path.removesuffix("/kernel")
+    own = {role: np.asarray(flat[name]) for role, name in kernel.tensors.items()}
+    axes = begun.routing.get(layer, {"map": {}})["map"]
+    generated = kernel.generator.generate(own, axes, kernel.shape)
+    error = fitting.relative_error(given[path], generated)
+    assert error < (0.6 if path in plan.compressed else 1e-6)
+    if source == "free" and axes:
+      np.testing.assert_allclose(flat[f"{layer}/indices"], routing.flatten(axes))
+  for name in ("classifier/bias", "norm_0/scale"):
+    np.testing.assert_array_equal(flat[name], given[name])
+  closed = dataclasses.replace(config.training, fit="closed")
+  closed = dataclasses.replace(config, training=closed)
+  starting.begin(fresh(config), dense, plan, closed, told.append)
+  full, closed = (float(line.split()[5]) for line in told)
+  assert full < closed
+
+
+def test_a_fitted_run_learns_from_its_teacher(dense, tmp_path):
+  config = tiny.experiment(
+    epochs=0.3, start=str(dense), teacher=str(dense), evaluate_every=0.0
+  )
+  config = dataclasses.replace(config, planner=CHANNELS)
+  report = run(config, tmp_path, quiet=True)
+  assert report["steps"] == 3
+  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  losses = [json.loads(line).get("loss") for line in lines]
+  assert all(np.isfinite(loss) for loss in losses if loss is not None)
+
+
+def test_a_teacher_of_other_examples_or_classes_is_refused(dense):
+  mesh, classes = devices.make_mesh(), loading.load(dense).classes
+  with pytest.raises(UserError, match=r"shape \[28, 28, 1\]"):
+    teaching.make_teacher(dense, classes, (32, 32, 3), mesh)
+  with pytest.raises(UserError, match="other classes"):
+    teaching.make_teacher(dense, classes[1:], (28, 28, 1), mesh)
+
+
+def test_a_teacher_pulls_the_loss_towards_its_answers():
+  logits = jnp.asarray([[2.0, -1.0, 0.5]])
+  targets = jax.nn.softmax(logits / 3.0)
+
+  def loss(logits):
+    return losses.distillation(logits, targets, 3.0)
+
+  # Least, and flat, where the student says what the teacher says.
+  np.testing.assert_allclose(jax.grad(loss)(logits), 0.0, atol=1e-6)
+  assert loss(logits + jnp.asarray([[0.5, 0.0, 0.0]])) > loss(logits)

@@ -1,0 +1,182 @@
+"""A trained network brought into epitomes: what is kept, and what training on regains.
+
+  python -m benchmarks.fitting --seeds=3
+
+MBConv on the embedded images. A dense network is trained; its kernels are fitted to
+plans of two and four times fewer numbers, in closed form or with the routing searched;
+what that keeps is read with batch-norm statistics measured anew and no weight changed.
+Then it is trained on, with and without the dense network as its teacher, and held
+against the same plans trained from random numbers: for as long, and for as long as both
+trainings together. Runs are kept in --workdir, so the same command goes on.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common, workers
+from benchmarks.control_suites import settings
+from neural_epitome.allocator import keep_freed_memory
+from neural_epitome.config import Config
+from neural_epitome.epitome.generators import (
+  ChannelEpitomeRule,
+  EpitomeRule,
+  LowRankRule,
+  Rule,
+)
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.errors import UserError
+from neural_epitome.planning import UniformPlanner
+
+RATES = (2.0, 4.0)
+TUNED_EPOCHS = 2.0
+FORMS: dict[str, Rule] = {
+  "channels": ChannelEpitomeRule(),
+  "tile": EpitomeRule(routing="tile"),
+  "low_rank": LowRankRule(),
+}
+# Half of the peak at which the dense network is trained.
+TUNED_RATE = 0.5
+
+
+def configuration(
+  dense: Config, form: str, rate: float, what: str, start: str
+) -> Config:
+  """The run of one row.
+
+  Args:
+    dense: the network that is fitted.
+    form: of `FORMS`.
+    rate: kernels' numbers over stored ones.
+    what: `kept_closed`, `kept_full`, `tuned`, `tuned_taught`, `scratch_short` or
+      `scratch_long`.
+    start: directory of the dense run.
+  """
+  training, optimizer = dense.training, dense.optimizer
+  peak = TUNED_RATE * optimizer.learning_rate
+  if what.startswith("kept"):
+    # A few steps that change nothing, then the statistics.
+    peak, epochs = 0.0, 0.01
+  elif what == "scratch_long":
+    peak, epochs = optimizer.learning_rate, training.epochs + TUNED_EPOCHS
+  else:
+    peak = optimizer.learning_rate if what == "scratch_short" else peak
+    epochs = TUNED_EPOCHS
+  is_fitted = not what.startswith("scratch")
+  return dataclasses.replace(
+    dense,
+    name=f"{form}_{what}",
+    planner=UniformPlanner(rate=rate, rule=FORMS[form]),
+    indices=IndexOptions(source="fixed", start="zero"),
+    optimizer=dataclasses.replace(optimizer, learning_rate=peak),
+    training=dataclasses.replace(
+      training,
+      epochs=epochs,
+      start=start if is_fitted else "",
+      fit="closed" if what == "kept_closed" else "full",
+      teacher=start if what == "tuned_taught" else "",
+    ),
+  )
+
+
+def run(config: Config, workdir: Path) -> dict[str, Any]:
+  """Trains, or finds it done; in a process of its own."""
+  import neural_epitome as ne
+
+  keep_freed_memory()
+  return ne.run(config, workdir, quiet=True)
+
+
+def cases() -> list[tuple[str, float, str]]:
+  """Form, rate and what is done, of every row but the dense ones."""
+  found = []
+  for rate in RATES:
+    for form in FORMS:
+      found.append((form, rate, "kept_closed"))
+      if form == "channels":
+        found.append((form, rate, "kept_full"))
+      found.append((form, rate, "tuned"))
+      if form == "channels":
+        found += [
+          (form, rate, what)
+          for what in ("tuned_taught", "scratch_short", "scratch_long")
+        ]
+  return found
+
+
+def main() -> None:
+  """Runs what is missing and writes results/fitting.csv."""
+  parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+  parser.add_argument("--seeds", type=int, default=3)
+  parser.add_argument("--workdir", type=Path, default=Path("runs/fitting"))
+  parser.add_argument("--workers", type=int, help="runs at a time; one a core")
+  arguments = parser.parse_args()
+  [setting] = [s for s in settings("2d", "small") if s.backbone == "mbconv"]
+  rows: list[dict[str, Any]] = []
+
+  def told(seed: int, form: str, rate: float, what: str, config: Config):
+    def keep(report: dict[str, Any]) -> str:
+      rows.append(
+        {
+          "backbone": setting.backbone,
+          "dataset": setting.dataset,
+          "form": form,
+          "rate": f"{rate:g}",
+          "what": what,
+          "epochs": config.training.epochs,
+          "learning_rate": config.optimizer.learning_rate,
+          "seed": seed,
+          "stored_params": report["stored_params"],
+          "top1_percent": round(100 * report["top1"], 2),
+          "seconds": round(report["seconds"], 1),
+        }
+      )
+      return f"{rows[-1]['top1_percent']:.2f}%"
+
+    return keep
+
+  def complete(tasks: list[Any]) -> None:
+    keeps = {label: keep for label, _, keep in tasks}
+    workers.run_all(
+      run,
+      [(label, task) for label, task, _ in tasks],
+      lambda label, report: keeps[label](report),
+      deadline=math.inf,
+      workers=arguments.workers,
+    )
+
+  def seeded(config: Config, seed: int) -> Config:
+    training = dataclasses.replace(config.training, seed=seed)
+    return dataclasses.replace(config, training=training)
+
+  starts, first, second = {}, [], []
+  for seed in range(arguments.seeds):
+    dense = seeded(setting.dense, seed)
+    starts[seed] = arguments.workdir / f"dense-{seed}"
+    keep = told(seed, "dense", 1.0, "trained", dense)
+    first.append((f"dense-{seed}", (dense, starts[seed]), keep))
+    for form, rate, what in cases():
+      config = configuration(dense, form, rate, what, str(starts[seed]))
+      label = f"{form}-{rate:g}-{what}-{seed}"
+      keep = told(seed, form, rate, what, config)
+      second.append((label, (config, arguments.workdir / label), keep))
+  complete(first)
+  complete(second)
+  order = {(form, f"{rate:g}", what): i for i, (form, rate, what) in enumerate(cases())}
+  rows.sort(
+    key=lambda row: (
+      order.get((row["form"], row["rate"], row["what"]), -1),
+      row["seed"],
+    )
+  )
+  print(common.write("fitting", rows))
+
+
+if __name__ == "__main__":
+  try:
+    main()
+  except UserError as error:
+    sys.exit(f"error: {error}")

@@ -1,0 +1,51 @@
+"""A trained network that another one learns from: it answers every training batch."""
+
+import os
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from neural_epitome.errors import UserError
+from neural_epitome.training import loading
+from neural_epitome.training.devices import AXIS, Batch
+
+
+def make_teacher(
+  teacher: str | os.PathLike,
+  classes: tuple[str, ...],
+  input_shape: tuple[int, ...],
+  mesh: Mesh,
+) -> Callable[[Batch], Batch]:
+  """Loads a teacher.
+
+  Args:
+    teacher: a run directory or a compact file.
+    classes: that the student tells apart.
+    input_shape: of the student's examples.
+    mesh: one axis, `data`.
+
+  Returns:
+    A function that adds the teacher's float32 logits to a batch, as `teacher`.
+
+  Raises:
+    UserError: if it cannot be loaded, or was trained for other classes or examples.
+  """
+  trained = loading.load(teacher)
+  where = f"config.training.teacher={os.fspath(teacher)!r}"
+  if trained.classes != classes:
+    raise UserError(f"{where} tells other classes apart than the data has.")
+  if trained.config.data.input_shape != input_shape:
+    raise UserError(
+      f"{where} sees examples of shape {list(trained.config.data.input_shape)}, the "
+      f"data's are {list(input_shape)}."
+    )
+  variables = jax.device_put(trained.variables, NamedSharding(mesh, PartitionSpec()))
+
+  def answer(variables, image):
+    logits = trained.model.apply(variables, image, train=False)
+    return logits.astype(jnp.float32)
+
+  run = jax.jit(answer, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS)))
+  return lambda batch: batch | {"teacher": run(variables, batch["image"])}
