@@ -165,13 +165,9 @@ def main() -> None:
       second.append((label, (config, arguments.workdir / label), keep))
   complete(first)
   complete(second)
-  order = {(form, f"{rate:g}", what): i for i, (form, rate, what) in enumerate(cases())}
-  rows.sort(
-    key=lambda row: (
-      order.get((row["form"], row["rate"], row["what"]), -1),
-      row["seed"],
-    )
-  )
+  order = [("dense", "1", "trained"), *((f, f"{r:g}", w) for f, r, w in cases())]
+  place = {case: index for index, case in enumerate(order)}
+  rows.sort(key=lambda r: (place[r["form"], r["rate"], r["what"]], r["seed"]))
   print(common.write("fitting", rows))
 
 

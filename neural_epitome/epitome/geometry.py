@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,27 @@ class Application:
   padding: convolution.Padding = ()
   dilation: tuple[int, ...] = ()
   groups: int = 1
+
+  @classmethod
+  def of_convolution(
+    cls,
+    window: Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: convolution.Padding | None = None,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+  ) -> "Application":
+    """A convolution's; see `layers.EpitomeConv` for what may be left out or short."""
+
+    def one_each(value: int | Sequence[int]) -> tuple[int, ...]:
+      return (value,) * len(window) if isinstance(value, int) else tuple(value)
+
+    if padding is None:
+      pairs = zip(window, one_each(dilation), strict=True)
+      padding = tuple(((k - 1) // 2 * d,) * 2 for k, d in pairs)
+    elif not isinstance(padding, str):
+      padding = tuple((int(low), int(high)) for low, high in padding)
+    return cls(one_each(strides), padding, one_each(dilation), groups)
 
   def __call__(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Applies `kernel` to `x`, channels last; both of the same dtype."""

@@ -24,6 +24,41 @@ from neural_epitome.epitome.sampling import Array, Offsets, Shape
 Execution = Literal["materialise", "fold"]
 
 
+def execute(
+  x: Array,
+  generator: GeneratorSpec,
+  tensors: Offsets,
+  offsets: Offsets,
+  shape: Shape,
+  application: Application,
+  execution: Execution,
+) -> Array:
+  """A layer's output without bias, its kernel built or not.
+
+  Args:
+    x: input, channels last.
+    generator: of the kernel.
+    tensors: stored tensors, by role.
+    offsets: routing map, by axis.
+    shape: of the full kernel.
+    application: how a kernel is applied to `x`.
+    execution: see `GeneratedLayer`.
+  """
+  if execution == "fold":
+    y = generator.fold(x, tensors, offsets, shape, application)
+    if y is not None:
+      return y
+
+  def materialised(x: Array, tensors: Offsets, offsets: Offsets) -> Array:
+    kernel = generator.generate(tensors, offsets, shape)
+    return application(x, kernel.astype(x.dtype))
+
+  # Rematerialised: the backward pass keeps the epitome, not the kernel.
+  is_stored = isinstance(generator, Dense)
+  run = materialised if is_stored else jax.checkpoint(materialised)
+  return run(x, tensors, offsets)
+
+
 class GeneratedLayer(nn.Module, kw_only=True):
   """What both layers share.
 
@@ -62,19 +97,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     execution = self.execution
     if isinstance(execution, Mapping):
       execution = execution.get(path, "materialise")
-    y = None
-    if execution == "fold":
-      y = generator.fold(x, tensors, offsets, shape, application)
-    if y is None:
-
-      def materialised(x: Array, tensors: Offsets, offsets: Offsets) -> Array:
-        kernel = generator.generate(tensors, offsets, shape)
-        return application(x, kernel.astype(x.dtype))
-
-      # Rematerialised: the backward pass keeps the epitome, not the kernel.
-      is_stored = isinstance(generator, Dense)
-      run = materialised if is_stored else jax.checkpoint(materialised)
-      y = run(x, tensors, offsets)
+    y = execute(x, generator, tensors, offsets, shape, application, execution)
     if self.use_bias:
       bias = self.param("bias", self.bias_init, (shape[-1],), jnp.float32)
       y = y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
@@ -166,17 +189,10 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """(batch, *space, channels) -> (batch, *output space, features)."""
-    window = tuple(self.window)
-    strides = _one_each(self.strides, window)
-    dilation = _one_each(self.dilation, window)
-    padding = self.padding
-    if padding is None:
-      sides = [(k - 1) // 2 * d for k, d in zip(window, dilation, strict=True)]
-      padding = tuple((side, side) for side in sides)
-    elif not isinstance(padding, str):
-      padding = tuple((int(low), int(high)) for low, high in padding)
-    shape = (*window, x.shape[-1] // self.groups, self.features)
-    application = Application(strides, padding, dilation, self.groups)
+    application = Application.of_convolution(
+      self.window, self.strides, self.padding, self.dilation, self.groups
+    )
+    shape = (*self.window, x.shape[-1] // self.groups, self.features)
     return self._apply_kernel(x, shape, application)
 
 
@@ -193,7 +209,3 @@ class EpitomeDense(GeneratedLayer, kw_only=True):
   def __call__(self, x: Array) -> Array:
     """(..., inputs) -> (..., features)."""
     return self._apply_kernel(x, (x.shape[-1], self.features), Application())
-
-
-def _one_each(value: int | Sequence[int], window: Sequence[int]) -> tuple[int, ...]:
-  return (value,) * len(window) if isinstance(value, int) else tuple(value)

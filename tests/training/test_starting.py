@@ -91,11 +91,10 @@ def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_pat
     for part in ("dense", "pruned")
   ]
   assert steps == [2, 2]
-  sliced = starting.read(tmp_path / "start.npz")
+  sliced, _ = starting.read(tmp_path / "start.npz")
+  given, _ = starting.read(tmp_path / "dense")
   name = "params/block_0/project_norm/scale"
-  np.testing.assert_array_equal(
-    sliced[name], starting.read(tmp_path / "dense")[0][name]
-  )
+  np.testing.assert_array_equal(sliced[name], given[name])
   tuned = loading.load(tmp_path / "pruned")
   assert tuned.config.training.start == str(tmp_path / "start.npz")
   assert set(sliced) == set(starting.read(tmp_path / "pruned"))
