@@ -139,8 +139,7 @@ def compress(
     UserError: for a tree without kernels, a pattern that matches nothing, a rule that
       cannot be fitted, or a budget that cannot be met, naming the smallest that can.
   """
-  if bits != 32 and not 2 <= bits <= 8:
-    raise UserError(f"bits={bits} must be 32, or 2 to 8.")
+  rounding.check_bits(bits)
   if fit not in ("closed", "full"):
     raise UserError(f"fit={fit!r} must be 'closed' or 'full'.")
   leaves = trees.take_apart(tree)

@@ -9,6 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from neural_epitome.epitome.sampling import Array
+from neural_epitome.errors import UserError
+
+
+def check_bits(bits: int) -> None:
+  """Raises UserError unless the bits are those of floats or of small integers."""
+  if bits != 32 and not 2 <= bits <= 8:
+    raise UserError(f"bits={bits} must be 32, or 2 to 8.")
 
 
 def quantise(array: Array, bits: int) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ in `FORMATS`: module and ending.
 """
 
 FORMATS = {
+  "c": ("neural_epitome.export.c_header", ".h"),
   "compact": ("neural_epitome.export.compact", ".safetensors"),
   "onnx": ("neural_epitome.export.onnx", ".onnx"),
   "stablehlo": ("neural_epitome.export.stablehlo", ".stablehlo"),

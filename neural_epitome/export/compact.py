@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from neural_epitome import codec
 from neural_epitome.config import Config
+from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.plan import Plan
@@ -28,7 +29,7 @@ from neural_epitome.training.loading import Trained
 IS_PROGRAM = False
 
 # What of a configuration is needed beside the plan.
-_SHIPPED = ("name", "model", "norm", "data")
+SHIPPED = ("name", "model", "norm", "data")
 # Bytes up to which a tensor lies in a row with others.
 _SMALL = 4096
 
@@ -44,13 +45,18 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
   Raises:
     UserError: as `write_numbers`.
   """
-  network = {name: codec.encode(getattr(trained.config, name)) for name in _SHIPPED}
-  # Where the data lay on the machine that trained is nobody's business.
-  network["data"].pop("data_dir")
-  network |= {"classes": trained.classes, "step": trained.step, "of": trained.weights}
   offsets = shipping.offsets(trained.plan, trained.variables)
   params = shipping.parameters(trained.variables)
-  write_numbers(path, trained.plan, params, offsets, bits, network)
+  write_numbers(path, trained.plan, params, offsets, bits, description(trained))
+
+
+def description(trained: Trained) -> dict[str, Any]:
+  """What a runtime must know of a network beside the plan, as JSON."""
+  network = {name: codec.encode(getattr(trained.config, name)) for name in SHIPPED}
+  # Where the data lay on the machine that trained is nobody's business.
+  network["data"].pop("data_dir")
+  classes = list(trained.classes)
+  return network | {"classes": classes, "step": trained.step, "of": trained.weights}
 
 
 def write_numbers(
@@ -77,8 +83,7 @@ def write_numbers(
   Raises:
     UserError: for other bits, or naming a kernel that the reader cannot build.
   """
-  if bits != 32 and not 2 <= bits <= 8:
-    raise UserError(f"bits={bits} must be 32, or 2 to 8.")
+  rounding.check_bits(bits)
   for name, kernel in plan.kernels.items():
     if kernel.generator.kind not in compact_reader.KINDS:
       known = ", ".join(compact_reader.KINDS)
@@ -106,14 +111,14 @@ def write_numbers(
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, dtype)
   tensors, parts = _in_rows(tensors)
-  description = {
+  told = {
     "plan": codec.encode(plan),
     "parts": parts,
     "bits": packed,
     "shapes": dict(shapes or {}),
     "network": dict(network or {}),
   }
-  metadata = {"format": "neural_epitome", "description": packed_text(description)}
+  metadata = {"format": "neural_epitome", "description": packed_text(told)}
   save_file(tensors, path, metadata)
 
 
@@ -165,7 +170,7 @@ def load(path: str | os.PathLike) -> Trained:
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
     step = codec.decode(int, network["step"], "step")
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
-    kept = {name: network[name] for name in _SHIPPED}
+    kept = {name: network[name] for name in SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
     variables = _variables(found, config, plan, len(classes))
   except FileNotFoundError:
@@ -198,9 +203,17 @@ def _variables(
     if name not in found.tensors or found.tensors[name].shape != tuple(shape):
       raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
   params = {name: found.tensor(name) for name in plan.tensors}
+  params |= {name: found.tensors[name] for name in inventory.rest}
+  routing = shipping.with_offsets(_offsets(found, plan))
+  return with_statistics(params, inventory, config) | {"routing": routing}
+
+
+def with_statistics(
+  params: dict[str, np.ndarray], inventory: Inventory, config: Config
+) -> dict[str, Any]:
+  """Variables of a shipped network: batch norms have no statistics left to apply."""
   statistics: dict[str, np.ndarray] = {}
   for name, shape in inventory.rest.items():
-    params[name] = found.tensors[name]
     layer, _, last = name.rpartition("/")
     if last == "scale":
       statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
@@ -208,7 +221,6 @@ def _variables(
   return {
     "params": shipping.nested(params),
     "batch_stats": shipping.nested(statistics),
-    "routing": shipping.with_offsets(_offsets(found, plan)),
   }
 
 

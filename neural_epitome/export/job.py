@@ -53,7 +53,7 @@ def export(
       raise UserError(f"There is no format {name!r}.{told}")
     modules[name] = importlib.import_module(FORMATS[name][0])
     if bits != 32 and modules[name].IS_PROGRAM:
-      raise UserError(f"{name} holds float32; --bits={bits} is for --format=compact.")
+      raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
   ready = shipping.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
