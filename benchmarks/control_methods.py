@@ -26,7 +26,7 @@ from neural_epitome.epitome.generators import (
 )
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import UniformPlanner, pruning
 from neural_epitome.planning.width import match_width
 from neural_epitome.training import setup
 
@@ -73,6 +73,18 @@ def stored(config: Config) -> int:
   """Numbers that a configuration's network stores."""
   inventory = inventory_of(config)
   return totals.price(config.planner.plan(inventory), inventory).stored_params
+
+
+def check_pruned(dense: Config, rate: float) -> None:
+  """Raises UserError if the dense network cannot be pruned to what others store."""
+  narrow = pruning.narrowest(dense.model, inventory_of(dense).kernels)
+  fewest = inventory_of(dataclasses.replace(dense, model=narrow)).size
+  wanted = target(dense, rate)
+  if fewest > 1.01 * wanted:
+    raise UserError(
+      f"pruned cannot store {wanted:,} parameters: with 8 channels at least in every "
+      f"group it stores {fewest:,}."
+    )
 
 
 def with_learning_rate(config: Config, factor: float) -> Config:

@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks import common, control_suites, workers
 from benchmarks.control_methods import (
   METHODS,
+  check_pruned,
   inventory_of,
   methods_at,
   stored,
@@ -61,7 +62,9 @@ class Job:
     """The configuration of the run. Raises UserError if the method cannot do it."""
     method, dense = METHODS[self.method], self.setting.dense
     config = method.configure(dense, self.rate, **self.trial)
-    if self.method not in ("dense", "int8") and not method.is_pruned:
+    if method.is_pruned:
+      check_pruned(dense, self.rate)
+    elif self.method not in ("dense", "int8"):
       wanted, found = target(dense, self.rate), stored(config)
       if abs(found - wanted) > 0.01 * wanted:
         raise UserError(
@@ -92,14 +95,30 @@ def jobs(arguments: argparse.Namespace, rows: list[dict[str, str]]) -> Iterator[
   for rank in range(longest):
     for seed in range(first, first + arguments.seeds):
       for setting in settings:
-        # Trials are chosen at the first rate of a setting and used at all.
+        # Trials are chosen at one rate of a setting and used at all.
         if rank >= len(setting.rates) or (validates and rank):
           continue
         if arguments.rates and setting.rates[rank] not in arguments.rates:
           continue
         for name, rate in methods_at(setting.rates, setting.brief, rank):
           if name in names:
+            rate = _rate_of_trials(setting, name, rate) if validates else rate
             yield from _trials(arguments, rows, setting, name, rate, seed)
+
+
+def _rate_of_trials(setting: Setting, name: str, first: float) -> float:
+  """The first rate that a method can reach; `first` if there is none."""
+  rates = [
+    rate
+    for rank in range(len(setting.rates))
+    for found, rate in methods_at(setting.rates, setting.brief, rank)
+    if found == name
+  ]
+  seed, trial = VALIDATION_SEED, METHODS[name].trials[0]
+  for rate in rates:
+    if _can_be(Job(setting, name, rate, trial, seed, "validation")):
+      return rate
+  return first
 
 
 def _named(settings: list[Setting], what: str, names: str | None) -> list[Setting]:

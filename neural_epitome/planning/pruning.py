@@ -8,12 +8,13 @@ ranked together and the weakest left out (global magnitude pruning; the slimming
 arXiv 1708.06519 ranks by |gamma| alone).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
+from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.errors import UserError
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.base import ChannelGroup
@@ -60,6 +61,24 @@ def prune(
   return narrow, {
     name: traverse_util.unflatten_dict(flat, sep="/") for name, flat in sliced.items()
   }
+
+
+def narrowest(
+  config: ModelConfig, kernels: Iterable[KernelUse], minimum: int = 8
+) -> ModelConfig:
+  """The smallest architecture that `prune` can leave.
+
+  Args:
+    config: the architecture of the dense network.
+    kernels: of it.
+    minimum: see `prune`.
+  """
+  shapes = {use.path: use.shape for use in kernels}
+  counts = {}
+  for group in config.channel_groups():
+    path, axis = next((p, a) for p, a in group.members.items() if p in shapes)
+    counts[group.name] = min(minimum, shapes[path][axis])
+  return config.narrowed(counts)
 
 
 def magnitudes(group: ChannelGroup, params: Flat, stats: Flat) -> np.ndarray:

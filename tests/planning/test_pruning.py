@@ -85,6 +85,17 @@ def test_a_budget_is_met_within_one_percent_where_channels_are_few():
     assert abs(size(narrow, (512, 1)) - wanted) <= 0.01 * wanted
 
 
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_the_narrowest_network_is_what_pruning_comes_to(name):
+  config = CONFIGS[name]
+  kernels = inventory.take(models.create(config, 10), SHAPE).kernels
+  least = size(pruning.narrowest(config, kernels))
+  narrow, _ = pruning.prune(config, trained(config)[1], least)
+  assert size(narrow) == least
+  with pytest.raises(UserError, match=f"comes to {least:,}"):
+    pruning.prune(config, trained(config)[1], int(0.9 * least))
+
+
 def test_a_channel_is_as_strong_as_what_it_adds_to_the_next_layer():
   config = CONFIGS["resnet"]
   _, variables = trained(config)
