@@ -9,10 +9,13 @@ validation split chooses: its own variants, or learning rates where it has none.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from neural_epitome import models
 from neural_epitome.config import Config
+from neural_epitome.cost import inventory as inventories
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.generators import (
@@ -28,7 +31,6 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.planning import UniformPlanner, pruning
 from neural_epitome.planning.width import match_width
-from neural_epitome.training import setup
 
 FIXED = IndexOptions(source="fixed", start="random")
 
@@ -55,7 +57,15 @@ class Method:
 def inventory_of(dense: Config) -> Inventory:
   """The kernels of the dense configuration, whose data says how many classes."""
   assert dense.data.classes is not None
-  return setup.take_inventory(dense, dense.data.classes)
+  return _inventory(dense.model, dense.data.classes, dense.data.input_shape)
+
+
+@functools.cache
+def _inventory(
+  model: models.ModelConfig, classes: int, input_shape: tuple[int, ...]
+) -> Inventory:
+  # Every method at every rate asks again, and tracing takes seconds.
+  return inventories.take(models.create(model, classes), input_shape)
 
 
 def target(dense: Config, rate: float) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmarks import control_methods, control_suites
-from benchmarks.controls_tables import GROUP, markdown, rates_of, title
+from benchmarks.controls_tables import GROUP, rates_of, title
+from benchmarks.pages import markdown
 from neural_epitome.report import comparison, methods
 
 # Its columns that are shown, with their headings.

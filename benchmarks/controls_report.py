@@ -9,7 +9,7 @@ chosen by; runs of size `quick` check machinery and are left out.
 import argparse
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from benchmarks import (
   controls_digest,
   controls_tables,
   controls_targets,
+  pages,
 )
 from neural_epitome.errors import UserError
 
@@ -62,30 +63,6 @@ def read(path: Path) -> list[dict[str, Any]]:
   return [row for row in rows if row["size"] != "quick"]
 
 
-def replace(text: str, name: str, inside: str, where: str) -> str:
-  """The page with another text between the markers of a name.
-
-  Raises:
-    UserError: if there is not one of each marker, in order.
-  """
-  first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-  before, begin, rest = text.partition(first)
-  _, end, after = rest.partition(last)
-  if not begin or not end or first in rest or last in after:
-    raise UserError(f"{where} needs one line {first} and below it one line {last}.")
-  return f"{before}{first}\n\n{inside}\n\n{last}{after}"
-
-
-def edit(path: Path, parts: Mapping[str, str]) -> str:
-  """The text of a page with each part between the markers of its name."""
-  if not path.is_file():
-    raise UserError(f"{path} does not exist.")
-  text = path.read_text(encoding="utf-8")
-  for name, inside in parts.items():
-    text = replace(text, name, inside, str(path))
-  return text
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
   """Reads the CSV, writes page and figures; returns the exit code."""
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -97,17 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
   told = parser.parse_args(arguments)
   try:
     rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
-    readme = edit(told.readme, {"digest": controls_digest.digest(rows)})
+    readme = pages.edit(told.readme, {"digest": controls_digest.digest(rows)})
     parts = {
       "controls": "",
       "targets": controls_targets.table(rows),
       "missing": controls_digest.not_run(rows),
       "routing": controls_digest.study(study),
     }
-    edit(told.page, parts)  # before any figure is written
+    pages.edit(told.page, parts)  # before any figure is written
     folder = told.page.resolve().parent
     parts["controls"] = controls_tables.block(rows, told.figures, folder)
-    page = edit(told.page, parts)
+    page = pages.edit(told.page, parts)
     told.page.write_text(page, encoding="utf-8")
     told.readme.write_text(readme, encoding="utf-8")
   except UserError as error:

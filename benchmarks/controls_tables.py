@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
+from benchmarks.pages import markdown
 from neural_epitome.report import comparison, methods, pareto
 
 GROUP = ("suite", "size", "backbone", "dataset")
@@ -172,9 +171,3 @@ def _differences(summary: Sequence[comparison.Summary]) -> str | None:
 def rates_of(summary: Sequence[comparison.Summary]) -> list[float]:
   """The rates there are, ascending."""
   return sorted({row["rate"] for row in summary})
-
-
-def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """A table of text, the first column flush left."""
-  align = ["left"] + ["right"] * (len(headers) - 1)
-  return tabulate(rows, headers, "pipe", colalign=align, disable_numparse=True)

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.controls_tables import GROUP, markdown, title
+from benchmarks.controls_tables import GROUP, title
+from benchmarks.pages import markdown
 from neural_epitome.report import comparison, methods
 
 

@@ -13,11 +13,12 @@ trainings together. Runs are kept in --workdir, so the same command goes on.
 import argparse
 import dataclasses
 import math
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common, workers
+from benchmarks import common, pages, workers
 from benchmarks.control_suites import settings
 from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import Config
@@ -107,8 +108,42 @@ def cases() -> list[tuple[str, float, str]]:
   return found
 
 
+# Column of the page: a kind of row, and what was done.
+COLUMNS = {
+  "kept_closed": "kept, closed form",
+  "kept_full": "kept, searched",
+  "tuned": "trained on",
+  "tuned_taught": "and taught",
+  "scratch_short": "from scratch, as long",
+  "scratch_long": "from scratch, as long as both",
+}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+  """Mean ± standard deviation over seeds, a line a form and rate."""
+
+  def cell(form: str, rate: str, what: str) -> str:
+    tops = [
+      row["top1_percent"]
+      for row in rows
+      if (row["form"], row["rate"], row["what"]) == (form, rate, what)
+    ]
+    if not tops:
+      return ""
+    spread = statistics.stdev(tops) if len(tops) > 1 else math.nan
+    return f"{statistics.mean(tops):.1f} ± {spread:.1f}"
+
+  body = [
+    [f"`{form}`, rate {rate:g}", *(cell(form, f"{rate:g}", what) for what in COLUMNS)]
+    for rate in RATES
+    for form in FORMS
+  ]
+  dense = f"The dense network: {cell('dense', '1', 'trained')}."
+  return dense + "\n\n" + pages.markdown(["", *COLUMNS.values()], body)
+
+
 def main() -> None:
-  """Runs what is missing and writes results/fitting.csv."""
+  """Runs what is missing, writes results/fitting.csv and the table of the page."""
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--workdir", type=Path, default=Path("runs/fitting"))
@@ -168,7 +203,9 @@ def main() -> None:
   order = [("dense", "1", "trained"), *((f, f"{r:g}", w) for f, r, w in cases())]
   place = {case: index for index, case in enumerate(order)}
   rows.sort(key=lambda r: (place[r["form"], r["rate"], r["what"]], r["seed"]))
-  print(common.write("fitting", rows))
+  page = Path(__file__).resolve().parent.parent / "docs" / "fitting.md"
+  page.write_text(pages.edit(page, {"fitting": table(rows)}), encoding="utf-8")
+  print(common.write("fitting", rows), page)
 
 
 if __name__ == "__main__":
