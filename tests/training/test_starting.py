@@ -97,7 +97,7 @@ def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_pat
   np.testing.assert_array_equal(sliced[name], given[name])
   tuned = loading.load(tmp_path / "pruned")
   assert tuned.config.training.start == str(tmp_path / "start.npz")
-  assert set(sliced) == set(starting.read(tmp_path / "pruned"))
+  assert set(sliced) == set(starting.read(tmp_path / "pruned")[0])
   assert run_pruned(config, tmp_path, int(0.8 * dense), minimum=2, quiet=True) == report
 
 
