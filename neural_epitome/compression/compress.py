@@ -1,9 +1,11 @@
 """`compress`: the parameters of any Flax model, in as many bytes as you say.
 
-small = ne.compress(params, budget="1.0MB", bits=8)
-logits = model.apply({"params": small.expand(small.compact)}, x)
-grads = jax.grad(lambda compact: loss(small.expand(compact)))(small.compact)
-small.save("model.safetensors")
+    small = ne.compress(params, budget="1.0MB", bits=8)
+    logits = model.apply({"params": small.expand(small.compact)}, x)
+    grads = jax.grad(lambda compact: loss(small.expand(compact)))(small.compact)
+    small.save("model.safetensors")
+
+What is stored is a flat dictionary, and `expand` a pure function of it.
 """
 
 import dataclasses
@@ -31,7 +33,6 @@ from neural_epitome.report import tables
 
 Tree = Any
 Array = jax.Array | np.ndarray
-_ROUNDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +167,7 @@ def compress(
   if fit == "closed":
     tensors = fitting.fit(plan, kernels, offsets)
   else:
-    rounds = tqdm(range(_ROUNDS), "fitting", disable=quiet, leave=False)
+    rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
     tensors, offsets = fitting.search(plan, kernels, offsets, rounds)
   rest = {name: leaves.arrays[name] for name in inventory.rest}
   found = Compressed(
@@ -187,9 +188,8 @@ def _rounded(compact: Mapping[str, Array], plan: Plan, bits: int) -> dict[str, A
   arrays = {name: jnp.asarray(value) for name, value in compact.items()}
   if bits < 32:
     for name, width in plan.tensor_bits(0).items():
-      arrays[name] = (
-        arrays[name] if width else rounding.straight_through(arrays[name], bits)
-      )
+      if not width:
+        arrays[name] = rounding.straight_through(arrays[name], bits)
   return arrays
 
 

@@ -31,6 +31,8 @@ Tensors = dict[str, np.ndarray]
 
 # Rounds over the tensors of a plan where kernels have factors.
 _ROUNDS = 3
+# Rounds of a search, unless its caller has others.
+SEARCH = range(20)
 # Counters are read off a kernel in digits: a float32 counts to 2**24 only, and an
 # embedding may have more numbers.
 _DIGIT = 2**22
@@ -110,7 +112,7 @@ def fit(
 
 
 def search(
-  plan: Plan, kernels: Kernels, offsets: Maps, rounds: Iterable[int]
+  plan: Plan, kernels: Kernels, offsets: Maps, rounds: Iterable[int] = SEARCH
 ) -> tuple[Tensors, dict[str, dict[str, np.ndarray]]]:
   """Tensors and routing maps from which the plan generates the kernels best.
 

@@ -102,7 +102,7 @@ class _Run:
     self.teach = None
     if options.teacher:
       self.teach = teaching.make_teacher(
-        options.teacher, setup.classes, setup.input_shape, setup.mesh
+        options, setup.classes, setup.input_shape, setup.mesh
       )
     directory.open(config, setup.plan, setup.classes)
     self.rule, self.schedule = optimizer.create(

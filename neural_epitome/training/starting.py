@@ -23,7 +23,6 @@ from neural_epitome.training import loading
 from neural_epitome.training.state import State
 
 Tree = Any
-_ROUNDS = 20
 
 
 def save(variables: Mapping[str, Tree], path: str | os.PathLike) -> None:
@@ -140,7 +139,7 @@ def _fitted(
     for path, axes in _maps(plan, fresh).items()
   }
   if config.training.fit == "full":
-    tensors, offsets = fitting.search(plan, kernels, offsets, range(_ROUNDS))
+    tensors, offsets = fitting.search(plan, kernels, offsets)
   else:
     tensors = fitting.fit(plan, kernels, offsets)
   errors = [

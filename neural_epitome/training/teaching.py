@@ -1,19 +1,19 @@
 """A trained network that another one learns from: it answers every training batch."""
 
-import os
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from neural_epitome.config import TrainingOptions
 from neural_epitome.errors import UserError
 from neural_epitome.training import loading
 from neural_epitome.training.devices import AXIS, Batch
 
 
 def make_teacher(
-  teacher: str | os.PathLike,
+  options: TrainingOptions,
   classes: tuple[str, ...],
   input_shape: tuple[int, ...],
   mesh: Mesh,
@@ -21,7 +21,7 @@ def make_teacher(
   """Loads a teacher.
 
   Args:
-    teacher: a run directory or a compact file.
+    options: name the teacher and its part of the loss.
     classes: that the student tells apart.
     input_shape: of the student's examples.
     mesh: one axis, `data`.
@@ -30,10 +30,19 @@ def make_teacher(
     A function that adds the teacher's float32 logits to a batch, as `teacher`.
 
   Raises:
-    UserError: if it cannot be loaded, or was trained for other classes or examples.
+    UserError: if it cannot be loaded, or was trained for other classes or examples,
+      or its share or temperature are out of range.
   """
-  trained = loading.load(teacher)
-  where = f"config.training.teacher={os.fspath(teacher)!r}"
+  if not 0 <= options.teacher_share <= 1:
+    raise UserError(
+      f"config.training.teacher_share={options.teacher_share} must lie in [0, 1]."
+    )
+  if not options.temperature > 0:
+    raise UserError(
+      f"config.training.temperature={options.temperature} must be above 0."
+    )
+  trained = loading.load(options.teacher)
+  where = f"config.training.teacher={options.teacher!r}"
   if trained.classes != classes:
     raise UserError(f"{where} tells other classes apart than the data has.")
   if trained.config.data.input_shape != input_shape:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+from neural_epitome.config import TrainingOptions
 from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome.generators import ChannelEpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
@@ -143,24 +144,39 @@ def test_another_plan_starts_from_the_kernels_it_can_nearest_generate(dense, sou
   assert full < closed
 
 
-def test_a_fitted_run_learns_from_its_teacher(dense, tmp_path):
-  config = tiny.experiment(
-    epochs=0.3, start=str(dense), teacher=str(dense), evaluate_every=0.0
-  )
-  config = dataclasses.replace(config, planner=CHANNELS)
-  report = run(config, tmp_path, quiet=True)
-  assert report["steps"] == 3
-  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-  losses = [json.loads(line).get("loss") for line in lines]
-  assert all(np.isfinite(loss) for loss in losses if loss is not None)
+def test_a_fitted_run_that_only_its_teacher_teaches_takes_no_notice_of_labels(
+  dense, tmp_path
+):
+  seen = []
+  for smoothing in (0.0, 0.9):
+    config = tiny.experiment(
+      epochs=0.3, start=str(dense), teacher=str(dense), teacher_share=1.0,
+      label_smoothing=smoothing, evaluate_every=0.0,
+    )  # fmt: skip
+    config = dataclasses.replace(config, planner=CHANNELS)
+    run(config, tmp_path / str(smoothing), quiet=True)
+    text = (tmp_path / str(smoothing) / "metrics.jsonl").read_text()
+    lines = map(json.loads, text.splitlines())
+    seen.append([line["loss"] for line in lines if "learning_rate" in line])
+  assert len(seen[0]) == 3
+  assert np.isfinite(seen[0]).all()
+  assert seen[0] == seen[1]
 
 
-def test_a_teacher_of_other_examples_or_classes_is_refused(dense):
-  mesh, classes = devices.make_mesh(), loading.load(dense).classes
-  with pytest.raises(UserError, match=r"shape \[28, 28, 1\]"):
-    teaching.make_teacher(dense, classes, (32, 32, 3), mesh)
-  with pytest.raises(UserError, match="other classes"):
-    teaching.make_teacher(dense, classes[1:], (28, 28, 1), mesh)
+@pytest.mark.parametrize(
+  ("options", "shape", "first", "words"),
+  [
+    ({}, (32, 32, 3), 0, r"shape \[28, 28, 1\]"),
+    ({}, (28, 28, 1), 1, "other classes"),
+    ({"teacher_share": 1.5}, (28, 28, 1), 0, r"must lie in \[0, 1\]"),
+    ({"temperature": 0.0}, (28, 28, 1), 0, "above 0"),
+  ],
+)
+def test_a_teacher_that_cannot_be_one_is_refused(dense, options, shape, first, words):
+  options = TrainingOptions(teacher=str(dense), **options)
+  classes = loading.load(dense).classes[first:]
+  with pytest.raises(UserError, match=words):
+    teaching.make_teacher(options, classes, shape, devices.make_mesh())
 
 
 def test_a_teacher_pulls_the_loss_towards_its_answers():
