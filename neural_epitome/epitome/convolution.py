@@ -24,7 +24,8 @@ Padding = str | Sequence[tuple[int, int]]
 _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
 # How a depthwise convolution is spelled: for the `backend` that traces it; for each
-# `platform`, chosen when a program is lowered; or as a convolution whatever runs it.
+# `platform`, chosen when a program is lowered; or as a convolution whatever runs it, a
+# 1x1 convolution too: a runtime of its own then fuses and lays out all alike.
 Spelling = Literal["backend", "platform", "convolution"]
 _spelling: contextvars.ContextVar[Spelling] = contextvars.ContextVar(
   "spelling", default="backend"
@@ -91,7 +92,9 @@ def convolve(
   window, size = kernel.shape[:-2], x.shape[1:-1]
   strides, dilation = tuple(strides), tuple(dilation)
   padding = explicit_padding(size, window, strides, dilation, padding)
-  if math.prod(window) == 1 and groups == 1 and not any(map(any, padding)):
+  spelling = _spelling.get()
+  is_pointwise = math.prod(window) == 1 and groups == 1 and not any(map(any, padding))
+  if is_pointwise and spelling != "convolution":
     steps = (slice(None), *(slice(None, None, s) for s in strides))
     x, kernel = x[steps], kernel.reshape(kernel.shape[-2:])
     # As one matrix: in the gradient of a product of more axes XLA would write the
@@ -115,7 +118,6 @@ def convolve(
     x, kernel = varying.alike(x, kernel)
     return _depthwise(x, kernel, strides, padding, dilation)
 
-  spelling = _spelling.get()
   is_depthwise = groups == x.shape[-1] == kernel.shape[-1] > 1
   if not is_depthwise or spelling == "convolution":
     return standard(x, kernel)

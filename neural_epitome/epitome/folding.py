@@ -11,6 +11,9 @@ replicating is `sampling.repeat_shifted` on the small output. Both commute with
 stride, padding and dilation, which act on other axes.
 """
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -35,17 +38,17 @@ def wrap(x: Array, starts: Array | None, cells: int) -> Array:
   channels = x.shape[-1]
   if channels == cells and starts is None:
     return x
-  total = None
-  for replica, begin in enumerate(range(0, channels, cells)):
-    block = lax.slice_in_dim(x, begin, min(begin + cells, channels), axis=-1)
-    missing = cells - block.shape[-1]
-    if missing:
-      block = jnp.pad(block, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
-    if starts is not None:
-      block = sampling.unshift(block, starts[replica], -1)
-    total = block if total is None else total + block
-  assert total is not None
-  return total
+  full, rest = divmod(channels, cells)
+  sizes = [cells] * full + [rest] * (rest > 0)
+  blocks = list(lax.split(x, sizes, x.ndim - 1))
+  if rest:
+    blocks[-1] = jnp.pad(blocks[-1], [(0, 0)] * (x.ndim - 1) + [(0, cells - rest)])
+  if starts is not None:
+    blocks = [
+      sampling.unshift(block, start, -1)
+      for block, start in zip(blocks, starts, strict=True)
+    ]
+  return functools.reduce(operator.add, blocks)
 
 
 def fold(

@@ -1,10 +1,10 @@
 """A trained network as a file that another runtime opens, one format a module.
 
-A format is a module with `write(path, trained)`, which takes a network from `shipping`,
-and `read(path)`, which returns a function from images to logits that the file's own
-runtime computes. `IS_PROGRAM` says whether the file holds a way to run the network, or
-the stored numbers alone; `write` then takes their `bits` too. It is known by its line
-in `FORMATS`: module and ending.
+A format is a module with `write(path, trained)` and `read(path)`, which returns a
+function from images to logits that the file's own runtime computes. `IS_PROGRAM` says
+whether the file holds a way to run the network: `write` then takes one from `program`.
+Else it holds the stored numbers alone: `write` takes a network from `shipping`, and
+their `bits` too. A format is known by its line in `FORMATS`: module and ending.
 """
 
 FORMATS = {

@@ -12,7 +12,7 @@ import numpy as np
 from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, shipping
+from neural_epitome.export import FORMATS, program, shipping
 from neural_epitome.training import setup
 from neural_epitome.training.loading import Trained
 
@@ -25,7 +25,7 @@ def export(
   directory: Path,
   formats: Sequence[str],
   *,
-  execution: shipping.Mode = "fold",
+  execution: program.Mode = "fold",
   bits: int = 32,
 ) -> dict[str, Any]:
   """Writes one file a format and measures.
@@ -65,7 +65,7 @@ def export(
     # Whole or not at all.
     partial = path.with_name(path.name + ".partial")
     if module.IS_PROGRAM:
-      module.write(partial, shipping.run_as(ready, execution))
+      module.write(partial, program.run_as(ready, execution))
     else:
       module.write(partial, ready, bits)
     partial.replace(path)
@@ -96,7 +96,7 @@ def _modes(ready: Trained, example: np.ndarray) -> dict[str, dict[str, float]]:
   inventory = setup.take_inventory(ready.config, len(ready.classes))
   runs, madds = {}, {}
   for mode in ("decode", "materialise", "fold"):
-    network = shipping.run_as(ready, mode)
+    network = program.run_as(ready, mode)
     # Variables are constants, as they are in a file: what can be computed once is.
     run = jax.jit(lambda x, n=network: n.model.apply(n.variables, x, train=False))
     runs[mode] = lambda run=run: run(example).block_until_ready()

@@ -29,7 +29,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
   Args:
     path: of the file.
-    trained: from `shipping`; its model says how kernels are run.
+    trained: from `program`; its model says how kernels are run.
 
   Raises:
     UserError: for a kernel whose blocks are read from places of their own, which

@@ -1,7 +1,7 @@
 """A network as it ships: nothing that only training needs."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +14,6 @@ from neural_epitome.training import setup
 from neural_epitome.training.loading import Trained
 
 Tree = dict[str, Any]
-Mode = Literal["fold", "materialise", "decode"]
 
 
 def shipped(trained: Trained) -> Trained:
@@ -30,7 +29,8 @@ def shipped(trained: Trained) -> Trained:
   )
   inventory = setup.take_inventory(config, len(trained.classes))
   params, statistics = (
-    _flat(jax.device_get(trained.variables[name])) for name in ("params", "batch_stats")
+    flatten(jax.device_get(trained.variables[name]))
+    for name in ("params", "batch_stats")
   )
   kept = {name: params[name] for name in (*trained.plan.tensors, *inventory.rest)}
   for name in [name for name in statistics if name.endswith("/mean")]:
@@ -41,7 +41,7 @@ def shipped(trained: Trained) -> Trained:
     kept[layer + "scale"] = factor
     statistics[name] = np.zeros_like(variance)
     statistics[layer + "var"] = np.full_like(variance, 1.0 - config.norm.epsilon)
-  frozen = _flat(jax.device_get(routing.freeze(trained.variables.get("routing", {}))))
+  frozen = flatten(jax.device_get(routing.freeze(trained.variables.get("routing", {}))))
   for path, kernel in trained.plan.kernels.items():
     for axis in kernel.generator.offsets(kernel.shape):
       name = plans.beside(path, f"map/{axis}")
@@ -55,44 +55,9 @@ def shipped(trained: Trained) -> Trained:
   )
 
 
-def run_as(trained: Trained, execution: Mode) -> Trained:
-  """The same network, its kernels run another way.
-
-  Args:
-    trained: from `shipped`.
-    execution: `fold` where it can be done and `materialise` elsewhere; `materialise`;
-      or `decode`, every kernel built here, once: the dense network.
-  """
-  if execution != "decode":
-    config = dataclasses.replace(trained.config, execution=execution)
-    model = setup.build(config, len(trained.classes), trained.plan)
-    return dataclasses.replace(trained, model=model, config=config)
-  inventory = setup.take_inventory(trained.config, len(trained.classes))
-  plan = plans.make(inventory.kernels, {})
-  params = parameters(trained.variables)
-  kept = {name: params[name] for name in inventory.rest}
-  maps = _flat(trained.variables.get("routing", {}))
-  for path, kernel in trained.plan.kernels.items():
-    axes = kernel.generator.offsets(kernel.shape)
-    kept[path] = np.asarray(
-      kernel.generator.generate(
-        {role: params[name] for role, name in kernel.tensors.items()},
-        {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes},
-        kernel.shape,
-      )
-    )
-  variables = {"params": nested(kept), "batch_stats": trained.variables["batch_stats"]}
-  return dataclasses.replace(
-    trained,
-    model=setup.build(trained.config, len(trained.classes), plan),
-    variables=variables | {"routing": {}},
-    plan=plan,
-  )
-
-
 def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:
   """Routing maps by kernel and axis."""
-  maps = _flat(variables.get("routing", {}))
+  maps = flatten(variables.get("routing", {}))
   return {
     path: {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes}
     for path, kernel in plan.kernels.items()
@@ -113,7 +78,7 @@ def with_offsets(found: dict[str, dict[str, np.ndarray]]) -> Tree:
 
 def parameters(variables: Tree) -> dict[str, np.ndarray]:
   """Trained parameters by slash-separated path."""
-  return _flat(variables["params"])
+  return flatten(variables["params"])
 
 
 def nested(flat: dict[str, Any]) -> Tree:
@@ -128,7 +93,8 @@ def nested(flat: dict[str, Any]) -> Tree:
   return tree
 
 
-def _flat(tree: Tree) -> dict[str, np.ndarray]:
+def flatten(tree: Tree) -> dict[str, np.ndarray]:
+  """Arrays by slash-separated path: the inverse of `nested`."""
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {"/".join(key.key for key in path): np.asarray(leaf) for path, leaf in leaves}
 

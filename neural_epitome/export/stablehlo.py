@@ -25,7 +25,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
   Args:
     path: of the file.
-    trained: from `shipping`; its model says how kernels are run.
+    trained: from `program`; its model says how kernels are run.
   """
   (batch,) = jax.export.symbolic_shape("batch")
   images = jax.ShapeDtypeStruct((batch, *trained.config.data.input_shape), jnp.float32)

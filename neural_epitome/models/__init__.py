@@ -14,7 +14,7 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import Layers, ModelConfig, NormOptions
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
-from neural_epitome.models.normalization import BatchNorm
+from neural_epitome.models.normalization import Affine, BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
 
@@ -47,6 +47,7 @@ def create(
   dtype: Any = jnp.float32,
   axis_name: str | None = None,
   norm_axis_name: str | None = None,
+  merged: bool = False,
 ) -> nn.Module:
   """Builds a backbone whose kernels are generated as a plan says.
 
@@ -61,6 +62,8 @@ def create(
     axis_name: mesh axis over which index learners average.
     norm_axis_name: mesh axis over which batch norms take their statistics; None
       for those of each device.
+    merged: whether the statistics of every batch norm are merged into its scale and
+      bias, of which some scales may be absent: a network that only runs.
 
   Returns:
     The module; see `ModelConfig.build`.
@@ -85,15 +88,13 @@ def create(
   def dense(features: int, **options: Any) -> EpitomeDense:
     return EpitomeDense(features=features, kernel_init=_DENSE_INIT, **shared | options)
 
-  layers = Layers(
-    conv=conv,
-    dense=dense,
-    norm=functools.partial(
-      BatchNorm,
-      momentum=norm.momentum,
-      epsilon=norm.epsilon,
-      dtype=dtype,
-      axis_name=norm_axis_name,
-    ),
+  batch_norm = functools.partial(
+    BatchNorm,
+    momentum=norm.momentum,
+    epsilon=norm.epsilon,
+    dtype=dtype,
+    axis_name=norm_axis_name,
   )
+  affine = functools.partial(Affine, dtype=dtype)
+  layers = Layers(conv=conv, dense=dense, norm=affine if merged else batch_norm)
   return config.build(classes, layers)

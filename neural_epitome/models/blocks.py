@@ -28,6 +28,19 @@ def in_stages(
       block += 1
 
 
+@jax.custom_jvp
+def relu6(x: jax.Array) -> jax.Array:
+  """min(max(x, 0), 6), with the gradient of `jax.nn.relu6`: 0 at 0 and at 6."""
+  # Spelled as a clip, which exporters know as one operator.
+  return jnp.clip(x, 0.0, 6.0)
+
+
+@relu6.defjvp
+def _relu6_jvp(primals, tangents):
+  (x,), (tangent,) = primals, tangents
+  return relu6(x), jnp.where((x > 0) & (x < 6), tangent, jnp.zeros_like(tangent))
+
+
 def pool(x: jax.Array) -> jax.Array:
   """Global average pool, (batch, height, width, channels) -> (batch, channels)."""
   return jnp.mean(x, axis=(1, 2))

@@ -213,14 +213,14 @@ class InvertedResidual(nn.Module):
     expanded = -(-block.hidden // multiplier)
     if block.expansion != 1:
       y = conv(expanded, (1, 1), name="expand")(y)
-      y = nn.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
+      y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
     if multiplier > 1:
       # A depthwise convolution of repeated channels is one with a multiplier, and on
       # a CPU several times faster.
       y = jnp.repeat(y, multiplier, axis=-1)
     hidden = expanded * multiplier
     y = conv(hidden, (3, 3), strides=block.stride, groups=hidden, name="depthwise")(y)
-    y = nn.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
+    y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if multiplier > 1 and self.sums_multiplied:
       y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)
     y = conv(block.features, (1, 1), name="project")(y)
@@ -250,12 +250,12 @@ class MobileNetV2(nn.Module):
     config, layers = self.config, self.layers
     stem = config.channels(config.stem)
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
-    x = nn.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
+    x = blocks.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
     multiplier, sums = config.depth_multiplier, config.sums_multiplied
     for block in config.residuals():
       x = InvertedResidual(block, multiplier, sums, layers, name=block.name)(x, train)
     x = layers.conv(config.head_channels(), (1, 1), name="head")(x)
-    x = nn.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
+    x = blocks.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
     logits = layers.dense(self.classes, name="classifier")(x)
     return logits.astype(jnp.float32)

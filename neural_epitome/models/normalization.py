@@ -62,3 +62,30 @@ class BatchNorm(nn.Module):
     mean, square = moments
     # Rounding can leave a constant channel slightly below zero.
     return mean, jnp.maximum(square - mean * mean, 0.0)
+
+
+class Affine(nn.Module):
+  """A batch norm of a network that only runs, its statistics merged into it.
+
+  Each channel is scaled and shifted; only shifted where there is no parameter `scale`,
+  as where the layer before it has taken that in.
+
+  Attributes:
+    use_running_average: must be true: there is no other.
+    dtype: of the result; None is that of the input.
+  """
+
+  use_running_average: bool
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(batch, ..., channels) -> the same shape."""
+    assert self.use_running_average
+    channels, y = (x.shape[-1],), x.astype(jnp.float32)
+    shape = (1,) * (x.ndim - 1) + channels
+    if self.has_variable("params", "scale"):
+      scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+      y = y * scale.reshape(shape)
+    bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+    return (y + bias.reshape(shape)).astype(self.dtype or x.dtype)

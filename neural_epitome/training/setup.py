@@ -111,8 +111,17 @@ def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
   return inventory, config.planner.plan(inventory)
 
 
-def build(config: Config, classes: int, plan: Plan) -> nn.Module:
-  """The network of a configuration, its kernels generated as the plan says."""
+def build(
+  config: Config, classes: int, plan: Plan, *, merged: bool = False
+) -> nn.Module:
+  """The network of a configuration, its kernels generated as the plan says.
+
+  Args:
+    config: of a run.
+    classes: number of classes.
+    plan: of the configuration's architecture.
+    merged: see `models.create`.
+  """
   is_global = config.training.batch_norm == "global"
   return models.create(
     config.model,
@@ -124,6 +133,7 @@ def build(config: Config, classes: int, plan: Plan) -> nn.Module:
     dtype=DTYPES[config.training.precision],
     axis_name=devices.AXIS,
     norm_axis_name=devices.AXIS if is_global else None,
+    merged=merged,
   )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.errors import UserError
-from neural_epitome.export import onnx, shipping
+from neural_epitome.export import onnx, program
 from tests.export import networks
 
 # Of the converter's own dependencies.
@@ -23,7 +23,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("execution", ["fold", "decode"])
 def test_onnx_runtime_answers_for_any_batch(path, execution):
   network = networks.shipped(rule=EpitomeRule(margin=1))
-  onnx.write(path, shipping.run_as(network, execution))
+  onnx.write(path, program.run_as(network, execution))
   run = onnx.read(path)
   for count in (1, 5):
     batch = networks.images(network, count)
@@ -39,9 +39,9 @@ def test_onnx_runtime_answers_for_any_batch(path, execution):
 def test_a_kernel_that_needs_an_unknown_operator_is_named(path):
   network = networks.shipped(rule=networks.BLOCKWISE)
   with pytest.raises(UserError, match=r"conv_1/kernel .*--execution=decode"):
-    onnx.write(path, shipping.run_as(network, "fold"))
+    onnx.write(path, program.run_as(network, "fold"))
   assert not path.exists()
-  onnx.write(path, shipping.run_as(network, "decode"))
+  onnx.write(path, program.run_as(network, "decode"))
   assert path.exists()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neural_epitome.epitome.generators import EpitomeRule
-from neural_epitome.export import shipping, stablehlo
+from neural_epitome.export import program, stablehlo
 from tests.export import networks
 
 
@@ -13,7 +13,7 @@ from tests.export import networks
 def test_a_program_answers_for_any_batch_without_the_package(tmp_path, execution):
   path = tmp_path / "network.stablehlo"
   network = networks.shipped(rule=EpitomeRule(side="both"))
-  stablehlo.write(path, shipping.run_as(network, execution))
+  stablehlo.write(path, program.run_as(network, execution))
   exported = jax.export.deserialize(bytearray(path.read_bytes()))
   assert exported.platforms == ("cpu", "cuda", "tpu")
   for count in (1, 5):

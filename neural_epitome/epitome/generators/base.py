@@ -89,6 +89,22 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del kernel
     return None
 
+  def scale_outputs(
+    self, tensors: Tensors, factors: Array, shape: Shape
+  ) -> Tensors | None:
+    """The tensors whose kernel is this one with its output channels scaled.
+
+    Args:
+      tensors: by role.
+      factors: (Cout,).
+      shape: the kernel's.
+
+    Returns:
+      None where no tensors generate such a kernel, whatever the factors.
+    """
+    del tensors, factors, shape
+    return None
+
   def reroute(
     self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
   ) -> dict[str, np.ndarray]:

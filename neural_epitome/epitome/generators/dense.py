@@ -39,3 +39,9 @@ class Dense(GeneratorSpec):
   def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
     """The kernel."""
     return {"kernel": kernel}
+
+  def scale_outputs(self, tensors: Tensors, factors: Array, shape: Shape) -> Tensors:
+    """The kernel, scaled."""
+    return {
+      "kernel": tensors["kernel"] * factors.reshape((1,) * (len(shape) - 1) + (-1,))
+    }

@@ -131,6 +131,15 @@ class Epitome(GeneratorSpec):
       scale = sampling.repeat_cells(scale, self.shape[axis], shape[axis], axis)
     return kernel * scale.reshape((1,) * (kernel.ndim - 2) + scale.shape)
 
+  def scale_outputs(
+    self, tensors: Tensors, factors: Array, shape: Shape
+  ) -> Tensors | None:
+    """The epitome takes the factors where each of its outputs has one of its own."""
+    if self.shape[-1] != shape[-1] or "output" in self.offsets(shape):
+      return None
+    factors = factors.reshape((1,) * (len(shape) - 1) + (-1,))
+    return {**tensors, "epitome": tensors["epitome"] * factors}
+
   def reroute(
     self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
   ) -> dict[str, np.ndarray]:

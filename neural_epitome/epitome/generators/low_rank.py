@@ -84,6 +84,11 @@ class LowRank(GeneratorSpec):
     left = (u[:, : self.rank] * root).reshape(*kernel.shape[:-1], self.rank)
     return {"left": left, "right": root[:, None] * v[: self.rank]}
 
+  def scale_outputs(self, tensors: Tensors, factors: Array, shape: Shape) -> Tensors:
+    """V takes the factors."""
+    del shape
+    return {"left": tensors["left"], "right": tensors["right"] * factors[None]}
+
   def fold(
     self,
     x: Array,
