@@ -13,7 +13,7 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
-  "Compressed": "neural_epitome.compression.compress",
+  "Compressed": "neural_epitome.compression.compressed",
   "Config": "neural_epitome.config",
   "Plan": "neural_epitome.epitome.plan",
   "UserError": "neural_epitome.errors",
