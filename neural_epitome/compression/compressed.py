@@ -1,8 +1,9 @@
 """`Compressed`: a parameter tree stored small, and the ways to use it."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.compression import trees
+from neural_epitome.compression.folding import Generated, folded
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import rounding
+from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.export import compact
 from neural_epitome.report import tables
@@ -56,17 +59,96 @@ class Compressed:
     Returns:
       A tree of the same structure, shapes and dtypes.
     """
-    arrays, whole = self.rounded(compact), {}
-    for name, leaf in self._leaves.arrays.items():
-      kernel = self.plan.kernels.get(name)
-      if kernel is None:
-        whole[name] = arrays[name]
-        continue
-      own = {role: arrays[tensor] for role, tensor in kernel.tensors.items()}
-      offsets = self.offsets.get(name, {})
-      full = kernel.generator.generate(own, offsets, kernel.shape)
-      whole[name] = full.reshape(leaf.shape).astype(leaf.dtype)
-    return self._leaves.together(whole)
+    arrays = self.rounded(compact)
+    return self._together(arrays, self._generated(arrays))
+
+  @contextlib.contextmanager
+  def folding(
+    self,
+    compact: Mapping[str, Array],
+    execution: Execution | Mapping[str, Execution] = "fold",
+  ) -> Iterator[Tree]:
+    """`expand` for a block whose Linen layers do without kernels where they can.
+
+        @jax.jit
+        def logits(compact, x):
+          with small.folding(compact) as params:
+            return model.apply({"params": params}, x)
+
+    `nn.Conv`, `nn.Dense` and `nn.DenseGeneral` compute the same from what is stored,
+    and `jax.jit` around the block leaves out the kernels that nothing else reads. Other
+    layers, and those inside `jax.jit`, `nn.scan` and the like in the block, read the
+    kernel; `folds` tells which.
+
+    Args:
+      compact: as `self.compact`, of any values.
+      execution: as of `GeneratedLayer`, by the kernel's path in `self.plan`.
+
+    Yields:
+      A tree of the same structure, shapes and dtypes.
+
+    Raises:
+      UserError: if a path is no kernel's; at the end, if no layer was called with a
+        kernel of this tree.
+    """
+    with self._folding(compact, execution) as (tree, _):
+      yield tree
+
+  def folds(
+    self,
+    run: Callable[[Tree], Any],
+    execution: Execution | Mapping[str, Execution] = "fold",
+  ) -> dict[str, str]:
+    """What `folding` does with every compressed kernel; nothing is computed.
+
+    Args:
+      run: calls the model with the tree that it is given.
+      execution: as of `folding`.
+
+    Returns:
+      By path, `folded`, or `built: ` and why; both where two layers share a kernel.
+    """
+    told: dict[str, str] = {}
+
+    def trace(compact: Mapping[str, Array]) -> None:
+      with self._folding(compact, execution) as (tree, found):
+        run(tree)
+      told.update(found)
+
+    jax.eval_shape(trace, self.compact)
+    return told
+
+  @contextlib.contextmanager
+  def _folding(
+    self,
+    compact: Mapping[str, Array],
+    execution: Execution | Mapping[str, Execution],
+  ) -> Iterator[tuple[Tree, dict[str, str]]]:
+    arrays = self.rounded(compact)
+    kernels = self._generated(arrays)
+    with folded(kernels, execution) as told:
+      yield self._together(arrays, kernels), told
+
+  def _generated(self, arrays: Mapping[str, Array]) -> dict[str, Generated]:
+    generated = {}
+    for path, kernel in self.plan.kernels.items():
+      tensors = {role: arrays[name] for role, name in kernel.tensors.items()}
+      offsets = self.offsets.get(path, {})
+      full = kernel.generator.generate(tensors, offsets, kernel.shape)
+      leaf = self._leaves.arrays[path]
+      full = full.reshape(leaf.shape).astype(leaf.dtype)
+      generated[path] = Generated(path, full, kernel, tensors, offsets)
+    return generated
+
+  def _together(
+    self, arrays: Mapping[str, Array], kernels: Mapping[str, Generated]
+  ) -> Tree:
+    return self._leaves.together(
+      {
+        name: kernels[name].value if name in kernels else arrays[name]
+        for name in self._leaves.arrays
+      }
+    )
 
   def rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
     """The same, as it is stored: what has no width of its own at `self.bits`."""
