@@ -1,10 +1,11 @@
-"""ResNet-20 (the CIFAR network of arXiv 1512.03385) and ResNet-50 (its v1.5).
+"""ResNet-20 (the CIFAR network of arXiv 1512.03385), ResNet-18 and ResNet-50 (v1.5).
 
 ResNet-20, and the smallest of its family, ResNet-8, have two 3x3 convolutions a block
 and 16, 32 and 64 channels; where the shape changes the shortcut is a 1x1 projection
 with batch norm (the paper's option B; the published CIFAR figures use option A, zero
 padding, 2,720 parameters less).
-ResNet-50 is the published torch model's: the stride sits on the 3x3 convolution.
+ResNet-18 and -50 are the published torch models: basic blocks with projections, and
+bottlenecks whose stride sits on the 3x3 convolution.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 # of the stages; output over inner channels of a block.
 _SHAPES = {
   8: (16, 3, 1, 1, (16, 32, 64), (1, 1, 1), (1, 2, 2), 1),
+  18: (64, 7, 2, 2, (64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2), 1),
   20: (16, 3, 1, 1, (16, 32, 64), (3, 3, 3), (1, 2, 2), 1),
   50: (64, 7, 2, 2, (64, 128, 256, 512), (3, 4, 6, 3), (1, 2, 2, 2), 4),
 }
@@ -30,13 +32,13 @@ _SHAPES = {
 
 @dataclasses.dataclass(frozen=True)
 class ResNetConfig(ModelConfig):
-  """A residual network of basic (8, 20) or bottleneck (50) blocks.
+  """A residual network of basic (8, 18, 20) or bottleneck (50) blocks.
 
   A stride that is None is the published one: ResNet-8 and -20 divide the image by 4,
-  ResNet-50 by 32 (small images want stem_stride=1, pool_stride=1).
+  ResNet-18 and -50 by 32 (small images want stem_stride=1, pool_stride=1).
 
   Attributes:
-    depth: 8 or 20 for CIFAR-sized images, 50 for ImageNet's.
+    depth: 8 or 20 for CIFAR-sized images, 18 or 50 for ImageNet's.
     width: multiplier of the channels of every layer but the classifier.
     divisor: channels are rounded to its multiples, and are at least so many.
     inner: exact inner channels of each block, in place of what the width says; None
@@ -49,7 +51,7 @@ class ResNetConfig(ModelConfig):
 
   kind: ClassVar[str] = "resnet"
 
-  depth: Literal[8, 20, 50] = 20
+  depth: Literal[8, 18, 20, 50] = 20
   width: float = 1.0
   divisor: int = 8
   inner: tuple[int, ...] | None = None
@@ -66,12 +68,16 @@ class ResNetConfig(ModelConfig):
     if self.divisor < 1:
       raise UserError(f"model.divisor={self.divisor} must be at least 1.")
     if self.inner is not None:
-      blocks.check_inner(self.inner, sum(_SHAPES[self.depth][5]))
+      blocks.check_inner(self.inner, sum(self.repeats()))
     return ResNet(config=self, classes=classes, layers=layers)
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` at width 1."""
     return blocks.make_divisible(count * self.width, self.divisor)
+
+  def repeats(self) -> tuple[int, ...]:
+    """Blocks of each stage."""
+    return _SHAPES[self.depth][5]
 
   def inner_channels(self) -> tuple[int, ...]:
     """Inner channels of each block."""

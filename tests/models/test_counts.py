@@ -18,6 +18,7 @@ def taken(config, classes=1000, image=(224, 224, 3)):
     (models.MobileNetV2Config(), 3_504_872),
     (models.EfficientNetConfig(), 5_288_548),
     (B1, 7_794_184),
+    (models.ResNetConfig(depth=18), 11_689_512),
     (models.ResNetConfig(depth=50), 25_557_032),
   ],
 )
