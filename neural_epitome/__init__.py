@@ -21,6 +21,7 @@ _EXPORTS = {
   "evaluate": "neural_epitome.training.loading",
   "load": "neural_epitome.training.loading",
   "load_experiment": "neural_epitome.experiment",
+  "load_pretrained": "neural_epitome.training.pretrained",
   "run": "neural_epitome.training.loop",
 }
 

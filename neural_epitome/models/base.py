@@ -10,6 +10,9 @@ from flax import linen as nn
 from neural_epitome import codec
 from neural_epitome.errors import UserError
 
+# Module path of the last layer of every backbone, the one that depends on the classes.
+CLASSIFIER = "classifier"
+
 
 @dataclasses.dataclass(frozen=True)
 class Layers:

@@ -16,6 +16,7 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
+from neural_epitome.state_dicts import reading
 from neural_epitome.training import devices, evaluation, setup
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import state as states
@@ -60,6 +61,11 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
     UserError: if this is no run directory, it has no readable checkpoint, the weights
       asked for are not in it, or the file cannot be read.
   """
+  if reading.is_state_dict(run_dir):
+    raise UserError(
+      f"{run_dir} does not say of which network it is: ne.load_pretrained(FILE, "
+      f"config) in Python, or a run with --config.training.start={run_dir}."
+    )
   if pathlib.Path(run_dir).suffix == ".safetensors":
     # It stands on this module; a run directory is loaded without it.
     from neural_epitome.export import compact

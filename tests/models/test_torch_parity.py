@@ -1,67 +1,96 @@
-"""Logits against plain torch modules with torchvision's names, weights converted."""
+"""Logits against torch modules, by way of the files that torch saves."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import neural_epitome as ne
 from neural_epitome import models
+from neural_epitome.data.options import DataOptions
 
 torch = pytest.importorskip(
   "torch", reason="parity with torch needs: pip install 'neural-epitome[parity]'"
 )
 
+from safetensors.torch import save_file  # noqa: E402 (imports torch)
+
 from tests.models import torch_reference  # noqa: E402 (imports torch)
 
+# Our network, a plain torch module with torchvision's names, timm's name.
 CASES = {
   "mobilenet_v2": (
     models.MobileNetV2Config(),
     torch_reference.MobileNetV2,
-    torch_reference.mobilenet_v2_names,
     "mobilenetv2_100",
   ),
   "efficientnet_b0": (
     models.EfficientNetConfig(),
     torch_reference.EfficientNetB0,
-    torch_reference.efficientnet_b0_names,
     "efficientnet_b0",
   ),
-  "resnet50": (
-    models.ResNetConfig(depth=50),
-    torch_reference.ResNet50,
-    torch_reference.resnet50_names,
-    "resnet50",
-  ),
+  "resnet18": (models.ResNetConfig(depth=18), torch_reference.ResNet18, "resnet18"),
+  "resnet50": (models.ResNetConfig(depth=50), torch_reference.ResNet50, "resnet50"),
 }
+COLOUR = DataOptions(image_size=64, channels=3)
 
 
-def assert_logits_equal(config, reference, variables, size):
-  pixels = np.random.default_rng(0).standard_normal((2, size, size, 3))
-  pixels = pixels.astype(np.float32)
-  with torch.no_grad():
-    expected = reference(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()))
-  expected = expected.numpy()
-  module = models.create(config, expected.shape[-1])
-  actual = jax.jit(module.apply)(variables, jnp.asarray(pixels))
-  scale = np.abs(expected).max()
-  assert scale > 0.1
-  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * scale)
+def assert_logits_equal(config, reference, file, sizes):
+  trained = ne.load_pretrained(file, ne.Config(model=config, data=COLOUR))
+  run = jax.jit(trained.model.apply)
+  for size in sizes:
+    pixels = np.random.default_rng(0).standard_normal((2, size, size, 3))
+    pixels = pixels.astype(np.float32)
+    with torch.no_grad():
+      expected = reference(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()))
+    expected = expected.numpy()
+    actual = run(trained.variables, jnp.asarray(pixels))
+    scale = np.abs(expected).max()
+    assert scale > 0.1
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize("size", [64, 75])
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_logits_equal_a_plain_torch_module(name, size):
-  config, build, names, _ = CASES[name]
+def test_logits_equal_a_plain_torch_module(name, tmp_path):
+  config, build, _ = CASES[name]
   reference = torch_reference.randomize(build(classes=20))
-  variables = torch_reference.convert(reference, names())
-  assert_logits_equal(config, reference, variables, size)
+  torch.save({"epoch": 3, "state_dict": reference.state_dict()}, tmp_path / "it.pth")
+  assert_logits_equal(config, reference, tmp_path / "it.pth", [64, 75])
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_logits_equal_timm(name):
+def test_logits_equal_timm(name, tmp_path):
   timm = pytest.importorskip("timm", reason="timm does not import here")
-  config, _, names, timm_name = CASES[name]
+  config, _, timm_name = CASES[name]
   reference = timm.create_model(timm_name, pretrained=False, num_classes=20)
   torch_reference.randomize(reference)
-  variables = torch_reference.convert_in_order(reference, names())
-  assert_logits_equal(config, reference, variables, 64)
+  save_file(reference.state_dict(), tmp_path / "it.safetensors")
+  assert_logits_equal(config, reference, tmp_path / "it.safetensors", [64])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_both_formats_hold_the_same_weights_in_every_float_type(dtype, tmp_path):
+  reference = torch_reference.randomize(torch_reference.ResNet18(classes=5)).to(dtype)
+  state = reference.state_dict()
+  state["conv1.weight"] = state["conv1.weight"].to(memory_format=torch.channels_last)
+  torch.save(state, tmp_path / "it.pt")
+  contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+  save_file(contiguous, tmp_path / "it.safetensors")
+  config = ne.Config(model=models.ResNetConfig(depth=18), data=COLOUR)
+  one, other = (
+    ne.load_pretrained(tmp_path / name, config) for name in ("it.pt", "it.safetensors")
+  )
+  jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+  kernel = one.variables["params"]["stem"]["kernel"]
+  expected = state["conv1.weight"].float().numpy().transpose(2, 3, 1, 0)
+  np.testing.assert_array_equal(kernel, expected)
+
+
+def test_the_old_format_of_torch_is_refused_with_the_way_out(tmp_path):
+  state = {"weight": torch.zeros(3)}
+  torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+  config = dataclasses.replace(ne.Config(), data=COLOUR)
+  with pytest.raises(ne.UserError, match=r"save it again: torch\.save"):
+    ne.load_pretrained(tmp_path / "old.pth", config)

@@ -1,13 +1,10 @@
-"""Plain torch modules with torchvision's state-dict names, and their conversion.
+"""Plain torch modules with torchvision's state-dict names.
 
 They are written from the published architectures and share nothing with
 `neural_epitome.models`; torch is imported with this module.
 """
 
-import jax
-import numpy as np
 import torch
-from flax import traverse_util
 from torch import nn
 from torch.nn import functional
 
@@ -116,6 +113,22 @@ class EfficientNetB0(nn.Module):
     return self.classifier(self.features(x).mean((2, 3)))
 
 
+class _Basic(nn.Module):
+  def __init__(self, inputs, outputs, stride):
+    super().__init__()
+    self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    self.bn1 = nn.BatchNorm2d(outputs)
+    self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+    self.bn2 = nn.BatchNorm2d(outputs)
+    changes = stride != 1 or inputs != outputs
+    self.downsample = _conv_norm(inputs, outputs, 1, stride) if changes else None
+
+  def forward(self, x):
+    y = functional.relu(self.bn1(self.conv1(x)))
+    y = self.bn2(self.conv2(y))
+    return functional.relu(y + (self.downsample(x) if self.downsample else x))
+
+
 class _Bottleneck(nn.Module):
   def __init__(self, inputs, inner, stride):
     super().__init__()
@@ -136,29 +149,41 @@ class _Bottleneck(nn.Module):
     return functional.relu(y + (self.downsample(x) if self.downsample else x))
 
 
-class ResNet50(nn.Module):
-  """torchvision.models.resnet50."""
-
-  def __init__(self, classes=1000):
+class _ResNet(nn.Module):
+  def __init__(self, block, expansion, repeats, classes):
     super().__init__()
     self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
     self.bn1 = nn.BatchNorm2d(64)
     inputs = 64
-    for stage, (inner, repeats, stride) in enumerate(
-      ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)), start=1
+    for stage, (inner, count) in enumerate(
+      zip((64, 128, 256, 512), repeats, strict=True)
     ):
       blocks = []
-      for i in range(repeats):
-        blocks.append(_Bottleneck(inputs, inner, stride if i == 0 else 1))
-        inputs = inner * 4
-      setattr(self, f"layer{stage}", nn.Sequential(*blocks))
-    self.fc = nn.Linear(2048, classes)
+      for i in range(count):
+        blocks.append(block(inputs, inner, 2 if stage and not i else 1))
+        inputs = inner * expansion
+      setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+    self.fc = nn.Linear(inputs, classes)
 
   def forward(self, x):
     x = functional.relu(self.bn1(self.conv1(x)))
     x = functional.max_pool2d(x, 3, 2, 1)
     x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
     return self.fc(x.mean((2, 3)))
+
+
+class ResNet18(_ResNet):
+  """torchvision.models.resnet18."""
+
+  def __init__(self, classes=1000):
+    super().__init__(_Basic, 1, (2, 2, 2, 2), classes)
+
+
+class ResNet50(_ResNet):
+  """torchvision.models.resnet50."""
+
+  def __init__(self, classes=1000):
+    super().__init__(_Bottleneck, 4, (3, 4, 6, 3), classes)
 
 
 def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -180,91 +205,3 @@ def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
       if layer.bias is not None:
         uniform(layer.bias, -0.3, 0.3)
   return module.eval()
-
-
-def mobilenet_v2_names() -> dict[str, str]:
-  """Our layer path -> the prefix of its tensors in torchvision's state dict."""
-  names = {"stem": "features.0.0", "stem_norm": "features.0.1"}
-  for i in range(17):
-    ours, theirs = f"block_{i}", f"features.{i + 1}.conv"
-    expanded = int(i > 0)
-    if expanded:
-      names |= {
-        f"{ours}/expand": f"{theirs}.0.0",
-        f"{ours}/expand_norm": f"{theirs}.0.1",
-      }
-    names[f"{ours}/depthwise"] = f"{theirs}.{expanded}.0"
-    names[f"{ours}/depthwise_norm"] = f"{theirs}.{expanded}.1"
-    names[f"{ours}/project"] = f"{theirs}.{expanded + 1}"
-    names[f"{ours}/project_norm"] = f"{theirs}.{expanded + 2}"
-  names |= {"head": "features.18.0", "head_norm": "features.18.1"}
-  return names | {"classifier": "classifier.1"}
-
-
-def efficientnet_b0_names() -> dict[str, str]:
-  """As `mobilenet_v2_names`, for EfficientNet-B0."""
-  names, index = {"stem": "features.0.0", "stem_norm": "features.0.1"}, 0
-  for stage, repeats in enumerate((1, 2, 2, 3, 3, 4, 1), start=1):
-    for i in range(repeats):
-      ours, theirs = f"block_{index}", f"features.{stage}.{i}.block"
-      parts = ["expand", "depthwise", "se", "project"][index == 0 :]
-      for position, part in enumerate(parts):
-        prefix = f"{theirs}.{position}"
-        if part == "se":
-          names[f"{ours}/se/squeeze"] = f"{prefix}.fc1"
-          names[f"{ours}/se/excite"] = f"{prefix}.fc2"
-        else:
-          names[f"{ours}/{part}"] = f"{prefix}.0"
-          names[f"{ours}/{part}_norm"] = f"{prefix}.1"
-      index += 1
-  names |= {"head": "features.8.0", "head_norm": "features.8.1"}
-  return names | {"classifier": "classifier.1"}
-
-
-def resnet50_names() -> dict[str, str]:
-  """As `mobilenet_v2_names`, for ResNet-50."""
-  names, index = {"stem": "conv1", "stem_norm": "bn1"}, 0
-  for stage, repeats in enumerate((3, 4, 6, 3), start=1):
-    for i in range(repeats):
-      ours, theirs = f"block_{index}", f"layer{stage}.{i}"
-      for j in (1, 2, 3):
-        names[f"{ours}/conv_{j}"] = f"{theirs}.conv{j}"
-        names[f"{ours}/norm_{j}"] = f"{theirs}.bn{j}"
-      if i == 0:
-        names[f"{ours}/shortcut"] = f"{theirs}.downsample.0"
-        names[f"{ours}/shortcut_norm"] = f"{theirs}.downsample.1"
-      index += 1
-  return names | {"classifier": "fc"}
-
-
-def convert(module: nn.Module, names: dict[str, str]) -> dict:
-  """The variables of our network with the weights of the torch module.
-
-  Raises:
-    AssertionError: if a tensor of the torch module is left over.
-  """
-  state = {k: v.detach().numpy() for k, v in module.state_dict().items()}
-  flat = {}
-  for ours, theirs in names.items():
-    if f"{theirs}.running_mean" in state:
-      flat[f"params/{ours}/scale"] = state.pop(f"{theirs}.weight")
-      flat[f"batch_stats/{ours}/mean"] = state.pop(f"{theirs}.running_mean")
-      flat[f"batch_stats/{ours}/var"] = state.pop(f"{theirs}.running_var")
-      state.pop(f"{theirs}.num_batches_tracked")
-    else:
-      weight = state.pop(f"{theirs}.weight")
-      is_conv = weight.ndim == 4
-      kernel = weight.transpose(2, 3, 1, 0) if is_conv else weight.T
-      flat[f"params/{ours}/kernel"] = kernel
-    if f"{theirs}.bias" in state:
-      flat[f"params/{ours}/bias"] = state.pop(f"{theirs}.bias")
-  assert not state, f"not converted: {sorted(state)}"
-  tree = traverse_util.unflatten_dict(flat, sep="/")
-  return jax.tree.map(np.ascontiguousarray, tree)
-
-
-def convert_in_order(module: nn.Module, names: dict[str, str]) -> dict:
-  """As `convert`, for a module whose layers have other names but the same order."""
-  tensors = (key.rpartition(".")[0] for key in module.state_dict())
-  theirs = list(dict.fromkeys(tensors))
-  return convert(module, dict(zip(names, theirs, strict=True)))

@@ -1,0 +1,1 @@
+"""Weights that torchvision or timm saved: files read without torch, names, shapes."""

@@ -1,0 +1,143 @@
+"""From a state dict of torchvision or timm to the variables of our network."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.errors import UserError
+from neural_epitome.models.base import CLASSIFIER, ModelConfig
+from neural_epitome.state_dicts import names as tables
+from neural_epitome.state_dicts.names import Names
+
+Arrays = Mapping[str, np.ndarray]
+
+# Of the batch norms of both libraries' networks. A state dict does not hold it; timm's
+# `tf_` networks, whose padding is another too, have 1e-3 under the same names.
+EPSILON = 1e-5
+
+# What a batch norm has in torch -> our collection and name.
+_NORM = {
+  "weight": ("params", "scale"),
+  "bias": ("params", "bias"),
+  "running_mean": ("batch_stats", "mean"),
+  "running_var": ("batch_stats", "var"),
+}
+_SHOWN = 3
+
+
+def recognise(state: Arrays, model: ModelConfig) -> Names:
+  """The table of names that a state dict follows.
+
+  Args:
+    state: arrays by name.
+    model: the architecture.
+
+  Raises:
+    UserError: if it follows none that the architecture has.
+  """
+  layers = {name.rpartition(".")[0] for name in state}
+  found = tables.layouts(model)
+  best = max(found.values(), key=lambda names: len(layers & set(names.values())))
+  if best[CLASSIFIER] + ".weight" in state and best["stem"] + ".weight" in state:
+    return best
+  wanted = " or ".join(f"{names['stem']}.weight" for names in found.values())
+  raise UserError(
+    f"it is no {model.kind} of {' or '.join(found)} with its classifier: of "
+    f"{wanted} and {best[CLASSIFIER]}.weight not both are there. It has "
+    f"{_some(state)}. Set config.model to its network."
+  )
+
+
+def count_classes(state: Arrays, names: Names) -> int:
+  """How many classes the classifier of a state dict tells apart."""
+  return len(np.atleast_1d(state[names[CLASSIFIER] + ".weight"]))
+
+
+def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]:
+  """The variables of a dense network with the weights of a state dict.
+
+  Convolutions go from (outputs, inputs, height, width) to (height, width, inputs,
+  outputs), dense kernels from (outputs, inputs) to (inputs, outputs).
+
+  Args:
+    state: float arrays by name; counters of batch norms are left out.
+    names: from `recognise`.
+    inventory: of the network, with as many classes as the state dict has.
+
+  Returns:
+    {"params": ..., "batch_stats": ...}, nested, float32.
+
+  Raises:
+    UserError: naming what is missing, left over, of another shape or not finite.
+  """
+  wanted = _wanted(inventory)
+  sources = {path: _source(path, names) for path in wanted}
+  needed = set(sources.values())
+  given = {name for name in state if not name.endswith("num_batches_tracked")}
+  faults = []
+  if needed - given:
+    faults.append(f"{len(needed - given)} missing ({_some(needed - given)})")
+  if given - needed:
+    faults.append(f"{len(given - needed)} left over ({_some(given - needed)})")
+  found = {
+    path: _turned(np.asarray(state[name], np.float32))
+    for path, name in sources.items()
+    if name in state
+  }
+  shapes = [
+    f"{sources[path]} gives {list(array.shape)} for {list(wanted[path])}"
+    for path, array in found.items()
+    if array.shape != wanted[path]
+  ]
+  if shapes:
+    faults.append(f"{len(shapes)} of other shapes ({_some(shapes, '; ')})")
+  if faults:
+    raise UserError(
+      f"of {len(needed)} tensors: {', '.join(faults)}. Set config.model and the "
+      "channels of config.data to its network."
+    )
+  infinite = [sources[path] for path, array in found.items() if not _is_finite(array)]
+  if infinite:
+    raise UserError(f"{_some(infinite)} are not finite.")
+  return traverse_util.unflatten_dict(found, sep="/")
+
+
+def _wanted(inventory: Inventory) -> dict[str, tuple[int, ...]]:
+  """Shapes of all variables of the dense network."""
+  wanted = {f"params/{use.path}": tuple(use.shape) for use in inventory.kernels}
+  wanted |= {f"params/{name}": tuple(shape) for name, shape in inventory.rest.items()}
+  for name, shape in inventory.rest.items():
+    layer, _, last = name.rpartition("/")
+    if last == "scale":
+      for statistic in ("mean", "var"):
+        wanted[f"batch_stats/{layer}/{statistic}"] = tuple(shape)
+  return wanted
+
+
+def _source(path: str, names: Names) -> str:
+  """The name in the state dict of one of our variables."""
+  collection, _, rest = path.partition("/")
+  layer, _, last = rest.rpartition("/")
+  theirs = {ours: name for name, ours in _NORM.items()}
+  name = "weight" if last == "kernel" else theirs[collection, last]
+  return f"{names[layer]}.{name}"
+
+
+def _turned(array: np.ndarray) -> np.ndarray:
+  if array.ndim == 4:
+    array = array.transpose(2, 3, 1, 0)
+  return np.ascontiguousarray(array.T if array.ndim == 2 else array)
+
+
+def _is_finite(array: np.ndarray) -> bool:
+  return bool(np.isfinite(array).all())
+
+
+def _some(items: Iterable[str], between: str = ", ") -> str:
+  """A few of many."""
+  listed: Collection[str] = sorted(items)
+  more = f"{between}..." if len(listed) > _SHOWN else ""
+  return between.join(list(listed)[:_SHOWN]) + more

@@ -1,0 +1,66 @@
+"""Networks that were trained elsewhere: a state dict of torchvision or timm."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+from neural_epitome.config import Config
+from neural_epitome.errors import UserError
+from neural_epitome.planning import DensePlanner
+from neural_epitome.state_dicts import conversion, reading
+from neural_epitome.state_dicts.reading import is_state_dict
+from neural_epitome.training import setup
+from neural_epitome.training.loading import Trained
+
+__all__ = ["is_state_dict", "load_pretrained"]
+
+
+def load_pretrained(
+  file: str | os.PathLike, config: Config, classes: Sequence[str] | None = None
+) -> Trained:
+  """Loads the weights of torchvision's or timm's network of the same architecture.
+
+  Known are MobileNetV2, EfficientNet and ResNet. Strides may differ, and so may the
+  number of classes, which is the file's. Images are to be normalised as that network's
+  were (`config.data.mean` and `std`). timm's `tf_` networks have the same names and
+  another padding: their answers would be wrong.
+
+  Args:
+    file: .safetensors, or .pth, .pt or .bin of `torch.save`.
+    config: its architecture is that of the file; the planner is not asked.
+    classes: names by label; their numbers by default.
+
+  Returns:
+    The dense network, as `load` returns that of a run.
+
+  Raises:
+    UserError: if the file is absent, damaged or asks to run code; naming missing,
+      superfluous and unfit tensors if it is of another network; if the number of
+      classes is not that of their names, or the epsilon of the batch norms another.
+  """
+  if config.norm.epsilon != conversion.EPSILON:
+    raise UserError(
+      f"config.norm.epsilon={config.norm.epsilon:g} is not that of {file}: set "
+      f"--config.norm.epsilon={conversion.EPSILON:g}."
+    )
+  state = reading.read(file)
+  try:
+    names = conversion.recognise(state, config.model)
+    count = conversion.count_classes(state, names)
+    if classes is not None and len(classes) != count:
+      raise UserError(f"it tells {count} classes apart, not {len(classes)}.")
+    inventory = setup.take_inventory(config, count)
+    variables = conversion.convert(state, names, inventory)
+  except UserError as error:
+    raise UserError(f"{file}: {error}") from None
+  config = dataclasses.replace(config, planner=DensePlanner())
+  plan = config.planner.plan(inventory)
+  return Trained(
+    model=setup.build(config, count, plan),
+    variables=variables | {"routing": {}},
+    plan=plan,
+    config=config,
+    classes=tuple(map(str, range(count) if classes is None else classes)),
+    step=0,
+    weights="raw",
+  )
