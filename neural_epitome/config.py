@@ -66,14 +66,14 @@ class TrainingOptions:
   Attributes:
     epochs: passes over the training split; a fraction is allowed.
     seed: of initialisation, data order, augmentation, dropout and mixup.
-    start: a run directory, a compact file or a file of variables (see
-      `training.starting`) that the network starts from; empty for random
-      initialisation.
-    fit: how the kernels of a run that `start` names, and whose plan is another one,
-      are brought into this plan: `closed` keeps offsets where they start, `full`
+    start: a run directory, a compact file, a state dict of torchvision or timm (see
+      `training.pretrained`) or a file of variables (see `training.starting`) that
+      the network starts from; empty for random initialisation.
+    fit: how the kernels of what `start` names, if its plan is another one, are
+      brought into this plan: `closed` keeps offsets where they start, `full`
       searches them (see `epitome.fitting`).
-    teacher: a run directory or compact file whose network is distilled; empty for
-      none. It sees the same augmented examples, before mixup.
+    teacher: a run directory, compact file or state dict whose network is distilled;
+      empty for none. It sees the same augmented examples, before mixup.
     teacher_share: of the loss that the teacher has, the labels have the rest.
     temperature: that both logits are divided by in the teacher's part.
     label_smoothing: probability mass spread evenly over all classes.

@@ -112,7 +112,11 @@ def fit(
 
 
 def search(
-  plan: Plan, kernels: Kernels, offsets: Maps, rounds: Iterable[int] = SEARCH
+  plan: Plan,
+  kernels: Kernels,
+  offsets: Maps,
+  rounds: Iterable[int] = SEARCH,
+  start: Tensors | None = None,
 ) -> tuple[Tensors, dict[str, dict[str, np.ndarray]]]:
   """Tensors and routing maps from which the plan generates the kernels best.
 
@@ -121,12 +125,13 @@ def search(
     kernels: every kernel of the plan in full, by path.
     offsets: routing maps to start from.
     rounds: what is iterated over, once a round; a progress bar, maybe.
+    start: tensors to start from, as of `fit`.
 
   Returns:
     Tensors as of `fit`, and routing maps of whole cells.
   """
   moved = {path: dict(axes) for path, axes in offsets.items()}
-  tensors = fit(plan, kernels, moved)
+  tensors = fit(plan, kernels, moved, start)
   for _ in rounds:
     for path in moved:
       kernel = plan.kernels[path]

@@ -101,9 +101,7 @@ class _Run:
     setup, options = self.setup, config.training
     self.teach = None
     if options.teacher:
-      self.teach = teaching.make_teacher(
-        options, setup.classes, setup.input_shape, setup.mesh
-      )
+      self.teach = teaching.make_teacher(config, setup.classes, setup.mesh)
     directory.open(config, setup.plan, setup.classes)
     self.rule, self.schedule = optimizer.create(
       config.optimizer,

@@ -2,6 +2,7 @@
 
 From a network of the same architecture and another plan, a dense one above all, its
 kernels are fitted: what the new plan stores is then the nearest to what was trained.
+Where it tells other classes apart, its classifier is not taken.
 """
 
 import os
@@ -15,11 +16,9 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.config import Config
-from neural_epitome.epitome import fitting, routing
-from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.training import loading
+from neural_epitome.training import loading, pretrained, refitting
 from neural_epitome.training.state import State
 
 Tree = Any
@@ -41,16 +40,25 @@ def save(variables: Mapping[str, Tree], path: str | os.PathLike) -> None:
   partial.replace(path)
 
 
-def read(start: str | os.PathLike) -> tuple[dict[str, Any], Plan | None]:
+def read(
+  start: str | os.PathLike, config: Config
+) -> tuple[dict[str, Any], Plan | None]:
   """Arrays by path, from a file that `save` wrote or from a trained network.
 
   A run's are its averaged weights where it averages them. The plan is that of a run or
-  a compact file; a file of `save` says nothing of its own.
+  a compact file, and dense for a state dict; a file of `save` says nothing of its own.
+
+  Args:
+    start: see `config.training.start`.
+    config: whose network a state dict is taken to be of.
 
   Raises:
-    UserError: if it is neither.
+    UserError: if it is none of them.
   """
   path = pathlib.Path(start)
+  if pretrained.is_state_dict(path):
+    trained = pretrained.load_pretrained(path, config)
+    return _flatten(trained.variables), trained.plan
   if path.is_dir() or path.suffix == ".safetensors":
     trained = loading.load(path)
     return _flatten(trained.variables), trained.plan
@@ -59,8 +67,8 @@ def read(start: str | os.PathLike) -> tuple[dict[str, Any], Plan | None]:
       return dict(arrays), None
   except (OSError, ValueError, zipfile.BadZipFile) as error:
     raise UserError(
-      f"config.training.start={str(start)!r} is no run directory, compact file or "
-      f"readable .npz file of variables ({type(error).__name__})."
+      f"config.training.start={str(start)!r} is no run directory, compact file, state "
+      f"dict or readable .npz file of variables ({type(error).__name__})."
     ) from None
 
 
@@ -80,17 +88,18 @@ def begin(
     start: see `config.training.start`.
     plan: of the run.
     config: of the run.
-    say: is told how near the kernels are that were fitted.
+    say: is told how near the kernels are that were fitted, and of a classifier that
+      was not taken.
 
   Raises:
     UserError: if the variables are not those of the network, naming the first that
       is missing, superfluous or of another shape.
   """
-  found, source = read(start)
+  found, source = read(start, config)
   variables = state.variables()
   wanted = _flatten(variables)
-  if source and source != plan and source.architecture == plan.architecture:
-    found = _fitted(found, source, plan, wanted, config, say)
+  if source and source != plan and refitting.is_possible(source, plan):
+    found = refitting.refit(found, source, plan, wanted, config, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
   for path, leaf in wanted.items():
     if path not in found:
@@ -114,66 +123,6 @@ def begin(
   )
   ema = jax.tree.map(lambda leaf: leaf.copy(), started) if state.ema else state.ema
   return state.replace(ema=ema, **started)
-
-
-def _fitted(
-  found: Mapping[str, Any],
-  source: Plan,
-  plan: Plan,
-  wanted: Mapping[str, Any],
-  config: Config,
-  say: Callable[[str], None],
-) -> dict[str, Any]:
-  """The arrays of a network of another plan, as this plan stores them."""
-  found, fresh = (
-    {name: np.asarray(leaf) for name, leaf in jax.device_get(dict(arrays)).items()}
-    for arrays in (found, wanted)
-  )
-  given = {name: found[f"params/{name}"] for name in source.tensors}
-  kernels = {
-    path: fitting.generate(source, given, _maps(source, found), path)
-    for path in source.kernels
-  }
-  offsets = {
-    path: {axis: np.round(value) for axis, value in axes.items()}
-    for path, axes in _maps(plan, fresh).items()
-  }
-  if config.training.fit == "full":
-    tensors, offsets = fitting.search(plan, kernels, offsets)
-  else:
-    tensors = fitting.fit(plan, kernels, offsets)
-  errors = [
-    fitting.relative_error(
-      kernels[path], fitting.generate(plan, tensors, offsets, path)
-    )
-    for path in plan.compressed
-  ]
-  say(f"Fitted {len(errors)} kernels, relative error {np.mean(errors):.3f} on average.")
-  # Everything that is no kernel is taken over, what offsets are learned by is fresh.
-  arrays = {name: found.get(name, leaf) for name, leaf in fresh.items()}
-  arrays |= {f"params/{name}": value for name, value in tensors.items()}
-  span = config.indices.span
-  for path, axes in offsets.items():
-    for axis, value in axes.items():
-      arrays["routing/" + plans.beside(path, f"map/{axis}")] = value
-    arrays["routing/" + plans.beside(path, "weight")] = np.float32(0.0)
-    flat = np.asarray(routing.flatten(axes)) / np.float32(span)
-    for name in ("indices", "index_learner/bias"):
-      parameter = "params/" + plans.beside(path, name)
-      if parameter in arrays:
-        arrays[parameter] = flat
-  return arrays
-
-
-def _maps(plan: Plan, arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-  """Routing maps by kernel and axis."""
-  return {
-    path: {
-      axis: arrays["routing/" + plans.beside(path, f"map/{axis}")] for axis in axes
-    }
-    for path, kernel in plan.kernels.items()
-    if (axes := kernel.generator.offsets(kernel.shape))
-  }
 
 
 def _flatten(variables: Mapping[str, Tree]) -> dict[str, Any]:

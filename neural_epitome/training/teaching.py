@@ -6,24 +6,21 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from neural_epitome.config import TrainingOptions
+from neural_epitome.config import Config
 from neural_epitome.errors import UserError
-from neural_epitome.training import loading
+from neural_epitome.training import loading, pretrained
 from neural_epitome.training.devices import AXIS, Batch
 
 
 def make_teacher(
-  options: TrainingOptions,
-  classes: tuple[str, ...],
-  input_shape: tuple[int, ...],
-  mesh: Mesh,
+  config: Config, classes: tuple[str, ...], mesh: Mesh
 ) -> Callable[[Batch], Batch]:
   """Loads a teacher.
 
   Args:
-    options: name the teacher and its part of the loss.
+    config: of the student; `config.training` names the teacher and its part of the
+      loss. A state dict is taken to be of the student's own architecture, dense.
     classes: that the student tells apart.
-    input_shape: of the student's examples.
     mesh: one axis, `data`.
 
   Returns:
@@ -33,6 +30,7 @@ def make_teacher(
     UserError: if it cannot be loaded, or was trained for other classes or examples,
       or its share or temperature are out of range.
   """
+  options, input_shape = config.training, config.data.input_shape
   if not 0 <= options.teacher_share <= 1:
     raise UserError(
       f"config.training.teacher_share={options.teacher_share} must lie in [0, 1]."
@@ -41,7 +39,10 @@ def make_teacher(
     raise UserError(
       f"config.training.temperature={options.temperature} must be above 0."
     )
-  trained = loading.load(options.teacher)
+  if pretrained.is_state_dict(options.teacher):
+    trained = pretrained.load_pretrained(options.teacher, config, classes)
+  else:
+    trained = loading.load(options.teacher)
   where = f"config.training.teacher={options.teacher!r}"
   if trained.classes != classes:
     raise UserError(f"{where} tells other classes apart than the data has.")

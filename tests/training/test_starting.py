@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from neural_epitome.config import TrainingOptions
+from neural_epitome.config import override
 from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome.generators import ChannelEpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
@@ -73,7 +73,7 @@ def test_a_start_that_cannot_be_read_is_refused(tmp_path, content):
   if content is not None:
     path.write_bytes(content)
   with pytest.raises(UserError, match=r"training\.start"):
-    starting.read(path)
+    starting.read(path, tiny.experiment())
 
 
 def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_path):
@@ -92,13 +92,13 @@ def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_pat
     for part in ("dense", "pruned")
   ]
   assert steps == [2, 2]
-  sliced, _ = starting.read(tmp_path / "start.npz")
-  given, _ = starting.read(tmp_path / "dense")
+  sliced, _ = starting.read(tmp_path / "start.npz", config)
+  given, _ = starting.read(tmp_path / "dense", config)
   name = "params/block_0/project_norm/scale"
   np.testing.assert_array_equal(sliced[name], given[name])
   tuned = loading.load(tmp_path / "pruned")
   assert tuned.config.training.start == str(tmp_path / "start.npz")
-  assert set(sliced) == set(starting.read(tmp_path / "pruned")[0])
+  assert set(sliced) == set(starting.read(tmp_path / "pruned", config)[0])
   assert run_pruned(config, tmp_path, int(0.8 * dense), minimum=2, quiet=True) == report
 
 
@@ -164,19 +164,20 @@ def test_a_fitted_run_that_only_its_teacher_teaches_takes_no_notice_of_labels(
 
 
 @pytest.mark.parametrize(
-  ("options", "shape", "first", "words"),
+  ("options", "size", "first", "words"),
   [
-    ({}, (32, 32, 3), 0, r"shape \[28, 28, 1\]"),
-    ({}, (28, 28, 1), 1, "other classes"),
-    ({"teacher_share": 1.5}, (28, 28, 1), 0, r"must lie in \[0, 1\]"),
-    ({"temperature": 0.0}, (28, 28, 1), 0, "above 0"),
+    ({}, 32, 0, r"shape \[28, 28, 1\]"),
+    ({}, 28, 1, "other classes"),
+    ({"teacher_share": 1.5}, 28, 0, r"must lie in \[0, 1\]"),
+    ({"temperature": 0.0}, 28, 0, "above 0"),
   ],
 )
-def test_a_teacher_that_cannot_be_one_is_refused(dense, options, shape, first, words):
-  options = TrainingOptions(teacher=str(dense), **options)
+def test_a_teacher_that_cannot_be_one_is_refused(dense, options, size, first, words):
+  config = tiny.experiment(teacher=str(dense), **options)
+  config = override(config, "data.image_size", str(size))
   classes = loading.load(dense).classes[first:]
   with pytest.raises(UserError, match=words):
-    teaching.make_teacher(options, classes, shape, devices.make_mesh())
+    teaching.make_teacher(config, classes, devices.make_mesh())
 
 
 def test_a_teacher_pulls_the_loss_towards_its_answers():
