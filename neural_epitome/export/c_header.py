@@ -48,7 +48,8 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
   Args:
     path: of the file.
     trained: from `shipping.shipped`.
-    bits: of the tensors that kernels come from, 2 to 8, or 32.
+    bits: of the tensors that kernels come from, 2 to 8, or 32. A crop is rounded anew,
+      in a range of its own.
 
   Raises:
     UserError: for other bits, or naming a kernel that `expand.h` cannot build.
@@ -158,9 +159,9 @@ def _cropped(
 def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray]:
   if width == 32:
     return {name: numbers.astype(np.float32)}
-  integers, factors = rounding.quantise(numbers, width)
-  packed = integers.astype(np.int8) if width == 8 else compact.pack(integers, width)
-  return {name: packed, name + "_factors": factors.astype(np.float32)}
+  integers, factors = map(np.asarray, rounding.quantise(numbers, width))
+  packed = integers if width == 8 else compact.pack(integers, width)
+  return {name: packed, name + "_factors": factors}
 
 
 def _array(name: str, array: np.ndarray) -> str:

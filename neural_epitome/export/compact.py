@@ -100,11 +100,11 @@ def write_numbers(
       is_integer = np.issubdtype(array.dtype, np.integer)
       tensors[name] = array.astype(np.int32 if is_integer else np.float32)
       continue
-    integers, tensors[name + ".scale"] = rounding.quantise(array, width)
-    if width == 8:
-      tensors[name] = integers.astype(np.int8)
-    else:
-      tensors[name], packed[name] = pack(integers, width), width
+    tensors[name], tensors[name + ".scale"] = map(
+      np.asarray, rounding.quantise(array, width)
+    )
+    if width < 8:
+      tensors[name], packed[name] = pack(tensors[name], width), width
   for kernel_path, axes in offsets.items():
     for axis, offset in axes.items():
       dtype = np.float32 if axis == "spatial" else np.int32

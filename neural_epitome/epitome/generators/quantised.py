@@ -25,7 +25,7 @@ class Quantised(GeneratorSpec):
   Training keeps it in float32; what ships is the integers and the scales.
 
   Attributes:
-    bits: of one weight, sign included; integers lie in [-m, m], m = 2**(bits-1) - 1.
+    bits: of one weight, sign included.
   """
 
   kind: ClassVar[str] = "quantised"
@@ -35,15 +35,15 @@ class Quantised(GeneratorSpec):
   def check(self, shape: Shape) -> None:
     """Raises UserError for bits that leave nothing or save nothing."""
     del shape
-    if not 2 <= self.bits <= 16:
-      raise UserError(f"Quantised(bits={self.bits}): bits must lie in [2, 16].")
+    if not 2 <= self.bits <= 8:
+      raise UserError(f"Quantised(bits={self.bits}): bits must lie in [2, 8].")
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
     """One tensor, `kernel`, of the kernel's shape."""
     return {"kernel": shape}
 
   def derived(self, shape: Shape) -> dict[str, Shape]:
-    """One scale an output channel: the largest magnitude over m."""
+    """One scale an output channel, see `rounding.quantise`."""
     return {"scale": shape[-1:]}
 
   def tensor_bits(self, role: str) -> int:
