@@ -122,6 +122,10 @@ class Config:
     norm: its batch norms.
     planner: how the plan of stored tensors is made for it.
     indices: where the sampling offsets come from during training.
+    bits: of a number of the tensors that kernels come from: 32, or 2 to 8 for integers
+      with a factor an output channel. Training reads them so from the first step on,
+      with gradients that pass straight through, and evaluation and exports do. Routing
+      maps, factors of replicas, biases and batch norm stay float32.
     execution: how kernels are run from epitomes; never changes the result.
     data: what is read: images or signals.
     optimizer: update rule and schedule.
@@ -133,6 +137,7 @@ class Config:
   norm: NormOptions = NormOptions()
   planner: Planner = DensePlanner()
   indices: IndexOptions = IndexOptions()
+  bits: int = 32
   execution: Execution = "materialise"
   data: Data = DataOptions()
   optimizer: OptimizerOptions = OptimizerOptions()

@@ -78,7 +78,10 @@ _EXECUTION = flags.DEFINE_enum(
   "from the epitomes each time; or built once, the dense network.",
 )
 _BITS = flags.DEFINE_integer(
-  "bits", 32, "Bits of stored numbers in an exported compact file: 32, or 2 to 8."
+  "bits",
+  None,
+  "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
+  "config.bits of the run by default.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 

@@ -73,6 +73,7 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
   [
     ([], "--experiment=NAME is needed"),
     (["--experiment=mbv2_epitom"], "mbv2_epitome"),
+    (["--experiment=quick", "--config.bits=16"], "bits=16 must be 32, or 2 to 8"),
     (["--experiment=absent.py"], "absent.py"),
     (["--mode=trian"], "train"),
     (["--experimnt=quick"], "experiment"),

@@ -111,7 +111,8 @@ def compress(
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:
   tensors = {
-    name: np.asarray(value) for name, value in small.rounded(small.compact).items()
+    name: np.asarray(value)
+    for name, value in small.plan.rounded(small.compact, small.bits).items()
   }
   return {
     path: fitting.relative_error(

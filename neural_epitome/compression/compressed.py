@@ -14,7 +14,6 @@ from neural_epitome.compression import trees
 from neural_epitome.compression.folding import Generated, folded
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome import rounding
 from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.export import compact
@@ -59,7 +58,7 @@ class Compressed:
     Returns:
       A tree of the same structure, shapes and dtypes.
     """
-    arrays = self.rounded(compact)
+    arrays = self._rounded(compact)
     return self._together(arrays, self._generated(arrays))
 
   @contextlib.contextmanager
@@ -124,10 +123,14 @@ class Compressed:
     compact: Mapping[str, Array],
     execution: Execution | Mapping[str, Execution],
   ) -> Iterator[tuple[Tree, dict[str, str]]]:
-    arrays = self.rounded(compact)
+    arrays = self._rounded(compact)
     kernels = self._generated(arrays)
     with folded(kernels, execution) as told:
       yield self._together(arrays, kernels), told
+
+  def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
+    arrays = {name: jnp.asarray(value) for name, value in compact.items()}
+    return self.plan.rounded(arrays, self.bits)
 
   def _generated(self, arrays: Mapping[str, Array]) -> dict[str, Generated]:
     generated = {}
@@ -149,15 +152,6 @@ class Compressed:
         for name in self._leaves.arrays
       }
     )
-
-  def rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
-    """The same, as it is stored: what has no width of its own at `self.bits`."""
-    arrays = {name: jnp.asarray(value) for name, value in compact.items()}
-    if self.bits < 32:
-      for name, width in self.plan.tensor_bits(0).items():
-        if not width:
-          arrays[name] = rounding.straight_through(arrays[name], self.bits)
-    return arrays
 
   def save(self, path: str | os.PathLike) -> None:
     """Writes a compact file, which `compact_reader` reads with NumPy alone."""

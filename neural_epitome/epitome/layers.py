@@ -65,6 +65,9 @@ class GeneratedLayer(nn.Module, kw_only=True):
   Attributes:
     generator: of this layer's kernel, or the plan of the whole network.
     indices: where sampling offsets come from in training.
+    bits: of the tensors that the kernel comes from: 32, or 2 to 8, rounded wherever
+      they are read, in training with a gradient that passes straight through;
+      parameters stay float32, and so do factors. See `rounding`.
     execution: `materialise` builds the kernel, and builds it again in the backward
       pass rather than keep it; `fold` convolves with the epitome where that can be
       done and materialises elsewhere. A mapping chooses by the kernel's path.
@@ -77,6 +80,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
 
   generator: GeneratorSpec | plans.Plan = Dense()
   indices: routing.IndexOptions = routing.IndexOptions()
+  bits: int = 32
   execution: Execution | Mapping[str, Execution] = "materialise"
   use_bias: bool = True
   dtype: Any = None
@@ -93,6 +97,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
       role: self._tensor(name, role, generator, shape, offsets)
       for role, name in names.items()
     }
+    tensors = generator.rounded(tensors, self.bits)
     x = x.astype(self.dtype or x.dtype)
     execution = self.execution
     if isinstance(execution, Mapping):

@@ -38,6 +38,7 @@ class _Generated(nnx.Module):
     *,
     generator: GeneratorSpec = _DENSE,
     indices: routing.IndexOptions = _FIXED,
+    bits: int = 32,
     execution: layers.Execution = "materialise",
     use_bias: bool = True,
     dtype: Any = None,
@@ -50,7 +51,7 @@ class _Generated(nnx.Module):
     generator.check(shape)
     self.shape, self.application, self.generator = shape, application, generator
     self.span = indices.span if indices.source == "free" else 1.0
-    self.execution, self.dtype = execution, dtype
+    self.execution, self.dtype, self.bits = execution, dtype, bits
     offsets = routing.starting_offsets(
       indices, rngs.params(), generator.offsets(shape), generator.start_cells(shape)
     )
@@ -66,8 +67,9 @@ class _Generated(nnx.Module):
     return self.generator.generate(*self._stored(), self.shape)
 
   def _stored(self) -> tuple[dict[str, Array], dict[str, Array]]:
+    tensors = {role: tensor[...] for role, tensor in self.tensors.items()}
     return (
-      {role: tensor[...] for role, tensor in self.tensors.items()},
+      self.generator.rounded(tensors, self.bits),
       {axis: self.span * offset[...] for axis, offset in self.offsets.items()},
     )
 
@@ -97,7 +99,7 @@ class EpitomeConv(_Generated):
     dilation: one number, or one a spatial axis.
     groups: feature groups.
     rngs: for `params`.
-    **options: generator, indices (fixed or free), execution, use_bias, dtype,
+    **options: generator, indices (fixed or free), bits, execution, use_bias, dtype,
       kernel_init and bias_init, as of the Linen layers.
   """
 

@@ -23,9 +23,10 @@ import json
 from collections.abc import Iterable, Mapping
 
 from neural_epitome import codec
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.epitome.sampling import Shape
+from neural_epitome.epitome.sampling import Array, Shape
 from neural_epitome.errors import UserError
 
 VERSION = 1
@@ -90,6 +91,18 @@ class Plan:
       for role, name in kernel.tensors.items():
         widths.setdefault(name, kernel.generator.tensor_bits(role) or bits)
     return widths
+
+  def rounded(self, arrays: Mapping[str, Array], bits: int) -> dict[str, Array]:
+    """Arrays by name, the tensors that a network of `bits` rounds as it reads them.
+
+    They are those whose generator has no width of its own.
+    """
+    found = dict(arrays)
+    if bits < 32:
+      for name, width in self.tensor_bits(0).items():
+        if not width:
+          found[name] = rounding.straight_through(found[name], bits)
+    return found
 
 
 def fingerprint(uses: Iterable[KernelUse]) -> str:

@@ -55,6 +55,7 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
     UserError: for other bits, or naming a kernel that `expand.h` cannot build.
   """
   rounding.check_bits(bits)
+  trained = shipping.at_bits(trained, bits)
   offsets = shipping.offsets(trained.plan, trained.variables)
   params = shipping.parameters(trained.variables)
   widths = trained.plan.tensor_bits(bits)

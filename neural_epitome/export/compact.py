@@ -45,6 +45,7 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
   Raises:
     UserError: as `write_numbers`.
   """
+  trained = shipping.at_bits(trained, bits)
   offsets = shipping.offsets(trained.plan, trained.variables)
   params = shipping.parameters(trained.variables)
   write_numbers(path, trained.plan, params, offsets, bits, description(trained))

@@ -26,7 +26,7 @@ def export(
   formats: Sequence[str],
   *,
   execution: program.Mode = "fold",
-  bits: int = 32,
+  bits: int | None = None,
 ) -> dict[str, Any]:
   """Writes one file a format and measures.
 
@@ -35,7 +35,8 @@ def export(
     directory: where the files go, `NAME.ENDING`.
     formats: of `FORMATS`.
     execution: how kernels are run in a format that holds a program.
-    bits: of stored numbers in a format that holds numbers.
+    bits: of stored numbers in a format that holds numbers; None for those that the
+      network was trained at.
 
   Returns:
     {"files": one {"format", "file", "bytes", "largest_difference"} each, "network":
@@ -52,8 +53,9 @@ def export(
       told = codec.nearest(name, FORMATS)
       raise UserError(f"There is no format {name!r}.{told}")
     modules[name] = importlib.import_module(FORMATS[name][0])
-    if bits != 32 and modules[name].IS_PROGRAM:
+    if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
+  bits = trained.config.bits if bits is None else bits
   ready = shipping.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)

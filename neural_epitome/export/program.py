@@ -27,7 +27,7 @@ Parameters = dict[str, np.ndarray]
 
 
 def run_as(trained: Trained, execution: Mode) -> Trained:
-  """The same network as a program, its answers the same to rounding.
+  """The same network as a program, rounded before; its answers are the same.
 
   Args:
     trained: from `shipping.shipped`.
@@ -35,6 +35,7 @@ def run_as(trained: Trained, execution: Mode) -> Trained:
       or `decode`, every kernel built here, once: the dense network.
   """
   norms = _norms_after_layers(trained)
+  trained = shipping.rounded(trained)
   plan, params = trained.plan, shipping.parameters(trained.variables)
   maps = shipping.flatten(trained.variables.get("routing", {}))
   if execution == "decode":

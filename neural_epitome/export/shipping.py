@@ -55,6 +55,28 @@ def shipped(trained: Trained) -> Trained:
   )
 
 
+def rounded(trained: Trained) -> Trained:
+  """The same network in float32, its numbers rounded here and no longer where read."""
+  config = dataclasses.replace(trained.config, bits=32)
+  numbers = trained.plan.rounded(parameters(trained.variables), trained.config.bits)
+  params = nested({name: np.asarray(value) for name, value in numbers.items()})
+  return dataclasses.replace(
+    trained,
+    model=setup.build(config, len(trained.classes), trained.plan),
+    variables=trained.variables | {"params": params},
+    config=config,
+  )
+
+
+def at_bits(trained: Trained, bits: int) -> Trained:
+  """The network whose numbers a file of `bits` holds.
+
+  At the bits that it was trained at, they are rounded as it rounds them itself; at
+  others, what comes of that is.
+  """
+  return trained if bits == trained.config.bits else rounded(trained)
+
+
 def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:
   """Routing maps by kernel and axis."""
   maps = flatten(variables.get("routing", {}))

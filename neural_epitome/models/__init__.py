@@ -42,6 +42,7 @@ def create(
   *,
   plan: Plan | None = None,
   indices: IndexOptions | None = None,
+  bits: int = 32,
   execution: Execution | Mapping[str, Execution] = "materialise",
   norm: NormOptions | None = None,
   dtype: Any = jnp.float32,
@@ -56,6 +57,7 @@ def create(
     classes: number of classes.
     plan: of exactly this architecture; None stores every kernel in full.
     indices: where sampling offsets come from in training.
+    bits: of the layers' tensors, see `layers.GeneratedLayer`.
     execution: of the layers, see `layers.GeneratedLayer`.
     norm: momentum and epsilon of the batch norms.
     dtype: of activations and generated kernels.
@@ -72,6 +74,7 @@ def create(
   shared = {
     "generator": Dense() if plan is None else plan,
     "indices": indices or IndexOptions(),
+    "bits": bits,
     "execution": execution,
     "dtype": dtype,
     "axis_name": axis_name,

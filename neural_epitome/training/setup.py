@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from neural_epitome import models
 from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.training import devices
@@ -100,9 +101,10 @@ def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
   It needs no data where the configuration says how many classes there are.
 
   Raises:
-    UserError: if neither the data nor config.data.classes says it, or the plan
-      cannot be made.
+    UserError: if neither the data nor config.data.classes says it, the plan cannot be
+      made, or config.bits cannot be had.
   """
+  rounding.check_bits(config.bits)
   from neural_epitome.data import sources
 
   data = config.data
@@ -121,13 +123,18 @@ def build(
     classes: number of classes.
     plan: of the configuration's architecture.
     merged: see `models.create`.
+
+  Raises:
+    UserError: for config.bits that cannot be had.
   """
+  rounding.check_bits(config.bits)
   is_global = config.training.batch_norm == "global"
   return models.create(
     config.model,
     classes,
     plan=plan,
     indices=config.indices,
+    bits=config.bits,
     execution=config.execution,
     norm=config.norm,
     dtype=DTYPES[config.training.precision],

@@ -28,6 +28,8 @@ from neural_epitome.epitome.sampling import sample
 from neural_epitome.errors import UserError
 from neural_epitome.experiment import load_experiment
 from neural_epitome.export import compact, compact_reader, shipping
+from neural_epitome.models import ResNetConfig
+from neural_epitome.planning import BudgetPlanner
 from neural_epitome.training import setup
 from tests.epitome.strategies import cases
 from tests.export import networks
@@ -129,6 +131,14 @@ def test_a_file_is_within_one_percent_of_the_accounting(path):
     compact.write(path, network, bits)
     price = totals.price(network.plan, inventory, bits=bits)
     assert os.path.getsize(path) == pytest.approx(price.stored_bytes, rel=0.01)
+
+
+def test_a_file_takes_the_bytes_that_its_budget_was(path):
+  planner = BudgetPlanner(bytes=400_000, bits=8)
+  model = ResNetConfig(depth=8, width=3.0, stem_stride=2)
+  config = dataclasses.replace(load_experiment("quick"), model=model, planner=planner)
+  compact.write(path, networks.shipped(dataclasses.replace(config, bits=8)), 8)
+  assert os.path.getsize(path) == pytest.approx(400_000, rel=0.01)
 
 
 @pytest.mark.parametrize("bits", [8, 5])

@@ -16,7 +16,10 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome import codec
+from neural_epitome.epitome import rounding
+from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.export import compact, shipping
 from neural_epitome.training import loading, metrics, setup
 from neural_epitome.training.checkpoints import Checkpoints
 from tests.training import tiny
@@ -109,6 +112,25 @@ def assert_same_run(found, expected):
     for workdir in (found, expected)
   ]
   assert lines[0] == lines[1]
+
+
+def test_a_run_of_few_bits_trains_and_evaluates_what_its_file_holds(tmp_path):
+  config = dataclasses.replace(
+    tiny.experiment(epochs=0.3, ema_decay=0.0, reestimation_batches=0),
+    indices=IndexOptions(source="fixed"),
+    bits=8,
+  )
+  report = ne.run(config, tmp_path / "run", quiet=True)
+  trained = ne.load(tmp_path / "run")
+  shipped, file = shipping.shipped(trained), tmp_path / "tiny.safetensors"
+  compact.write(file, shipped, trained.config.bits)
+  found = dataclasses.replace(ne.load(file), config=config)
+  assert loading.evaluate(found)["top1"] == report["top1"]
+  assert report["stored_bytes"] < 0.5 * 4 * report["stored_params"]
+  # What is trained lies between the integers.
+  epitome = trained.variables["params"]["conv_1"]["epitome"]
+  moved = epitome - rounding.straight_through(epitome, 8)
+  assert np.mean(moved != 0) > 0.9
 
 
 def test_a_run_leaves_what_it_promises(whole):

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from neural_epitome import codec
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.errors import UserError
 
@@ -155,6 +156,22 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     """Bits of a stored number of a tensor; None for the width it is trained in."""
     del role
     return None
+
+  def rounded(self, tensors: Tensors, bits: int) -> Tensors:
+    """The tensors, by role, as a network of `bits` reads them; factors stay floats.
+
+    Raises:
+      UserError: for other bits than `rounding` knows.
+    """
+    rounding.check_bits(bits)
+    if bits == 32:
+      return tensors
+    return {
+      role: tensor
+      if self.tensor_bits(role)
+      else rounding.straight_through(tensor, bits)
+      for role, tensor in tensors.items()
+    }
 
   def stored(self, shape: Shape) -> int:
     """Numbers stored for a kernel of this shape, offsets and scales included."""

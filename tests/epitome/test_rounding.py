@@ -1,0 +1,131 @@
+"""Rounded numbers: the grid, and layers that read their tensors through it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax import nnx
+
+from neural_epitome.epitome import nnx_layers, rounding
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators import Epitome, SharedEpitome
+from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
+from neural_epitome.epitome.routing import IndexOptions
+from neural_epitome.errors import UserError
+
+X = jax.random.normal(jax.random.key(7), (2, 6, 6, 8))
+FIXED = IndexOptions(source="fixed", start="spread")
+# One axis is short, so that blocks with factors fold.
+SCALED = Epitome((3, 3, 8, 4), "factorised", scaled=True)
+GENERATORS = {"scaled": SCALED, "shared": SharedEpitome(100, block=50)}
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("shape", [(9, 7, 5), (60,)])
+def test_the_grid_is_that_of_the_formula_and_what_is_on_it_stays(bits, shape):
+  array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+  array[..., :1] = 0.0
+  integers, factors = map(np.asarray, rounding.quantise(array, bits))
+  most = 2 ** (bits - 1) - 1
+  axes = tuple(range(array.ndim - 1)) or None
+  largest = np.abs(array).max(axis=axes).reshape(-1)
+  wanted = np.where(largest > 0, largest / most, 1.0)
+  np.testing.assert_allclose(factors, wanted, rtol=1e-6)
+  np.testing.assert_array_equal(integers, np.round(array / factors))
+  assert integers.dtype == np.int8
+  assert np.abs(integers).max() == most
+  rounded = np.asarray(rounding.straight_through(array, bits))
+  np.testing.assert_array_equal(rounded, integers * factors)
+  np.testing.assert_allclose(
+    rounding.straight_through(rounded, bits), rounded, rtol=1e-6
+  )
+
+
+def layer_of(generator, **options):
+  return EpitomeConv(
+    features=12, window=(3, 3), generator=generator, indices=FIXED, **options
+  )
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_layer_reads_rounded_tensors_and_float_factors_straight_through(name):
+  generator = GENERATORS[name]
+  whole, coarse = layer_of(generator), layer_of(generator, bits=4)
+  variables = whole.init(jax.random.key(0), X)
+  params = variables["params"]
+  # Factors that no grid of four bits has.
+  params |= {k: v * jnp.linspace(0.7, 1.3, v.size).reshape(v.shape)
+             for k, v in params.items() if k == "scale"}  # fmt: skip
+  on_grid = {
+    role: value if role in ("scale", "bias") else rounding.straight_through(value, 4)
+    for role, value in params.items()
+  }
+
+  def answer(layer, params):
+    def loss(params):
+      y = layer.apply(variables | {"params": params}, X)
+      return jnp.sum(jnp.sin(y)), y
+
+    gradients, y = jax.jit(jax.grad(loss, has_aux=True))(params)
+    return y, gradients
+
+  y, gradients = answer(coarse, params)
+  wanted, wanted_gradients = answer(whole, on_grid)
+  np.testing.assert_allclose(y, wanted, atol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+    gradients,
+    wanted_gradients,
+  )
+  assert np.abs(y - answer(whole, params)[0]).max() > 0.01
+
+
+def test_both_executions_give_the_same_output_at_eight_bits():
+  layer = layer_of(SCALED, bits=8)
+  variables = layer.init(jax.random.key(0), X)
+  folded = layer.clone(execution="fold")
+  np.testing.assert_allclose(
+    folded.apply(variables, X), layer.apply(variables, X), atol=1e-5
+  )
+
+
+def test_layers_of_nnx_read_rounded_tensors_too():
+  layer = nnx_layers.EpitomeDense(
+    16, 12, generator=Epitome((8, 12)), bits=8, rngs=nnx.Rngs(0)
+  )
+  epitome = rounding.straight_through(layer.tensors["epitome"][...], 8)
+  wanted = layer.generator.generate(
+    {"epitome": epitome}, {k: v[...] for k, v in layer.offsets.items()}, (16, 12)
+  )
+  np.testing.assert_array_equal(layer.kernel(), wanted)
+
+
+class Pair(nn.Module):
+  """Two layers whose kernels are generated from one tensor."""
+
+  plan: plans.Plan
+
+  @nn.compact
+  def __call__(self, x):
+    """(batch, 8) -> (batch, 8)."""
+    for name in ("one", "two"):
+      x = EpitomeDense(features=8, generator=self.plan, bits=8, name=name)(x)
+    return x
+
+
+def test_kernels_that_share_a_tensor_read_it_rounded_alike():
+  uses = [KernelUse("one/kernel", (8, 8)), KernelUse("two/kernel", (8, 8))]
+  generators = {use.path: Epitome((4, 8), "tile") for use in uses}
+  plan = plans.make(uses, generators, {u.path: {"epitome": "bank"} for u in uses})
+  model, x = Pair(plan), X[:, 0, 0]
+  variables = model.init(jax.random.key(0), x)
+  bank = rounding.straight_through(variables["params"]["bank"], 8)
+  kernel = jnp.concatenate([bank, bank])
+  np.testing.assert_allclose(model.apply(variables, x), x @ kernel @ kernel, atol=1e-5)
+
+
+def test_other_bits_are_refused():
+  with pytest.raises(UserError, match="bits=16 must be 32, or 2 to 8"):
+    layer_of(SCALED, bits=16).init(jax.random.key(0), X)
