@@ -15,13 +15,11 @@ less than the clock does where other work shares the cores.
 import argparse
 import importlib.util
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import common
+from benchmarks import common, turns
 
 SIZES = ((224, 8), (32, 64))
 CLASSES = 1000
@@ -95,7 +93,7 @@ def torch_step(size: int, batch: int) -> Callable[[], None]:
 
 
 def work(variant: str, size: int, batch: int) -> None:
-  """Child process: a step for each line read, its clock and CPU seconds written."""
+  """Child process: the clock and CPU seconds of a step, each turn."""
   from neural_epitome import allocator
 
   if variant.endswith("kept memory"):
@@ -105,54 +103,30 @@ def work(variant: str, size: int, batch: int) -> None:
   for _ in range(5):
     run()
   allocator.retire_fragments()  # as the trainer does; nothing unless memory is kept
-  print("ready", flush=True)
-  for _ in sys.stdin:
+
+  def turn() -> dict[str, float]:
     begin = time.perf_counter(), time.process_time()
     run()
     end = time.perf_counter(), time.process_time()
-    print(end[0] - begin[0], end[1] - begin[1], flush=True)
+    return {"clock": end[0] - begin[0], "cpu": end[1] - begin[1]}
 
-
-class Worker:
-  """One variant in a process of its own."""
-
-  def __init__(self, variant: str, size: int, batch: int):
-    arguments = ["--worker", variant, str(size), str(batch)]
-    self._process = subprocess.Popen(
-      [sys.executable, "-m", "benchmarks.torch_comparison", *arguments],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-    if self._process.stdout.readline().strip() != "ready":
-      raise RuntimeError(f"{variant} did not start.")
-
-  def step(self) -> tuple[float, float]:
-    """Clock and CPU seconds of one step."""
-    self._process.stdin.write("\n")
-    self._process.stdin.flush()
-    clock, cpu = map(float, self._process.stdout.readline().split())
-    return clock, cpu
-
-  def close(self) -> None:
-    """Ends the process."""
-    self._process.stdin.close()
-    self._process.wait()
+  turns.serve({}, turn)
 
 
 def measure(size: int, batch: int, variants: list[str], rounds: int) -> list[dict]:
   """Rows of one image size."""
-  workers = {variant: Worker(variant, size, batch) for variant in variants}
-  seconds: dict[str, list[tuple[float, float]]] = {v: [] for v in variants}
-  for _ in range(rounds):
-    for variant, worker in workers.items():
-      seconds[variant].append(worker.step())
+  workers = {
+    variant: turns.Worker(
+      "benchmarks.torch_comparison", ["--worker", variant, str(size), str(batch)]
+    )
+    for variant in variants
+  }
+  taken = turns.alternate(workers, rounds)
   for worker in workers.values():
     worker.close()
-  clock = {v: [pair[0] for pair in pairs] for v, pairs in seconds.items()}
+  clock = {v: [turn["clock"] for turn in found] for v, found in taken.items()}
   rows = []
   for variant, times in clock.items():
-    cpu = statistics.median(pair[1] for pair in seconds[variant])
     row = {
       "network": "mobilenet_v2",
       "image_size": size,
@@ -160,7 +134,7 @@ def measure(size: int, batch: int, variants: list[str], rounds: int) -> list[dic
       "variant": variant,
       "median_ms": round(1e3 * statistics.median(times), 1),
       "minimum_ms": round(1e3 * min(times), 1),
-      "cpu_ms": round(1e3 * cpu, 1),
+      "cpu_ms": round(1e3 * turns.median(taken[variant], "cpu"), 1),
     }
     for other in ("torch", "torch, kept memory"):
       ratio = common.paired_ratio(times, clock[other]) if other in clock else None

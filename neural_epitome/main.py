@@ -73,9 +73,10 @@ _FORMAT = flags.DEFINE_multi_string(
 _EXECUTION = flags.DEFINE_enum(
   "execution",
   "fold",
-  ["fold", "materialise", "decode"],
+  ["fold", "materialise", "decode", "measured"],
   "How an exported program runs its kernels: folded where that can be done; built "
-  "from the epitomes each time; or built once, the dense network.",
+  "from the epitomes each time; built once, the dense network; or measured: folded "
+  "where that is faster here, in the runtime of the format, and built once elsewhere.",
 )
 _BITS = flags.DEFINE_integer(
   "bits",
@@ -251,6 +252,7 @@ def _export(overrides: Sequence[tuple[str, str]]) -> None:
     [name for value in _FORMAT.value for name in value.split(",") if name],
     execution=_EXECUTION.value,
     bits=_BITS.value,
+    quiet=_JSON.value,
   )
   _print(lambda: tables.export_table(found), found)
 

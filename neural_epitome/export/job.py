@@ -2,9 +2,9 @@
 
 import importlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, program, shipping
+from neural_epitome.export import FORMATS, measured, program, shipping
 from neural_epitome.training import setup
 from neural_epitome.training.loading import Trained
 
@@ -25,8 +25,9 @@ def export(
   directory: Path,
   formats: Sequence[str],
   *,
-  execution: program.Mode = "fold",
+  execution: program.Mode | Literal["measured"] = "fold",
   bits: int | None = None,
+  quiet: bool = False,
 ) -> dict[str, Any]:
   """Writes one file a format and measures.
 
@@ -34,15 +35,18 @@ def export(
     trained: a network, from `load`.
     directory: where the files go, `NAME.ENDING`.
     formats: of `FORMATS`.
-    execution: how kernels are run in a format that holds a program.
+    execution: how kernels are run in a format that holds a program; `measured` folds
+      those that are faster so in the format's own runtime on this machine, and builds
+      the others once.
     bits: of stored numbers in a format that holds numbers; None for those that the
       network was trained at.
+    quiet: shows no progress.
 
   Returns:
     {"files": one {"format", "file", "bytes", "largest_difference"} each, "network":
     stored_params, stored_bytes, expanded_params, "modes": for each way to run it
-    {"madds", "median_ms"} of one example on this machine}. The difference is that of
-    logits on noise to those of the trained network, its routing frozen.
+    {"madds", "median_ms"} of one example by XLA on this machine}. The difference is
+    that of logits on noise to those of the trained network, its routing frozen.
 
   Raises:
     UserError: for a format that is not known, or a network that it cannot hold.
@@ -61,13 +65,18 @@ def export(
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
   directory.mkdir(parents=True, exist_ok=True)
-  files = []
+  files, runs = [], {m: program.run_as(ready, m) for m in get_args(program.Mode)}
   for name, module in modules.items():
     path = directory / (trained.config.name + FORMATS[name][1])
     # Whole or not at all.
     partial = path.with_name(path.name + ".partial")
+    how = execution
+    if module.IS_PROGRAM and execution == "measured":
+      how = f"measured, {name}"
+      decoded = measured.faster_decoded(ready, module.compiled, quiet=quiet)
+      runs[how] = program.run_as(ready, "fold", decoded)
     if module.IS_PROGRAM:
-      module.write(partial, program.run_as(ready, execution))
+      module.write(partial, runs[how])
     else:
       module.write(partial, ready, bits)
     partial.replace(path)
@@ -89,21 +98,21 @@ def export(
       "stored_bytes": price.stored_bytes,
       "expanded_params": price.expanded_params,
     },
-    "modes": _modes(ready, batch[:1]),
+    "modes": _modes(runs, batch[:1]),
   }
 
 
-def _modes(ready: Trained, example: np.ndarray) -> dict[str, dict[str, float]]:
+def _modes(
+  networks: Mapping[str, Trained], example: np.ndarray
+) -> dict[str, dict[str, float]]:
   """Multiply-adds and measured time of one example, run in each way."""
-  inventory = setup.take_inventory(ready.config, len(ready.classes))
   runs, madds = {}, {}
-  for mode in ("decode", "materialise", "fold"):
-    network = program.run_as(ready, mode)
+  for mode, network in networks.items():
     # Variables are constants, as they are in a file: what can be computed once is.
     run = jax.jit(lambda x, n=network: n.model.apply(n.variables, x, train=False))
     runs[mode] = lambda run=run: run(example).block_until_ready()
-    how = "fold" if mode == "fold" else "materialise"
-    madds[mode] = totals.price(network.plan, inventory, how).madds
+    inventory = setup.take_inventory(network.config, len(network.classes))
+    madds[mode] = totals.price(network.plan, inventory, network.config.execution).madds
   latency.alternate(runs, 2)
   seconds = latency.alternate(runs, _ROUNDS)
   return {

@@ -41,34 +41,51 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
         f"{name} is read block by block, which has no ONNX operator; export it with "
         "--execution=decode."
       )
-  jax2onnx = _needed("jax2onnx")
 
   def logits(images: jax.Array) -> jax.Array:
     return trained.model.apply(trained.variables, images, train=False)
 
+  shape = ("batch", *trained.config.data.input_shape)
+  Path(path).write_bytes(_converted(logits, shape, trained.config.name))
+
+
+def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
+  """Images to logits, by ONNX Runtime on the CPU."""
+  return _session(os.fspath(path))
+
+
+def compiled(
+  layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
+) -> Callable[[np.ndarray], np.ndarray]:
+  """A function of an array of this shape as a call that returns when it is done."""
+  return _session(_converted(layer, shape, "layer"))
+
+
+def _converted(
+  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...], name: str
+) -> bytes:
+  jax2onnx = _needed("jax2onnx")
   try:
     with convolution.spelled("convolution"), _errors_only("jax2onnx", "onnx_ir"):
       model = jax2onnx.to_onnx(
-        logits,
-        [("batch", *trained.config.data.input_shape)],
-        model_name=trained.config.name,
+        function,
+        [shape],
+        model_name=name,
         input_names=["images"],
         output_names=["logits"],
       )
   except (NotImplementedError, RuntimeError) as error:
     told = str(error).partition("\n")[0]
-    raise UserError(f"jax2onnx cannot take {trained.config.name}: {told}") from None
-  Path(path).write_bytes(model.SerializeToString())
+    raise UserError(f"jax2onnx cannot take {name}: {told}") from None
+  return model.SerializeToString()
 
 
-def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
-  """Images to logits, by ONNX Runtime on the CPU."""
+def _session(model: str | bytes) -> Callable[[np.ndarray], np.ndarray]:
+  """The first output of a model, or of a file of one, by its only input."""
   runtime = _needed("onnxruntime")
-  session = runtime.InferenceSession(
-    os.fspath(path), providers=["CPUExecutionProvider"]
-  )
+  session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
   [name] = [told.name for told in session.get_inputs()]
-  return lambda images: session.run(None, {name: np.asarray(images, np.float32)})[0]
+  return lambda x: session.run(None, {name: np.asarray(x, np.float32)})[0]
 
 
 @contextlib.contextmanager

@@ -7,81 +7,91 @@ A runtime fuses that into the convolution, or the loop, beside it. All in float3
 
 import collections
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.layers import GeneratedLayer
 from neural_epitome.epitome.plan import Plan
-from neural_epitome.export import shipping
-from neural_epitome.models.normalization import BatchNorm
+from neural_epitome.export import shipping, sites
+from neural_epitome.export.sites import Site
 from neural_epitome.training import setup
 from neural_epitome.training.loading import Trained
 
 Mode = Literal["fold", "materialise", "decode"]
-Parameters = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
-def run_as(trained: Trained, execution: Mode) -> Trained:
+def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> Trained:
   """The same network as a program, rounded before; its answers are the same.
 
   Args:
     trained: from `shipping.shipped`.
     execution: `fold` where it can be done and `materialise` elsewhere; `materialise`;
       or `decode`, every kernel built here, once: the dense network.
+    decoded: paths of kernels that are built here whatever the others are.
   """
-  norms = _norms_after_layers(trained)
+  found = sites.find(trained)
   trained = shipping.rounded(trained)
-  plan, params = trained.plan, shipping.parameters(trained.variables)
-  maps = shipping.flatten(trained.variables.get("routing", {}))
-  if execution == "decode":
-    plan, params, maps = *_decoded(trained, params, maps), {}
+  compressed = trained.plan.compressed
+  trained = _decode(trained, compressed if execution == "decode" else decoded)
+  params = _merged(trained.plan, shipping.parameters(trained.variables), found)
   training = dataclasses.replace(trained.config.training, precision="float32")
   how = "fold" if execution == "fold" else "materialise"
   config = dataclasses.replace(trained.config, training=training, execution=how)
   return dataclasses.replace(
     trained,
-    model=setup.build(config, len(trained.classes), plan, merged=True),
+    model=setup.build(config, len(trained.classes), trained.plan, merged=True),
     variables={
-      "params": shipping.nested(_merged(plan, params, norms)),
-      "routing": shipping.nested(maps),
+      "params": shipping.nested(params),
+      "routing": trained.variables.get("routing", {}),
     },
-    plan=plan,
     config=config,
   )
 
 
-def _decoded(
-  trained: Trained, params: Parameters, maps: Parameters
-) -> tuple[Plan, Parameters]:
-  """The dense plan, and parameters with every kernel built."""
+def _decode(trained: Trained, paths: Collection[str]) -> Trained:
+  """The network with these kernels stored in full."""
+  if not paths:
+    return trained
   inventory = setup.take_inventory(trained.config, len(trained.classes))
-  kept = {name: params[name] for name in inventory.rest}
-  for path, kernel in trained.plan.kernels.items():
-    axes = kernel.generator.offsets(kernel.shape)
-    kept[path] = np.asarray(
-      kernel.generator.generate(
-        {role: params[name] for role, name in kernel.tensors.items()},
-        {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes},
-        kernel.shape,
-      )
-    )
-  return plans.make(inventory.kernels, {}), kept
+  params = shipping.parameters(trained.variables)
+  offsets = shipping.offsets(trained.plan, trained.variables)
+  left = {p: trained.plan.kernels[p] for p in trained.plan.compressed if p not in paths}
+  plan = plans.make(
+    inventory.kernels,
+    {path: kernel.generator for path, kernel in left.items()},
+    {path: kernel.tensors for path, kernel in left.items()},
+  )
+  kept = {
+    name: a for name, a in params.items() if name in (*plan.tensors, *inventory.rest)
+  }
+  for path in paths:
+    kernel = trained.plan.kernels[path]
+    tensors = {role: params[name] for role, name in kernel.tensors.items()}
+    full = kernel.generator.generate(tensors, offsets.get(path, {}), kernel.shape)
+    kept[path] = np.asarray(full)
+  maps = {path: axes for path, axes in offsets.items() if path in left}
+  return dataclasses.replace(
+    trained,
+    plan=plan,
+    variables={
+      "params": shipping.nested(kept),
+      "routing": shipping.with_offsets(maps),
+    },
+  )
 
 
-def _merged(plan: Plan, params: Parameters, norms: dict[str, str]) -> Parameters:
+def _merged(plan: Plan, params: Arrays, found: Mapping[str, Site]) -> Arrays:
   """Parameters whose batch norms have no scale where the kernel before takes it."""
   merged = dict(params)
   users = collections.Counter(
     name for kernel in plan.kernels.values() for name in kernel.tensors.values()
   )
-  for path, norm in norms.items():
-    kernel = plan.kernels[path]
-    if any(users[name] > 1 for name in kernel.tensors.values()):
+  for path, kernel in plan.kernels.items():
+    norm = found[path].norm
+    if norm is None or any(users[name] > 1 for name in kernel.tensors.values()):
       continue
     tensors = {role: params[name] for role, name in kernel.tensors.items()}
     factors = params[f"{norm}/scale"]
@@ -94,30 +104,3 @@ def _merged(plan: Plan, params: Parameters, norms: dict[str, str]) -> Parameters
     if bias in merged:
       merged[bias] = merged[bias] * factors
   return merged
-
-
-def _norms_after_layers(trained: Trained) -> dict[str, str]:
-  """Paths of the batch norms that read a layer's output as it comes, by kernel path."""
-  outputs: list[tuple[str, jax.Array]] = []
-  found: dict[str, str] = {}
-
-  def watch(call: Any, arguments: Any, options: Any, context: Any) -> Any:
-    module = context.module
-    if context.method_name != "__call__":
-      return call(*arguments, **options)
-    if isinstance(module, BatchNorm):
-      layers = [path for path, output in outputs if output is arguments[0]]
-      found.update({path: "/".join(module.path) for path in layers})
-    result = call(*arguments, **options)
-    if isinstance(module, GeneratedLayer):
-      # Kept, so that no other array is ever this one.
-      outputs.append(("/".join((*module.path, "kernel")), result))
-    return result
-
-  def run(images: jax.Array) -> jax.Array:
-    with nn.intercept_methods(watch):
-      return trained.model.apply(trained.variables, images, train=False)
-
-  shape = (1, *trained.config.data.input_shape)
-  jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32))
-  return found

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from neural_epitome.epitome import convolution
 from neural_epitome.training.loading import Trained
@@ -42,3 +43,12 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
   """Images to logits, by the program in the file."""
   exported = jax.export.deserialize(bytearray(Path(path).read_bytes()))
   return jax.jit(exported.call)
+
+
+def compiled(
+  layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
+) -> Callable[[np.ndarray], jax.Array]:
+  """A function of an array of this shape as a call that returns when it is done."""
+  del shape
+  run = jax.jit(layer)
+  return lambda x: run(x).block_until_ready()

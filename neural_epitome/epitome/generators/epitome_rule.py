@@ -12,7 +12,7 @@ from neural_epitome.epitome.generators.epitome import Axis, Epitome
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.sampling import Shape
 
-Side = Literal["wide", "input", "output", "both"]
+Side = Literal["wide", "narrow", "input", "output", "both"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,8 @@ class EpitomeRule(Rule):
 
   Attributes:
     side: which channel axis the epitome is short on; `wide` is the longer one (the
-      output where they are equal), `both` shares the rate between them.
+      output where they are equal), `narrow` the other one, so that what is wrapped or
+      replicated when folded is small; `both` shares the rate between them.
     routing: see `Epitome`.
     sampled: see `Epitome`.
     margin: cells by which the epitome is larger than the kernel on each spatial
@@ -75,7 +76,10 @@ class EpitomeRule(Rule):
     return tuple(size + self.margin if size > 1 else size for size in shape[:-2])
 
   def _is_input_short(self, shape: Shape) -> bool:
-    return self.side == "input" or (self.side == "wide" and shape[-2] > shape[-1])
+    is_input_longer = shape[-2] > shape[-1]
+    return self.side == "input" or self.side == (
+      "wide" if is_input_longer else "narrow"
+    )
 
   def _long_extents(self, shape: Shape, stored: int) -> Iterable[int]:
     """Channels of the epitome's long axis, the preferred numbers first."""

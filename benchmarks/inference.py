@@ -1,0 +1,228 @@
+"""Inference from files in the runtimes that run them: python -m benchmarks.inference.
+
+MobileNetV2 for 1000 classes with random weights, every 1x1 kernel and the classifier at
+a rate from a tile on their narrow side, so that what folding wraps or replicates is
+small; the network as `dense`, `materialise`, `fold` and `measured` (folded where that
+is faster in the runtime), and `floor`: without those kernels, their layers only
+repeating or cutting channels, the time that no compression of them goes below.
+
+Every case is a process of its own, all of a batch size take turns on one core, and a
+ratio is the median over rounds of the case over the dense network of the same runtime,
+or over torch's where torch is installed. --quick is 96 px and a few rounds.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import common, turns
+from benchmarks.step_time import Without
+from neural_epitome.config import Config
+from neural_epitome.cost import totals
+from neural_epitome.epitome.generators import EpitomeRule
+from neural_epitome.experiment import load_experiment
+from neural_epitome.export import measured, program, shipping
+from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning.base import Planner
+from neural_epitome.training import setup
+from neural_epitome.training.loading import Trained
+
+CLASSES = 1000
+MODES = ("dense", "materialise", "fold", "measured", "floor")
+PACKAGES = ("jax", "numpy", "jax2onnx", "onnxruntime", "tensorflow", "ai-edge-litert")
+# The module that writes a runtime's files, and what has to be installed.
+RUNTIMES = {
+  "xla": ("stablehlo", "jax"),
+  "onnxruntime": ("onnx", "onnxruntime"),
+  "litert": ("litert", "ai_edge_litert"),
+}
+
+
+def configuration(rate: float, side: str, size: int) -> Config:
+  """MobileNetV2 as published, its 1x1 kernels and classifier at a rate."""
+  config = load_experiment("mbv2_epitome_imagenet")
+  rule = EpitomeRule(side=side, routing="tile")
+  return dataclasses.replace(
+    config,
+    data=dataclasses.replace(config.data, image_size=size, classes=CLASSES),
+    planner=UniformPlanner(rate=rate, rule=rule),
+  )
+
+
+def network(config: Config, planner: Planner) -> Trained:
+  """As it ships, with random weights and batch norms that do something."""
+  inventory = setup.take_inventory(config, CLASSES)
+  plan = planner.plan(inventory)
+  config = dataclasses.replace(config, planner=planner)
+  model = setup.build(config, CLASSES, plan)
+  images = jnp.zeros((1, *config.data.input_shape))
+  initial = jax.jit(lambda key: model.init(key, images, train=False))
+  variables = jax.device_get(initial(jax.random.key(0)))
+  random = np.random.default_rng(0)
+
+  def statistics_of(path: Any, leaf: np.ndarray) -> np.ndarray:
+    spread = random.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+    return spread if path[-1].key == "var" else spread - 1.0
+
+  variables["batch_stats"] = jax.tree_util.tree_map_with_path(
+    statistics_of, variables["batch_stats"]
+  )
+  names = tuple(f"class {index}" for index in range(CLASSES))
+  return shipping.shipped(Trained(model, variables, plan, config, names, 0, "raw"))
+
+
+def write_files(
+  config: Config, runtime: str, directory: Path
+) -> dict[str, tuple[Path, Trained]]:
+  """A file and its network for each mode."""
+  module: ModuleType = importlib.import_module(
+    f"neural_epitome.export.{RUNTIMES[runtime][0]}"
+  )
+  ready = network(config, config.planner)
+  networks = {
+    "dense": program.run_as(ready, "decode"),
+    "materialise": program.run_as(ready, "materialise"),
+    "fold": program.run_as(ready, "fold"),
+    "measured": program.run_as(
+      ready, "fold", measured.faster_decoded(ready, module.compiled)
+    ),
+    "floor": program.run_as(network(config, Without(config.planner)), "fold"),
+  }
+  files = {}
+  for mode, run in tqdm(networks.items(), f"{runtime} files", disable=None):
+    path = directory / f"{runtime}_{mode}"
+    module.write(path, run)
+    files[mode] = path, run
+  return files
+
+
+def save_inputs(config: Config, batch: int, path: Path) -> None:
+  """Noise, and what the network says of it before any of it is exported."""
+  ready = network(config, config.planner)
+  images = np.random.default_rng(1).normal(size=(batch, *config.data.input_shape))
+  images = images.astype(np.float32)
+  run = jax.jit(lambda x: ready.model.apply(ready.variables, x, train=False))
+  np.savez(path, images=images, logits=np.asarray(run(images)))
+
+
+def measure(
+  files: dict[tuple[str, str], Path], inputs: Path, rounds: int, core: int
+) -> dict[tuple[str, str], tuple[dict[str, Any], list[float]]]:
+  """What each process said when it was ready, and its seconds, turn by turn."""
+  workers = {}
+  for (runtime, mode), path in tqdm(files.items(), "loading", disable=None):
+    arguments = [runtime, str(path), str(inputs), str(core)]
+    workers[runtime, mode] = turns.Worker("benchmarks.inference_worker", arguments)
+  taken = turns.alternate(workers, rounds)
+  for worker in workers.values():
+    worker.close()
+  return {
+    case: (workers[case].ready, [turn["seconds"] for turn in found])
+    for case, found in taken.items()
+  }
+
+
+def rows(
+  rate: float, side: str, size: int, batches: Sequence[int], rounds: int, core: int
+) -> list[dict[str, Any]]:
+  """Rows of one rate, every runtime that is installed, mode and batch size."""
+  config, found = configuration(rate, side, size), []
+  with tempfile.TemporaryDirectory() as temporary:
+    directory = Path(temporary)
+    written = {
+      (runtime, mode): file
+      for runtime, (_, needed) in RUNTIMES.items()
+      if importlib.util.find_spec(needed)
+      for mode, file in write_files(config, runtime, directory).items()
+    }
+    files = {case: path for case, (path, _) in written.items()}
+    if importlib.util.find_spec("torch"):
+      files["torch", "dense"] = Path(os.devnull)
+    for batch in batches:
+      inputs = directory / "inputs.npz"
+      save_inputs(config, batch, inputs)
+      told = measure(files, inputs, rounds if batch == 1 else rounds // 2, core)
+      torch = told.get(("torch", "dense"))
+      for (runtime, mode), (ready, seconds) in told.items():
+        row = {
+          "model": "mobilenet_v2",
+          "image_size": size,
+          "rate": rate,
+          "side": side,
+          "batch": batch,
+          "runtime": runtime,
+          "mode": mode,
+          "median_ms": round(1e3 * statistics.median(seconds), 2),
+          "minimum_ms": round(1e3 * min(seconds), 2),
+          "ratio_to_dense": _ratio(seconds, told[runtime, "dense"][1]),
+          "ratio_to_torch": _ratio(seconds, torch[1]) if torch else "",
+        }
+        row |= _size(*written[runtime, mode]) if runtime != "torch" else _NO_SIZE
+        row |= {
+          "load_ms": round(ready["load_ms"], 1),
+          "peak_ram_bytes": ready["peak_ram_bytes"],
+          "max_abs_diff": "" if mode == "floor" else ready["max_abs_diff"],
+          "rounds": len(seconds),
+        }
+        found.append(row)
+  return found
+
+
+_NO_SIZE = dict.fromkeys(("file_bytes", "stored_params", "madds", "folded"), "")
+
+
+def _size(path: Path, run: Trained) -> dict[str, Any]:
+  inventory = setup.take_inventory(run.config, CLASSES)
+  price = totals.price(run.plan, inventory, run.config.execution)
+  return {
+    "file_bytes": path.stat().st_size,
+    "stored_params": price.stored_params,
+    "madds": price.madds,
+    "folded": len(run.plan.compressed) if run.config.execution == "fold" else 0,
+  }
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+  return round(common.paired_ratio(ours, theirs), 3)
+
+
+def main() -> None:
+  """Measures and writes results/inference.csv, or only prints with --quick."""
+  parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+  parser.add_argument("--quick", action="store_true", help="96 px, nothing written")
+  parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 4.0])
+  parser.add_argument("--sides", nargs="+", default=["narrow", "wide"])
+  parser.add_argument("--rounds", type=int, default=40)
+  cores = sorted(os.sched_getaffinity(0))
+  parser.add_argument("--core", type=int, default=cores[-1])
+  arguments = parser.parse_args()
+  # The layers that are timed to choose, on the core that the networks run on.
+  os.sched_setaffinity(0, {arguments.core})
+  size, batches, rounds = 224, (1, 8), arguments.rounds
+  if arguments.quick:
+    size, batches, rounds = 96, (1,), 6
+  found = []
+  for rate in arguments.rates[:1] if arguments.quick else arguments.rates:
+    for side in arguments.sides[:1] if arguments.quick else arguments.sides:
+      found += rows(rate, side, size, batches, rounds, arguments.core)
+  for row in found:
+    print(*row.values(), sep="\t")
+  if not arguments.quick:
+    print(common.write("inference", found, PACKAGES), file=sys.stderr)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,65 @@
+"""Processes that take turns: each holds one case, and sleeps while another runs."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Worker:
+  """One case in a process of its own.
+
+  The process is `python -m MODULE ARGUMENTS`; it writes a line of JSON when it is ready
+  and after every turn, which an empty line on its input begins.
+  """
+
+  def __init__(self, module: str, arguments: Sequence[str]):
+    self._process = subprocess.Popen(
+      [sys.executable, "-m", module, *arguments],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    self.ready = self._read()
+
+  def turn(self) -> dict[str, Any]:
+    """What the process says of one turn."""
+    self._process.stdin.write("\n")
+    self._process.stdin.flush()
+    return self._read()
+
+  def close(self) -> None:
+    """Ends the process."""
+    self._process.stdin.close()
+    self._process.wait()
+
+  def _read(self) -> dict[str, Any]:
+    line = self._process.stdout.readline()
+    if not line:
+      raise RuntimeError(f"{' '.join(self._process.args[1:])} ended; see above.")
+    return json.loads(line)
+
+
+def alternate(
+  workers: Mapping[str, Worker], rounds: int
+) -> dict[str, list[dict[str, Any]]]:
+  """Turns of each, one a round, so that drift hits all alike."""
+  turns: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+  for _ in range(rounds):
+    for name, worker in workers.items():
+      turns[name].append(worker.turn())
+  return turns
+
+
+def serve(ready: Mapping[str, Any], turn: Any) -> None:
+  """The process's side: says that it is ready, and what `turn()` returns, each turn."""
+  print(json.dumps(ready), flush=True)
+  for _ in sys.stdin:
+    print(json.dumps(turn()), flush=True)
+
+
+def median(turns: Sequence[Mapping[str, float]], key: str) -> float:
+  """Of one figure of all turns."""
+  return statistics.median(turn[key] for turn in turns)
