@@ -49,7 +49,11 @@ def compilation_cache(tmp_path_factory):
 def whole(tmp_path_factory):
   """An experiment run without interruption."""
   workdir = tmp_path_factory.mktemp("whole") / "run"
-  return workdir, ne.run(tiny.experiment(), workdir, quiet=True)
+  before = set(sys.modules)
+  report = ne.run(tiny.experiment(), workdir, quiet=True)
+  # Another test of this process may have imported it.
+  assert "tensorflow" not in set(sys.modules) - before
+  return workdir, report
 
 
 # Runs the tiny experiment in a process that sends itself a signal when the batch of
@@ -73,6 +77,7 @@ class Deadly:
     return self
   def __next__(self):
     if self.step == int(at):
+      assert "tensorflow" not in sys.modules
       os.kill(os.getpid(), getattr(signal, name))
     self.step += 1
     return next(self.batches)
@@ -151,7 +156,6 @@ def test_a_run_leaves_what_it_promises(whole):
   lines = metrics.read(workdir / "metrics.jsonl")
   assert [r["step"] for r in lines if r["kind"] == "train"] == list(range(1, 13))
   assert [r["step"] for r in lines if r["kind"] == "evaluation"] == [5, 10, 12]
-  assert "tensorflow" not in sys.modules
 
 
 def test_done_says_so_and_returns_the_same_report(whole, capsys):
