@@ -5,12 +5,10 @@ standard operators alone. Needs the extra `onnx`.
 """
 
 import contextlib
-import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +17,7 @@ from neural_epitome.epitome import convolution
 from neural_epitome.epitome.plan import KernelPlan
 from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
+from neural_epitome.export import packages
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
@@ -64,7 +63,7 @@ def compiled(
 def _converted(
   function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...], name: str
 ) -> bytes:
-  jax2onnx = _needed("jax2onnx")
+  jax2onnx = packages.needed("jax2onnx", "onnx")
   try:
     with convolution.spelled("convolution"), _errors_only("jax2onnx", "onnx_ir"):
       model = jax2onnx.to_onnx(
@@ -82,7 +81,7 @@ def _converted(
 
 def _session(model: str | bytes) -> Callable[[np.ndarray], np.ndarray]:
   """The first output of a model, or of a file of one, by its only input."""
-  runtime = _needed("onnxruntime")
+  runtime = packages.needed("onnxruntime", "onnx")
   session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
   [name] = [told.name for told in session.get_inputs()]
   return lambda x: session.run(None, {name: np.asarray(x, np.float32)})[0]
@@ -104,12 +103,3 @@ def _errors_only(*names: str) -> Iterator[None]:
 
 def _offsets(kernel: KernelPlan) -> dict[str, Shape]:
   return kernel.generator.offsets(kernel.shape)
-
-
-def _needed(name: str) -> Any:
-  try:
-    return importlib.import_module(name)
-  except ModuleNotFoundError:
-    raise UserError(
-      f"--format=onnx needs {name}: pip install 'neural_epitome[onnx]'."
-    ) from None

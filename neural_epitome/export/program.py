@@ -2,7 +2,7 @@
 
 What only a trainer needs apart is merged: a batch norm is one factor and one shift a
 channel, and where the tensors of the layer before can take the factor, a shift alone.
-A runtime fuses that into the convolution, or the loop, beside it. All in float32.
+A runtime fuses that into the convolution, or the loop, beside it.
 """
 
 import collections
@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.epitome import plan as plans
@@ -37,9 +38,8 @@ def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> 
   compressed = trained.plan.compressed
   trained = _decode(trained, compressed if execution == "decode" else decoded)
   params = _merged(trained.plan, shipping.parameters(trained.variables), found)
-  training = dataclasses.replace(trained.config.training, precision="float32")
   how = "fold" if execution == "fold" else "materialise"
-  config = dataclasses.replace(trained.config, training=training, execution=how)
+  config = dataclasses.replace(trained.config, execution=how)
   return dataclasses.replace(
     trained,
     model=setup.build(config, len(trained.classes), trained.plan, merged=True),
@@ -69,7 +69,8 @@ def _decode(trained: Trained, paths: Collection[str]) -> Trained:
   }
   for path in paths:
     kernel = trained.plan.kernels[path]
-    tensors = {role: params[name] for role, name in kernel.tensors.items()}
+    # Of JAX: some generators index them with its arrays.
+    tensors = {r: jnp.asarray(params[name]) for r, name in kernel.tensors.items()}
     full = kernel.generator.generate(tensors, offsets.get(path, {}), kernel.shape)
     kept[path] = np.asarray(full)
   maps = {path: axes for path, axes in offsets.items() if path in left}

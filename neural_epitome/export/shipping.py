@@ -22,10 +22,13 @@ def shipped(trained: Trained) -> Trained:
   The statistics of every batch norm are folded into its scale and bias, so that two
   numbers a channel are left; a mean of 0 and a variance of 1 (with epsilon) stand in
   their place. Routing maps are frozen: channel offsets integers on the epitome, spatial
-  ones inside of it. Parameters that offsets were learned by are left out.
+  ones inside of it. Parameters that offsets were learned by are left out. Activations
+  are float32 whatever they were in training: not every runtime knows another type.
   """
   config = dataclasses.replace(
-    trained.config, indices=dataclasses.replace(trained.config.indices, source="fixed")
+    trained.config,
+    indices=dataclasses.replace(trained.config.indices, source="fixed"),
+    training=dataclasses.replace(trained.config.training, precision="float32"),
   )
   inventory = setup.take_inventory(config, len(trained.classes))
   params, statistics = (
