@@ -68,7 +68,8 @@ _FORMAT = flags.DEFINE_multi_string(
   "format",
   ["compact"],
   "Formats for --mode=export; repeat, or join with commas: compact (.safetensors, what "
-  "is stored), stablehlo (a program for CPU, CUDA and TPU), onnx.",
+  "is stored), c (a header), stablehlo (a program for CPU, CUDA and TPU), onnx, "
+  "litert (.tflite).",
 )
 _EXECUTION = flags.DEFINE_enum(
   "execution",

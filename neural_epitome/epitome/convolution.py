@@ -25,7 +25,8 @@ _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
 # How a depthwise convolution is spelled: for the `backend` that traces it; for each
 # `platform`, chosen when a program is lowered; or as a convolution whatever runs it, a
-# 1x1 convolution too: a runtime of its own then fuses and lays out all alike.
+# 1x1 convolution too: a runtime of its own then lays all out alike, and fuses into it
+# what comes after (see `scalable`).
 Spelling = Literal["backend", "platform", "convolution"]
 _spelling: contextvars.ContextVar[Spelling] = contextvars.ContextVar(
   "spelling", default="backend"
@@ -124,6 +125,26 @@ def convolve(
   if spelling == "platform":
     return lax.platform_dependent(x, kernel, cpu=shifted, default=standard)
   return (shifted if jax.default_backend() == "cpu" else standard)(x, kernel)
+
+
+def scalable(y: jax.Array) -> jax.Array:
+  """`y`, (batch, *space, channels), ready for a scale and a bias a channel.
+
+  Runtimes fuse these, and the activation after them, into a convolution that comes
+  before, and run them one by one after anything else. So spelled as a `convolution`,
+  `y` goes through a depthwise one by ones, which takes them in; else it is left alone.
+  """
+  if _spelling.get() != "convolution" or y.ndim < 3:
+    return y
+  window, channels = (1,) * (y.ndim - 2), y.shape[-1]
+  return lax.conv_general_dilated(
+    y,
+    jnp.ones((*window, 1, channels), y.dtype),
+    window,
+    "VALID",
+    dimension_numbers=_LAYOUTS[len(window)],
+    feature_group_count=channels,
+  )
 
 
 # The depthwise convolution as one multiply-add of whole arrays for each tap of the

@@ -17,7 +17,7 @@ import operator
 import jax.numpy as jnp
 from jax import lax
 
-from neural_epitome.epitome import sampling
+from neural_epitome.epitome import convolution, sampling
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.epitome.sampling import Array, Offsets, Shape
 
@@ -100,4 +100,7 @@ def fold(
     kernel = sampling.repeat_shifted(kernel, offsets.get("output"), shape[-1], -1)
     return application(x, kernel)
   y = application(x, kernel)
-  return sampling.repeat_shifted(y, offsets.get("output"), shape[-1], -1)
+  if columns == 1:
+    return y
+  y = sampling.repeat_shifted(y, offsets.get("output"), shape[-1], -1)
+  return convolution.scalable(y)

@@ -10,6 +10,7 @@ their `bits` too. A format is known by its line in `FORMATS`: module and ending.
 FORMATS = {
   "c": ("neural_epitome.export.c_header", ".h"),
   "compact": ("neural_epitome.export.compact", ".safetensors"),
+  "litert": ("neural_epitome.export.litert", ".tflite"),
   "onnx": ("neural_epitome.export.onnx", ".onnx"),
   "stablehlo": ("neural_epitome.export.stablehlo", ".stablehlo"),
 }
