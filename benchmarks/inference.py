@@ -16,7 +16,6 @@ import dataclasses
 import importlib.util
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +41,10 @@ from neural_epitome.training.loading import Trained
 
 CLASSES = 1000
 MODES = ("dense", "materialise", "fold", "measured", "floor")
-PACKAGES = ("jax", "numpy", "jax2onnx", "onnxruntime", "tensorflow", "ai-edge-litert")
+PACKAGES = (
+  *("jax", "numpy", "jax2onnx", "onnxruntime", "tensorflow", "ai-edge-litert"),
+  "torch",
+)
 # The module that writes a runtime's files, and what has to be installed.
 RUNTIMES = {
   "xla": ("stablehlo", "jax"),
@@ -217,11 +219,12 @@ def main() -> None:
   found = []
   for rate in arguments.rates[:1] if arguments.quick else arguments.rates:
     for side in arguments.sides[:1] if arguments.quick else arguments.sides:
-      found += rows(rate, side, size, batches, rounds, arguments.core)
-  for row in found:
-    print(*row.values(), sep="\t")
-  if not arguments.quick:
-    print(common.write("inference", found, PACKAGES), file=sys.stderr)
+      new = rows(rate, side, size, batches, rounds, arguments.core)
+      found += new
+      for row in new:
+        print(*row.values(), sep="\t")
+      if not arguments.quick:
+        common.write("inference", found, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from neural_epitome import allocator
 from neural_epitome.config import Config, override
 from neural_epitome.cost import latency
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome import convolution
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec
 from neural_epitome.epitome.plan import Plan
@@ -64,7 +65,10 @@ class Absent(GeneratorSpec):
     del tensors, offsets
     space = (slice(None, None, step) for step in application.strides)
     repeats = -(-shape[-1] // x.shape[-1])
-    return jnp.concatenate([x[:, *space]] * repeats, axis=-1)[..., : shape[-1]]
+    y = jnp.concatenate([x[:, *space]] * repeats, axis=-1)[..., : shape[-1]]
+    # Written down: drawn into the loops after it, it would make them slower than the
+    # network with its kernels.
+    return convolution.scalable(jax.lax.optimization_barrier(y))
 
 
 @dataclasses.dataclass(frozen=True)
