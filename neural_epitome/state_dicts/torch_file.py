@@ -3,6 +3,10 @@
 The file is a zip archive: `NAME/data.pkl` is a pickle of the dictionary, in which every
 tensor stands as a storage's key, an offset, a shape and strides; `NAME/data/KEY` are
 the bytes of a storage, and `NAME/byteorder` says how they are to be read.
+
+Before torch 1.6 it was five pickles in a row: a number that marks the format, its
+version, a description of the machine, the dictionary, and the storages' keys in the
+order in which their bytes follow, each after their count.
 """
 
 import io
@@ -18,6 +22,7 @@ import numpy as np
 from neural_epitome.errors import UserError
 from neural_epitome.state_dicts.torch_pickle import BFLOAT16, Storage, Tensor, unpickle
 
+_OLD = [0x1950A86A20F9469CFC6C, 1001]
 # Where a checkpoint of a training keeps its weights; averaged ones are taken first.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 # What a damaged or hostile file makes the parts below raise.
@@ -44,12 +49,9 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """
   path = pathlib.Path(path)
   room = path.stat().st_size
-  if not zipfile.is_zipfile(path):
-    raise UserError(
-      f"{path} is not of the zip format of torch.save, or cut. If torch reads it, save "
-      "it again: torch.save(torch.load(OLD), NEW)."
-    )
   try:
+    if not zipfile.is_zipfile(path):
+      return _read_old(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
       # Nothing is compressed, so nothing can take more room than the file.
       if sum(member.file_size for member in archive.infolist()) > room:
@@ -71,9 +73,8 @@ def _read(archive: zipfile.ZipFile, room: int) -> dict[str, np.ndarray]:
   if folder + "byteorder" in archive.namelist():
     order = archive.read(folder + "byteorder")
   sign = {b"little": "<", b"big": ">"}[order]
-  tensors = _tensors(unpickle(io.BytesIO(archive.read(pickled))))
-  if sum(math.prod(tensor.shape) for tensor in tensors.values()) > room:
-    raise ValueError("its tensors have more numbers than the file has bytes")
+  said, _ = unpickle(io.BytesIO(archive.read(pickled)))
+  tensors = _tensors(said, room)
   storages = {
     storage: _numbers(archive.read(f"{folder}data/{storage.key}"), storage, sign)
     for storage in {tensor.storage for tensor in tensors.values()}
@@ -81,7 +82,24 @@ def _read(archive: zipfile.ZipFile, room: int) -> dict[str, np.ndarray]:
   return {name: _view(storages[one.storage], one) for name, one in tensors.items()}
 
 
-def _tensors(found: Any) -> dict[str, Tensor]:
+def _read_old(content: bytes) -> dict[str, np.ndarray]:
+  stream = io.BytesIO(content)
+  if [unpickle(stream)[0] for _ in _OLD] != _OLD:
+    raise ValueError("neither its zip format nor the old one")
+  sign = "<" if unpickle(stream)[0]["little_endian"] else ">"
+  (said, known), (keys, _) = unpickle(stream), unpickle(stream)
+  tensors, storages = _tensors(said, len(content)), {}
+  for key in keys:
+    storage = known[key]
+    bytes_each = 2 if storage.dtype == BFLOAT16 else np.dtype(storage.dtype).itemsize
+    count = int(np.frombuffer(stream.read(8), sign + "i8")[0])
+    if count != storage.size:
+      raise ValueError(f"storage {key} has {count} numbers")
+    storages[storage] = _numbers(stream.read(count * bytes_each), storage, sign)
+  return {name: _view(storages[one.storage], one) for name, one in tensors.items()}
+
+
+def _tensors(found: Any, room: int) -> dict[str, Tensor]:
   for _ in _WRAPPERS:  # no deeper: a dictionary may hold itself
     if isinstance(found, dict):
       inner = (found.get(key) for key in _WRAPPERS)
@@ -90,6 +108,8 @@ def _tensors(found: Any) -> dict[str, Tensor]:
   named = {k: v for k, v in tensors if isinstance(k, str) and isinstance(v, Tensor)}
   if not named:
     raise UserError("holds no state dict: torch.save(model.state_dict(), FILE).")
+  if sum(math.prod(tensor.shape) for tensor in named.values()) > room:
+    raise ValueError("its tensors have more numbers than the file has bytes")
   return named
 
 

@@ -44,8 +44,11 @@ class Tensor(NamedTuple):
   strides: tuple[int, ...]
 
 
-def unpickle(stream: BinaryIO) -> Any:
-  """What the pickle that begins here says, with a `Tensor` for every tensor.
+def unpickle(stream: BinaryIO) -> tuple[Any, Mapping[str, Storage]]:
+  """Reads the pickle that begins here, and no further.
+
+  Returns:
+    What it says, with a `Tensor` for every tensor, and every storage by its key.
 
   Raises:
     UserError: if it names anything but tensors and dictionaries; the sentence wants
@@ -61,7 +64,8 @@ def unpickle(stream: BinaryIO) -> Any:
     if "EXT" in name or ("PUT" in name and argument > size):
       raise ValueError(f"{name} {argument}")
   stream.seek(begin)
-  return _Unpickler(stream, encoding="utf-8").load()
+  unpickler = _Unpickler(stream, encoding="utf-8")
+  return unpickler.load(), unpickler.storages
 
 
 class _Dictionary(dict):
@@ -96,6 +100,10 @@ _BUILDERS: Mapping[str, Callable[..., Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
+  def __init__(self, *arguments: Any, **options: Any):
+    super().__init__(*arguments, **options)
+    self.storages: dict[str, Storage] = {}
+
   def find_class(self, module: str, name: str) -> Any:
     known = f"{module}.{name}"
     if known in _DTYPES:
@@ -109,8 +117,10 @@ class _Unpickler(pickle.Unpickler):
     return lambda *arguments: _BUILDERS[known](*arguments)
 
   def persistent_load(self, told: Any) -> Storage:
-    tag, dtype, key, _, size = told
+    # The old format has a sixth, for views of storages, which torch gave up in 2018.
+    tag, dtype, key, _, size, *view = told
     is_known = tag == "storage" and dtype in _DTYPES.values() and type(key) is str
-    if not is_known or not _are_counts((size,)):
+    if not is_known or not _are_counts((size,)) or view not in ([], [None]):
       raise ValueError(f"no storage: {told!r:.80}")
-    return Storage(dtype, key, size)
+    self.storages[key] = Storage(dtype, key, size)
+    return self.storages[key]

@@ -107,7 +107,18 @@ def write(path, tree, storages=None, byteorder=b"little", **options):
       archive.writestr(f"archive/data/{key}", content)
 
 
-def save(path, state, wrap=lambda tree: tree):
+def write_old(path, tree, storages):
+  """Writes the same as torch did before its files were archives."""
+  order = {"little_endian": True, "protocol_version": 1001, "type_sizes": {}}
+  magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2)
+  said = b"\x80\x02" + opcodes(tree) + pickle.STOP
+  parts = [magic, pickle.dumps(order, 2), said, pickle.dumps(sorted(storages), 2)]
+  for _, (size, content) in sorted(storages.items()):
+    parts += [struct.pack("<q", size), content]
+  path.write_bytes(b"".join(parts))
+
+
+def save(path, state, wrap=lambda tree: tree, old=False):
   """Writes arrays by name as `torch.save` writes a state dict."""
   tree, storages = {}, {}
   for key, (name, array) in enumerate(state.items()):
@@ -117,4 +128,12 @@ def save(path, state, wrap=lambda tree: tree):
     tree[name] = tensor(place, 0, array.shape, strides)
     # In the order in which they lie, as torch keeps what was transposed.
     storages[str(key)] = array.ravel(order="K").tobytes()
-  write(path, wrap(tree), storages)
+  if old:
+    sizes = [np.asarray(array).size for array in state.values()]
+    write_old(
+      path,
+      wrap(tree),
+      {str(key): (size, storages[str(key)]) for key, size in enumerate(sizes)},
+    )
+  else:
+    write(path, wrap(tree), storages)
