@@ -13,6 +13,9 @@ os.environ["XLA_FLAGS"] = (
 
 import hypothesis
 import jax
+import pytest
+
+from neural_epitome import allocator
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -22,3 +25,18 @@ hypothesis.settings.register_profile(
   "default", deadline=None, max_examples=25, derandomize=True, print_blob=True
 )
 hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _freed_memory_goes_back():
+  """Keeping it is a choice for a whole process, of one run and not of hundreds."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(allocator, "keep_freed_memory", lambda: False)
+    yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_dropped():
+  """A worker that keeps every program that it compiled grows by gigabytes."""
+  yield
+  jax.clear_caches()
