@@ -7,13 +7,14 @@ integers of a few bits: the epitome, never the kernel that is generated from it.
 import base64
 import json
 import os
+import pathlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from neural_epitome import codec
 from neural_epitome.config import Config
@@ -120,7 +121,8 @@ def write_numbers(
     "network": dict(network or {}),
   }
   metadata = {"format": "neural_epitome", "description": packed_text(told)}
-  save_file(tensors, path, metadata)
+  # Not `save_file`, whose file nobody but its owner may read.
+  pathlib.Path(path).write_bytes(save(tensors, metadata))
 
 
 def packed_text(value: Any) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import packages
+from neural_epitome.export import packages, program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
@@ -31,14 +31,9 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
     trained: from `program`; its model says how kernels are run.
 
   Raises:
-    UserError: for a network that the converter cannot take.
+    UserError: for a kernel that the converter cannot take.
   """
-
-  def logits(images: jax.Array) -> jax.Array:
-    return trained.model.apply(trained.variables, images, train=False)
-
-  shape = (1, *trained.config.data.input_shape)
-  content = _converted(logits, shape, trained.config.name)
+  content = program.converted(trained, _converted)
   Path(path).write_bytes(_for_any_batch(content))
 
 
@@ -54,7 +49,7 @@ def compiled(
 ) -> Callable[[np.ndarray], np.ndarray]:
   """A function of an array of this shape as a call that returns when it is done."""
   runtime = packages.needed("ai_edge_litert.interpreter", "litert")
-  content = _converted(layer, shape, "layer")
+  content = _converted(layer, shape)
   with _quiet():
     return _called(runtime.Interpreter(model_content=content))
 
@@ -77,7 +72,7 @@ def _called(interpreter: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _converted(
-  function: Callable[[jax.Array], jax.Array], shape: tuple[int, ...], name: str
+  function: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> bytes:
   with _quiet():
     tensorflow = packages.needed("tensorflow", "litert")
@@ -101,8 +96,7 @@ def _converted(
   except ConverterError as error:
     told = str(error).partition("\n")[0]
     raise UserError(
-      f"LiteRT's converter cannot take {name}: {told}; --execution=decode asks least "
-      "of it."
+      f"LiteRT's converter: {told}; --execution=decode asks least of it."
     ) from None
 
 

@@ -14,10 +14,8 @@ import jax
 import numpy as np
 
 from neural_epitome.epitome import convolution
-from neural_epitome.epitome.plan import KernelPlan
-from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
-from neural_epitome.export import packages
+from neural_epitome.export import packages, program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
@@ -31,21 +29,11 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
     trained: from `program`; its model says how kernels are run.
 
   Raises:
-    UserError: for a kernel whose blocks are read from places of their own, which
-      jax2onnx has no operator for, or another thing it does not know.
+    UserError: for a kernel that jax2onnx has no operator for, as one whose blocks are
+      read from places of their own.
   """
-  for name, kernel in trained.plan.kernels.items():
-    if any(len(at) > 1 + (axis == "spatial") for axis, at in _offsets(kernel).items()):
-      raise UserError(
-        f"{name} is read block by block, which has no ONNX operator; export it with "
-        "--execution=decode."
-      )
-
-  def logits(images: jax.Array) -> jax.Array:
-    return trained.model.apply(trained.variables, images, train=False)
-
-  shape = ("batch", *trained.config.data.input_shape)
-  Path(path).write_bytes(_converted(logits, shape, trained.config.name))
+  content = program.converted(trained, _converted, batch="batch")
+  Path(path).write_bytes(content)
 
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
@@ -57,11 +45,11 @@ def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], np.ndarray]:
   """A function of an array of this shape as a call that returns when it is done."""
-  return _session(_converted(layer, shape, "layer"))
+  return _session(_converted(layer, shape))
 
 
 def _converted(
-  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...], name: str
+  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...]
 ) -> bytes:
   jax2onnx = packages.needed("jax2onnx", "onnx")
   try:
@@ -69,13 +57,17 @@ def _converted(
       model = jax2onnx.to_onnx(
         function,
         [shape],
-        model_name=name,
+        model_name="network",
         input_names=["images"],
         output_names=["logits"],
       )
-  except (NotImplementedError, RuntimeError) as error:
+  except Exception as error:
+    # Of any type: what it does not take fails wherever its plug-ins first notice, with
+    # AttributeError too where one is behind the installed JAX.
     told = str(error).partition("\n")[0]
-    raise UserError(f"jax2onnx cannot take {name}: {told}") from None
+    raise UserError(
+      f"jax2onnx: {told}; --execution=decode asks least of it."
+    ) from error
   return model.SerializeToString()
 
 
@@ -99,7 +91,3 @@ def _errors_only(*names: str) -> Iterator[None]:
   finally:
     for logger, level in zip(loggers, levels, strict=True):
       logger.setLevel(level)
-
-
-def _offsets(kernel: KernelPlan) -> dict[str, Shape]:
-  return kernel.generator.offsets(kernel.shape)

@@ -7,14 +7,17 @@ A runtime fuses that into the convolution, or the loop, beside it.
 
 import collections
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.layers import execute
 from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
 from neural_epitome.export import shipping, sites
 from neural_epitome.export.sites import Site
 from neural_epitome.training import setup
@@ -22,6 +25,8 @@ from neural_epitome.training.loading import Trained
 
 Mode = Literal["fold", "materialise", "decode"]
 Arrays = dict[str, np.ndarray]
+# Of one array.
+Function = Callable[[jax.Array], jax.Array]
 
 
 def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> Trained:
@@ -105,3 +110,71 @@ def _merged(plan: Plan, params: Arrays, found: Mapping[str, Site]) -> Arrays:
     if bias in merged:
       merged[bias] = merged[bias] * factors
   return merged
+
+
+def logits(trained: Trained) -> Function:
+  """Images to logits, as a converter takes it: the network's numbers are constants."""
+
+  def run(images: jax.Array) -> jax.Array:
+    return trained.model.apply(trained.variables, images, train=False)
+
+  return run
+
+
+def layer(trained: Trained, path: str, site: Site) -> Function:
+  """One layer as the network runs it, the batch norm after it included, without bias.
+
+  Args:
+    trained: from `run_as`.
+    path: of its kernel.
+    site: of the kernel.
+  """
+  kernel = trained.plan.kernels[path]
+  params = shipping.parameters(trained.variables)
+  tensors = {role: params[name] for role, name in kernel.tensors.items()}
+  offsets = shipping.offsets(trained.plan, trained.variables).get(path, {})
+  after = [params.get(f"{site.norm}/{name}") for name in ("scale", "bias")]
+  ones = (1,) * (len(site.input_shape) - 1)
+  scale, bias = (None if a is None else a.reshape(*ones, -1) for a in after)
+
+  def run(x: jax.Array) -> jax.Array:
+    y = execute(
+      *(x, kernel.generator, tensors, offsets, kernel.shape, site.application),
+      trained.config.execution,
+    )
+    y = y if scale is None else y * scale
+    return y if bias is None else y + bias
+
+  return run
+
+
+def converted(
+  trained: Trained,
+  convert: Callable[[Function, tuple[int | str, ...]], bytes],
+  batch: int | str = 1,
+) -> bytes:
+  """What a converter makes of a network, or the layer that it does not take.
+
+  Args:
+    trained: from `run_as`.
+    convert: of a function of one array of this shape; raises UserError for one that
+      it does not take.
+    batch: first axis of that shape, a name for any number.
+
+  Raises:
+    UserError: with the path of the first kernel whose layer is not taken alone either,
+      or the network's name where all are.
+  """
+  try:
+    return convert(logits(trained), (batch, *trained.config.data.input_shape))
+  except UserError as error:
+    told, tried = str(error), set()
+  for path, site in sites.find(trained).items():
+    kind = trained.plan.kernels[path].generator, site.application
+    if kind not in tried:
+      tried.add(kind)
+      try:
+        convert(layer(trained, path, site), site.input_shape)
+      except UserError as error:
+        raise UserError(f"{path} cannot be exported as it is run: {error}") from None
+  raise UserError(f"{trained.config.name} cannot be exported as it is run: {told}")

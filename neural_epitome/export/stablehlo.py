@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.epitome import convolution
+from neural_epitome.export import program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
@@ -31,11 +32,10 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
   (batch,) = jax.export.symbolic_shape("batch")
   images = jax.ShapeDtypeStruct((batch, *trained.config.data.input_shape), jnp.float32)
 
-  def logits(images: jax.Array) -> jax.Array:
-    return trained.model.apply(trained.variables, images, train=False)
-
   with convolution.spelled("platform"):
-    exported = jax.export.export(jax.jit(logits), platforms=PLATFORMS)(images)
+    exported = jax.export.export(jax.jit(program.logits(trained)), platforms=PLATFORMS)(
+      images
+    )
   Path(path).write_bytes(exported.serialize())
 
 

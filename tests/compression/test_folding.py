@@ -111,7 +111,7 @@ def variables_of_all():
   return initialised(MODEL, X, WORDS)
 
 
-def close(found, expected, tolerance=1e-5):
+def assert_close(found, expected, tolerance=1e-5):
   assert jax.tree.structure(found) == jax.tree.structure(expected)
   for one, two in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
     assert one.dtype == two.dtype
@@ -152,7 +152,9 @@ def stored():
 
 def test_outputs_and_statistics_are_those_of_the_expanded_model():
   small = stored()
-  close(*jax.jit(lambda c: [way(c) for way in ways(small, run_all)])(small.compact))
+  assert_close(
+    *jax.jit(lambda c: [way(c) for way in ways(small, run_all)])(small.compact)
+  )
 
 
 @pytest.mark.parametrize("name", ["channels", "epitome", "low_rank"])
@@ -169,7 +171,7 @@ def test_what_is_stored_has_the_same_gradients(name):
     called = ways(small, lambda variables: model.apply(variables, x))
     return [jax.value_and_grad(partial(loss, way))(compact) for way in called]
 
-  close(*jax.jit(both)(small.compact))
+  assert_close(*jax.jit(both)(small.compact))
 
 
 def test_it_is_told_what_is_folded_and_why_not():
@@ -228,7 +230,7 @@ def test_a_foreign_network_folds_with_fewer_operations():
     return [way(compact) for way in ways(small, run)]
 
   with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-    close(*jax.jit(both)(small.compact))
+    assert_close(*jax.jit(both)(small.compact))
     programs = [jax.jit(way).lower(small.compact) for way in ways(small, run)]
     told = small.folds(run)
   less, more = (program.cost_analysis()["flops"] for program in programs)
@@ -261,7 +263,7 @@ def test_another_model_of_the_same_names_is_left_alone():
   with small.folding(small.compact) as variables:
     found = LAYER.apply(variables, x), LAYER.apply(teacher, x)
   expanded = small.expand(small.compact)
-  close(found, (LAYER.apply(expanded, x), LAYER.apply(teacher, x)))
+  assert_close(found, (LAYER.apply(expanded, x), LAYER.apply(teacher, x)))
 
 
 def test_an_input_of_another_size_is_refused_by_the_layer():

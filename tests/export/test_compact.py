@@ -66,6 +66,12 @@ def test_a_network_from_its_file_answers_as_the_one_that_was_written(path, name)
   )
 
 
+def test_a_file_is_read_by_whom_any_new_file_is(path, tmp_path):
+  compact.write(path, networks.shipped())
+  (tmp_path / "other").touch()
+  assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
   network = networks.shipped(rule=RULES[name])
