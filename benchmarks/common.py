@@ -35,16 +35,31 @@ def circumstances(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def write(
-  name: str, rows: Sequence[dict[str, Any]], packages: Sequence[str] = PACKAGES
+  name: str,
+  rows: Sequence[dict[str, Any]],
+  packages: Sequence[str] = PACKAGES,
+  kept: Sequence[dict[str, Any]] = (),
 ) -> Path:
-  """Writes results/NAME.csv whole, circumstances added to each row."""
+  """Writes results/NAME.csv whole, circumstances added to each row but to `kept`.
+
+  Those are rows of the file as it was (see `read`), with circumstances of their own.
+  """
   RESULTS.mkdir(exist_ok=True)
   path, told = RESULTS / f"{name}.csv", circumstances(packages)
   with path.open("w", newline="") as file:
     writer = csv.DictWriter(file, [*rows[0], *told])
     writer.writeheader()
-    writer.writerows([row | told for row in rows])
+    writer.writerows([*kept, *(row | told for row in rows)])
   return path
+
+
+def read(name: str) -> list[dict[str, Any]]:
+  """The rows of results/NAME.csv; none where it is not."""
+  path = RESULTS / f"{name}.csv"
+  if not path.exists():
+    return []
+  with path.open(newline="") as file:
+    return list(csv.DictReader(file))
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -216,6 +216,12 @@ def main() -> None:
   size, batches, rounds = 224, (1, 8), arguments.rounds
   if arguments.quick:
     size, batches, rounds = 96, (1,), 6
+  # Rows of what is not asked for stay as they are.
+  kept = [
+    row
+    for row in common.read("inference")
+    if float(row["rate"]) not in arguments.rates or row["side"] not in arguments.sides
+  ]
   found = []
   for rate in arguments.rates[:1] if arguments.quick else arguments.rates:
     for side in arguments.sides[:1] if arguments.quick else arguments.sides:
@@ -224,7 +230,7 @@ def main() -> None:
       for row in new:
         print(*row.values(), sep="\t")
       if not arguments.quick:
-        common.write("inference", found, PACKAGES)
+        common.write("inference", found, PACKAGES, kept)
 
 
 if __name__ == "__main__":

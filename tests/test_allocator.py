@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -25,11 +26,14 @@ for _ in range(4):
 print(kept, (faults() - before) // 4)
 """
 
+# As users have it: optimised, a step takes a tenth of the time.
+ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"}
+
 
 def run(mode):
   command = [sys.executable, "-c", PROGRAM, mode]
   done = subprocess.run(
-    command, capture_output=True, text=True, check=True, timeout=120
+    command, capture_output=True, text=True, check=True, timeout=120, env=ENVIRONMENT
   )
   kept, faults = done.stdout.split()
   return kept == "True", int(faults)

@@ -4,6 +4,7 @@ Matplotlib is imported where a figure is made: training alone never loads it.
 """
 
 import pathlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,8 @@ STYLE = {
 
 # Inches. Fixed margins: Matplotlib's own layout engines double the drawing time.
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.12, 0.55, 0.48
+# Matplotlib's settings are those of the process, and `live` draws in a thread.
+_DRAWING = threading.Lock()
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def _figure(path: pathlib.Path, panels: Sequence[float], height: float) -> Itera
   from matplotlib.figure import Figure
 
   # No pyplot: it keeps figures, and a backend, for the whole process.
-  with matplotlib.rc_context(STYLE):
+  with _DRAWING, matplotlib.rc_context(STYLE):
     width = sum(panels) + len(panels) * (LEFT + RIGHT)
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
@@ -56,7 +59,7 @@ def _figure(path: pathlib.Path, panels: Sequence[float], height: float) -> Itera
 
 
 def curves(lines: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
-  """Loss, top-1 and learning rate by step.
+  """Loss, top-1, learning rate and throughput by step.
 
   Args:
     lines: of metrics.jsonl.
@@ -64,7 +67,7 @@ def curves(lines: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
   """
   train = [line for line in lines if line["kind"] == "train"]
   found = [line for line in lines if line["kind"] == "evaluation"]
-  with _figure(path, (3.7, 3.7, 2.8), 3.2) as (_, (loss, top1, rate)):
+  with _figure(path, (3.1, 3.1, 2.2, 2.2), 3.2) as (_, (loss, top1, rate, speed)):
     _line(loss, train, "loss", "training (smoothed labels)", TRAIN, thin=True)
     _line(loss, found, "loss", "evaluation", RAW)
     _line(loss, found, "loss_ema", "evaluation, EMA", EMA)
@@ -75,7 +78,10 @@ def curves(lines: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     top1.set(title="top-1, %", xlabel="step")
     _line(rate, train, "learning_rate", None, RAW)
     rate.set(title="learning rate", xlabel="step")
-    rate.set_ylim(bottom=0.0)
+    _line(speed, train, "images_per_second", None, RAW)
+    speed.set(title="images a second", xlabel="step")
+    for axes in (rate, speed):
+      axes.set_ylim(bottom=0.0)
     for axes in (loss, top1):
       if axes.get_legend_handles_labels()[0]:
         axes.legend()
@@ -129,12 +135,12 @@ def routing_map(
     figure.text(0.01, 0.97, name, va="top", fontsize=10, color="#5a6875")
     cells = epitome_shape[-2:]
     _picture(axes[0], routing_maps.palette(*cells))
-    axes[0].set_title(f"epitome {shape_text(epitome_shape)}, replicas start at o")
+    axes[0].set_title(f"epitome {shape_text(epitome_shape)}")
     blocks = routing_maps.blocks(offsets, shape, epitome_shape)
     starts = np.array([(d % cells[1], c % cells[0]) for _, _, c, d in blocks])
     axes[0].plot(*starts.T, "o", ms=6, mfc="white", mec="black", clip_on=False)
     _picture(axes[1], routing_maps.painted(offsets, shape, epitome_shape))
-    axes[1].set_title(f"kernel {shape_text(shape)}")
+    axes[1].set_title(f"kernel {shape_text(shape)}, of replicas from o on")
     for start in range(cells[0], shape[-2], cells[0]):
       axes[1].axhline(start - 0.5, color="black", linewidth=1.0)
     for start in range(cells[1], shape[-1], cells[1]):

@@ -128,6 +128,14 @@ def test_the_rate_falls_on_the_side_that_is_named(side, expected):
   assert rule.at(use, use.size // 2).shape == expected
 
 
+def test_classes_are_told_apart_whatever_side_is_the_narrow_one():
+  rule = EpitomeRule(side="narrow", routing="tile")
+  conv = KernelUse("head/kernel", (1, 1, 96, 16))
+  assert rule.at(conv, conv.size // 2).shape == (1, 1, 96, 8)
+  dense = KernelUse("classifier/kernel", (96, 10))
+  assert rule.at(dense, dense.size // 2).shape == (48, 10)
+
+
 def test_an_epitome_has_the_margin_that_is_named():
   use = KernelUse("a/kernel", (3, 1, 16, 96))
   assert EpitomeRule(margin=2).at(use, use.size // 4).shape[:2] == (5, 1)

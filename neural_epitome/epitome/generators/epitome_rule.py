@@ -28,7 +28,9 @@ class EpitomeRule(Rule):
   Attributes:
     side: which channel axis the epitome is short on; `wide` is the longer one (the
       output where they are equal), `narrow` the other one, so that what is wrapped or
-      replicated when folded is small; `both` shares the rate between them.
+      replicated when folded is small, but the input of a dense layer: no batch norm
+      tells copies of its outputs apart, and classes would share their logits; `both`
+      shares the rate between them.
     routing: see `Epitome`.
     sampled: see `Epitome`.
     margin: cells by which the epitome is larger than the kernel on each spatial
@@ -77,6 +79,8 @@ class EpitomeRule(Rule):
 
   def _is_input_short(self, shape: Shape) -> bool:
     is_input_longer = shape[-2] > shape[-1]
+    if self.side == "narrow" and len(shape) == 2:
+      return True
     return self.side == "input" or self.side == (
       "wide" if is_input_longer else "narrow"
     )
