@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from neural_epitome.data import cropping, decoding, policies
+from neural_epitome.data.bad_examples import too_many
+from neural_epitome.data.kept_images import Examples as Examples
 from neural_epitome.data.options import DataOptions
 from neural_epitome.data.sources import Source
 from neural_epitome.errors import UserError
 
-Batch = dict[str, np.ndarray]
-
-# Pictures looked at to tell how large those of a source are.
-_SAMPLES = 16
+Batch = dict[str, Any]
 
 
 def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
@@ -88,70 +87,17 @@ def central_view(image: bytes | np.ndarray, options: DataOptions) -> np.ndarray:
   return decoding.resized_region(image, box, options.image_size, options.channels)
 
 
-class Examples:
-  """A source with its index beside each example, decoded once where it fits.
-
-  Whether it fits decides how images are shrunk, by their decoder or after it, so it
-  follows from the data set alone. What is kept at the moment decides nothing.
-  """
-
-  def __init__(self, source: Source, options: DataOptions):
-    self._source, self._channels = source, options.channels
-    self._budget = options.cache_megabytes << 20
-    self._decodes = _decoded_bytes(source, options.channels) <= self._budget
-    self._kept: dict[int, Any] = {}
-
-  def __len__(self) -> int:
-    return len(self._source)
-
-  def __getstate__(self) -> dict[str, Any]:
-    return self.__dict__ | {"_kept": {}}
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    example = self._kept.get(index)
-    if example is not None:
-      return example
-    example = self._source[index] | {"index": index}
-    if self._decodes:
-      example["image"] = _decoded(self._source, example, self._channels)
-      # Threads may race here; at worst they keep an image more or count one twice.
-      if example["image"].nbytes <= self._budget:
-        self._budget -= example["image"].nbytes
-        self._kept[index] = example
-    return example
-
-
-def _decoded_bytes(source: Source, channels: int) -> float:
-  """An estimate of what all images take decoded, from a few of them."""
-  count = len(source)
-  sizes = []
-  for sample in range(min(_SAMPLES, count)):
-    image = source[sample * count // min(_SAMPLES, count)]["image"]
-    try:
-      shape = decoding.size_of(image) if isinstance(image, bytes) else image.shape[:2]
-    except decoding.ImageError:
-      continue  # whoever reads it for real names it
-    sizes.append(int(np.prod(shape)) * channels)
-  return float(np.mean(sizes)) * count if sizes else float("inf")
-
-
-def _decoded(source: Source, example: dict[str, Any], channels: int) -> np.ndarray:
-  image = example["image"]
-  if not isinstance(image, bytes):
-    return decoding.convert_channels(image, channels)
-  try:
-    return decoding.decode(image, channels)
-  except decoding.ImageError as error:
-    raise _unreadable(source, example["index"], error) from error
-
-
-def _unreadable(source: Source, index: int, error: Exception) -> UserError:
-  return UserError(f"{source.describe(index)} cannot be decoded: {error}.")
+def _unreadable(source: Source, index: int, error: Exception) -> str:
+  return f"{source.describe(index)} cannot be decoded: {error}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """An example to the image that training sees: uint8 (size, size, channels)."""
+  """An example to the image that training sees: uint8 (size, size, channels).
+
+  The next example of the source takes the place of one that cannot be decoded, which
+  is told as "bad", {index: what is wrong}.
+  """
 
   source: Source
   options: DataOptions
@@ -160,21 +106,35 @@ class Augment:
     self, example: dict[str, Any], generator: np.random.Generator
   ) -> dict[str, Any]:
     """Draws in a fixed order: crop, flip, jitter, policy."""
+    bad: dict[int, str] = {}
+    while True:
+      try:
+        image = self._cropped(example["image"], generator)
+        break
+      except decoding.ImageError as error:
+        index = example["index"]
+        bad[index] = _unreadable(self.source, index, error)
+      if len(bad) > (limit := self.options.maximum_bad_examples):
+        raise UserError(too_many(bad[index], limit))
+      index = (index + 1) % len(self.source)
+      example = self.source[index] | {"index": index}
+    image = self._altered(image, generator)
+    return {"image": image, "label": example["label"], "bad": bad}
+
+  def _cropped(
+    self, image: bytes | np.ndarray, generator: np.random.Generator
+  ) -> np.ndarray:
     options, augmentation = self.options, self.options.augmentation
-    image = example["image"]
-    try:
-      if augmentation.minimum_area < 1:
+    if augmentation.minimum_area == 1:
+      return central_view(image, options)
 
-        def box(height: int, width: int) -> decoding.Box:
-          area = augmentation.minimum_area
-          return cropping.random_box(generator, height, width, area)
+    def box(height: int, width: int) -> decoding.Box:
+      return cropping.random_box(generator, height, width, augmentation.minimum_area)
 
-        size, channels = options.image_size, options.channels
-        image = decoding.resized_region(image, box, size, channels)
-      else:
-        image = central_view(image, options)
-    except decoding.ImageError as error:
-      raise _unreadable(self.source, example["index"], error) from error
+    return decoding.resized_region(image, box, options.image_size, options.channels)
+
+  def _altered(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    augmentation = self.options.augmentation
     if augmentation.padding:
       image = cropping.padded_random_crop(generator, image, augmentation.padding)
     if augmentation.flip and generator.random() < 0.5:
@@ -188,7 +148,7 @@ class Augment:
       image = policies.randaugment(generator, image, count, magnitude)
     elif augmentation.policy == "autoaugment":
       image = policies.autoaugment(generator, image)
-    return {"image": image, "label": example["label"]}
+    return image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,11 +159,10 @@ class Evaluate:
   options: DataOptions
 
   def __call__(self, position: int) -> dict[str, Any]:
-    """Adds a mask: 1 for an example, 0 for padding."""
+    """Adds a mask: 1 for an example, 0 for padding and what cannot be decoded."""
     options = self.options
     if position >= len(self.source):
-      shape = (options.image_size, options.image_size, options.channels)
-      return {"image": np.zeros(shape, np.uint8), "label": 0, "mask": 0.0}
+      return self._nothing({})
     example = self.source[position]
     image = example["image"]
     if not isinstance(image, bytes):
@@ -211,13 +170,18 @@ class Evaluate:
     try:
       image = central_view(image, options)
     except decoding.ImageError as error:
-      raise _unreadable(self.source, position, error) from error
-    return {"image": image, "label": example["label"], "mask": 1.0}
+      return self._nothing({position: _unreadable(self.source, position, error)})
+    return {"image": image, "label": example["label"], "mask": 1.0, "bad": {}}
+
+  def _nothing(self, bad: dict[int, str]) -> dict[str, Any]:
+    options = self.options
+    shape = (options.image_size, options.image_size, options.channels)
+    return {"image": np.zeros(shape, np.uint8), "label": 0, "mask": 0.0, "bad": bad}
 
 
 @dataclasses.dataclass(frozen=True)
 class Collate:
-  """Examples to a batch of normalised images."""
+  """Examples to a batch of normalised images, and what was "bad" among them."""
 
   options: DataOptions
 
@@ -229,4 +193,4 @@ class Collate:
       batch["mask"] = np.float32([e["mask"] for e in examples])
       # Padding is zero as the network sees it, not a black image.
       images[batch["mask"] == 0] = 0
-    return batch
+    return batch | {"bad": {k: told for e in examples for k, told in e["bad"].items()}}

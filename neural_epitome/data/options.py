@@ -29,6 +29,8 @@ class Data(codec.Variant, abc.ABC):
     threads: reading threads of each process.
     cache_megabytes: a training set whose decoded examples take no more than this is
       kept in memory decoded, by each process; 0 keeps none.
+    maximum_bad_examples: of a split; so many images that cannot be decoded are named
+      on stderr, left out and counted, one more ends the run.
   """
 
   dataset: str = "embedded"
@@ -41,6 +43,7 @@ class Data(codec.Variant, abc.ABC):
   workers: int = 0
   threads: int = 4
   cache_megabytes: int = 256
+  maximum_bad_examples: int = 10
 
   @property
   @abc.abstractmethod

@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 
 from neural_epitome.data import images, signals
+from neural_epitome.data.bad_examples import BadExamples
 from neural_epitome.data.images import Batch
 from neural_epitome.data.options import Data, SignalOptions
 from neural_epitome.data.sources import Source
@@ -23,14 +24,16 @@ from neural_epitome.errors import UserError
 class Batches:
   """An iterator of batches that owns threads or processes; close it when done."""
 
-  def __init__(self, dataset: grain.IterDataset):
-    self._iterator = iter(dataset)
+  def __init__(self, dataset: grain.IterDataset, bad: BadExamples):
+    self._iterator, self._bad = iter(dataset), bad
 
   def __iter__(self) -> Iterator[Batch]:
     return self
 
   def __next__(self) -> Batch:
-    return next(self._iterator)
+    batch = dict(next(self._iterator))
+    self._bad.note(batch.pop("bad", {}))
+    return batch
 
   def close(self) -> None:
     """Stops reading ahead and ends the threads and processes; may be repeated."""
@@ -51,6 +54,7 @@ def training_batches(
   start_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
+  bad: BadExamples | None = None,
 ) -> Batches:
   """Returns the infinite stream of this process's training batches.
 
@@ -65,6 +69,7 @@ def training_batches(
     start_step: steps to leave out; the stream goes on as if they had been taken.
     process_index: p.
     process_count: P.
+    bad: where examples that cannot be decoded are counted.
 
   Returns:
     Batches {"image": float32 (B/P, *options.input_shape), normalised (a signal goes by
@@ -73,7 +78,7 @@ def training_batches(
 
   Raises:
     UserError: if the options contradict each other, or, while iterating, naming
-      an example that cannot be read.
+      a file that cannot be read or the bad example that is one too many.
   """
   rows = _rows(options.batch_size, process_count, "batch_size")
   form = _form(options)
@@ -91,7 +96,7 @@ def training_batches(
     .map_with_index(_add_positions)
   )
   shard = dataset[start_step * process_count + process_index :: process_count]
-  return _start(shard, options)
+  return _start(shard, options, bad)
 
 
 def evaluation_batches(
@@ -100,11 +105,12 @@ def evaluation_batches(
   *,
   process_index: int = 0,
   process_count: int = 1,
+  bad: BadExamples | None = None,
 ) -> Batches:
   """Returns this process's batches of one pass, each example exactly once.
 
   All processes get the same number of batches. What is missing to the last whole
-  batch is zeros with a mask of 0.
+  batch, and what cannot be decoded, is zeros with a mask of 0.
 
   Returns:
     As `training_batches`, with "mask": float32 (B/P,) and batches of
@@ -124,7 +130,7 @@ def evaluation_batches(
     .batch(rows, batch_fn=form.Collate(options))
     .map_with_index(_add_positions)
   )
-  return _start(dataset[process_index::process_count], options)
+  return _start(dataset[process_index::process_count], options, bad)
 
 
 def load_file(path: str | pathlib.Path, options: Data) -> np.ndarray:
@@ -155,7 +161,9 @@ def _rows(batch_size: int, process_count: int, name: str) -> int:
   return batch_size // process_count
 
 
-def _start(dataset: grain.MapDataset, options: Data) -> Batches:
+def _start(
+  dataset: grain.MapDataset, options: Data, bad: BadExamples | None
+) -> Batches:
   threads = max(1, options.threads)
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
   stream = dataset.to_iter_dataset(reading)
@@ -164,7 +172,7 @@ def _start(dataset: grain.MapDataset, options: Data) -> Batches:
     if not flags.FLAGS.is_parsed():
       flags.FLAGS.mark_as_parsed()
     stream = stream.mp_prefetch(grain.MultiprocessingOptions(options.workers))
-  return Batches(stream)
+  return Batches(stream, bad or BadExamples(options.maximum_bad_examples))
 
 
 def _add_positions(index: int, batch: Batch) -> Batch:

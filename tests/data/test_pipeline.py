@@ -232,13 +232,17 @@ def test_load_file_prepares_as_evaluation_does(photographs):
 
 
 @pytest.mark.parametrize(("workers", "cache"), [(0, 0), (0, 256), (1, 0)])
-def test_a_broken_image_is_named(tmp_path, workers, cache):
+def test_a_broken_image_is_named_where_none_is_allowed(tmp_path, workers, cache):
   write_class_folders(tmp_path / "train", {"a": 3, "b": 3})
   (tmp_path / "train" / "b" / "broken.jpg").write_bytes(
     encoded(smooth_picture(0, 40, 40))[:400]
   )
   options = _options(
-    dataset=str(tmp_path), channels=3, workers=workers, cache_megabytes=cache
+    dataset=str(tmp_path),
+    channels=3,
+    workers=workers,
+    cache_megabytes=cache,
+    maximum_bad_examples=0,
   )
   source = open_source(options, "train[:100%]")
   with pytest.raises(UserError, match=r"broken\.jpg cannot be decoded"):

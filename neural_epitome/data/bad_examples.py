@@ -1,0 +1,51 @@
+"""Examples that cannot be decoded: named, left out, counted, and no more than so many.
+
+In training a neighbour takes the place of such an example (`images.Augment`), in
+evaluation its row is masked: batches keep their shape, and what they hold remains a
+function of the position alone.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from tqdm import tqdm
+
+from neural_epitome.errors import UserError
+
+
+class BadExamples:
+  """Those of one split that this process has met.
+
+  Attributes:
+    indices: in the split; each counts once, however often it comes.
+  """
+
+  def __init__(self, limit: int, known: Iterable[int] = ()):
+    """Allows `limit` of them; those of an earlier session are `known`."""
+    self._limit = limit
+    self.indices = set(known)
+
+  def note(self, bad: Mapping[int, str]) -> None:
+    """Names new ones on stderr.
+
+    Args:
+      bad: what is wrong, by index in the split.
+
+    Raises:
+      UserError: if there are more than allowed.
+    """
+    for index, told in bad.items():
+      if index in self.indices:
+        continue
+      self.indices.add(index)
+      if len(self.indices) > self._limit:
+        raise UserError(too_many(told, self._limit))
+      tqdm.write(f"Skipped: {told}.", file=sys.stderr)
+
+
+def too_many(told: str, limit: int) -> str:
+  """The message that ends a run, at the example that was one too many."""
+  return (
+    f"{told}, one more than config.data.maximum_bad_examples={limit}; repair the data "
+    "set, or allow more."
+  )

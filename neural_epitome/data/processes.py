@@ -1,0 +1,43 @@
+"""Work for several processes, which never outlive the one that they work for."""
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import connection
+from typing import TypeVar
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@contextlib.contextmanager
+def parallel(
+  processes: int,
+) -> Iterator[Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]]:
+  """A `map` over so many processes, which end with this one, even if it is killed."""
+  if processes < 2:
+    yield map
+    return
+  pool = concurrent.futures.ProcessPoolExecutor(
+    processes,
+    # Forking a process with threads (TFDS has some) may hang.
+    mp_context=multiprocessing.get_context("spawn"),
+    initializer=_end_with_parent,
+  )
+  try:
+    yield pool.map
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+
+  def watch() -> None:
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+  threading.Thread(target=watch, daemon=True).start()
