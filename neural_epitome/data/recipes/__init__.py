@@ -9,6 +9,8 @@ from neural_epitome.data.recipes.fashion_mnist import (
   EmbeddedRecipe,
   FashionMnistRecipe,
 )
+from neural_epitome.data.recipes.imagenet2012 import Imagenet2012Recipe
+from neural_epitome.data.recipes.imagenet_form import ImagenetFormRecipe
 from neural_epitome.data.recipes.plaid import PlaidRecipe
 from neural_epitome.data.recipes.urbansound8k import UrbanSound8kRecipe
 
@@ -21,6 +23,8 @@ RECIPES: dict[str, Recipe] = {
     PlaidRecipe(),
     Esc50Recipe(),
     UrbanSound8kRecipe(),
+    Imagenet2012Recipe(),
+    ImagenetFormRecipe(),
     TfdsRecipe(),
     ConvertRecipe(),
     EmbeddedRecipe(),

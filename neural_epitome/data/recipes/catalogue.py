@@ -11,8 +11,8 @@ from neural_epitome.errors import UserError
 def prepare_tfds(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
   """Prepares a data set of TFDS's own catalogue as array_record.
 
-  It is fetched as TFDS says: most are downloaded, `imagenet2012` is read from the
-  archives in `data_dir/downloads/manual`. Some of its recipes need TensorFlow.
+  It is fetched as TFDS says: most are downloaded, some read from archives in
+  `data_dir/downloads/manual`. Some of its recipes need TensorFlow.
 
   Raises:
     UserError: if there is no such data set, or TensorFlow is needed and missing.
