@@ -19,6 +19,7 @@ _EXPORTS = {
   "UserError": "neural_epitome.errors",
   "compress": "neural_epitome.compression.compress",
   "evaluate": "neural_epitome.training.loading",
+  "live": "neural_epitome.report.live",
   "load": "neural_epitome.training.loading",
   "load_experiment": "neural_epitome.experiment",
   "load_pretrained": "neural_epitome.training.pretrained",

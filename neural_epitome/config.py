@@ -90,6 +90,8 @@ class TrainingOptions:
     checkpoint_every: seconds between checkpoints; the last step always saves.
     keep_checkpoints: newest checkpoints kept.
     tensorboard: write TensorBoard events beside metrics.jsonl.
+    peak_flops: FLOP/s of one device at its best, for the utilisation that is logged;
+      0 takes the published figure (`cost.peaks`), and logs none where there is none.
   """
 
   epochs: float = 5.0
@@ -110,6 +112,7 @@ class TrainingOptions:
   checkpoint_every: float = 60.0
   keep_checkpoints: int = 2
   tensorboard: bool = True
+  peak_flops: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import pathlib
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,9 +54,10 @@ def write(
     routing: the `routing` collection, on the host.
   """
   directory.mkdir(parents=True, exist_ok=True)
-  figures.curves(lines, directory / "curves.png")
+  curves = directory / "curves.png"
+  figures.curves(lines, curves)
   pictures = _draw_routing(directory / "routing", plan, routing)
-  text = _page(report, config, plan, inventory, directory / "curves.png", pictures)
+  text = _page(report, config, plan, inventory, lines, curves, pictures)
   path(directory).write_text(text)
   (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
@@ -79,6 +81,7 @@ def _page(
   config: Config,
   plan: Plan,
   inventory: Inventory,
+  lines: Sequence[Mapping[str, Any]],
   curves: pathlib.Path,
   pictures: Mapping[str, pathlib.Path],
 ) -> str:
@@ -86,7 +89,8 @@ def _page(
     "<h2>Result</h2>",
     table(tables.RESULT_HEADERS, tables.result_rows(report)),
     "<h2>Training</h2>",
-    image(curves, "loss, top-1 and learning rate by step"),
+    image(curves, "loss, top-1, learning rate and images a second by step"),
+    f"<p>{html.escape(speed(lines))}</p>",
     "<h2>Plan</h2>",
     table(tables.PLAN_HEADERS, tables.plan_rows(plan, inventory), "plan"),
   ]
@@ -110,6 +114,23 @@ def _page(
     f"seed {report['seed']}, {report['steps']:,} steps",
     parts,
   )
+
+
+def speed(lines: Sequence[Mapping[str, Any]]) -> str:
+  """A sentence about how fast training went, from the lines of metrics.jsonl."""
+
+  def median(name: str) -> float | None:
+    values = [line[name] for line in lines if line.get(name) is not None]
+    return statistics.median(values) if values else None
+
+  rate, alone = median("images_per_second"), median("images_per_second_per_device")
+  if rate is None:
+    return "Too few steps to say how fast they were."
+  parts = [f"{rate:,.0f} images a second, {alone:,.0f} on each device"]
+  parts.append(f"{median('input_wait'):.1%} of the time waiting for input")
+  if (share := median("flops_utilisation")) is not None:
+    parts.append(f"{share:.1%} of the devices' peak used")
+  return f"Median of the intervals that were logged: {', '.join(parts)}."
 
 
 def document(title: str, about: str, parts: Sequence[str]) -> str:

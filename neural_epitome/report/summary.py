@@ -1,5 +1,6 @@
 """The report of a run: one flat dictionary, written as report.json."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from neural_epitome.config import Config
@@ -43,6 +44,7 @@ def make(
   seconds: float,
   top1: float,
   top1_ema: float | None,
+  bad: Mapping[str, int],
 ) -> dict[str, Any]:
   """The report.
 
@@ -54,9 +56,11 @@ def make(
     seconds: of wall clock, over all sessions.
     top1: share of the evaluation split, in [0, 1], with the raw weights.
     top1_ema: the same with the averaged weights; None without them.
+    bad: numbers of examples that could not be decoded; 0 is left out.
 
   Returns:
-    experiment, dataset, seed, steps, seconds, top1, top1_ema and all of `prices`.
+    experiment, dataset, seed, steps, seconds, top1, top1_ema, all of `prices` and
+    what there is of `bad`.
   """
   return {
     "experiment": config.name,
@@ -66,4 +70,6 @@ def make(
     "seconds": round(seconds, 2),
     "top1": top1,
     "top1_ema": top1_ema,
-  } | prices(config, plan, inventory)
+    **prices(config, plan, inventory),
+    **{name: count for name, count in bad.items() if count},
+  }

@@ -113,7 +113,12 @@ def result_rows(report: Mapping[str, Any]) -> Rows:
   if report["top1_ema"] is not None:
     rows.append(["top-1, EMA weights", _percent(report["top1_ema"]), "", ""])
   seconds = ["training seconds", f"{report['seconds']:,.1f}", "", ""]
-  return [*rows, *price_rows(report), seconds]
+  bad = [
+    [f"{split} examples left out", f"{report[name]:,}", "", ""]
+    for split in ("train", "evaluation")
+    if (name := f"bad_{split}_examples") in report
+  ]
+  return [*rows, *price_rows(report), seconds, *bad]
 
 
 def result_table(report: Mapping[str, Any]) -> str:

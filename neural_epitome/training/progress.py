@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 
 from tqdm import tqdm
 
@@ -16,6 +17,7 @@ class Progress:
     """Starts at `step` of `total`; `quiet` shows nothing."""
     self._total, self._quiet = total, quiet
     self._loss: float | None = None
+    self._speed = ""
     self._timed_from: tuple[float, int] | None = None
     self._last_line = time.monotonic()
     self._bar = None
@@ -24,16 +26,24 @@ class Progress:
         total=total, initial=step, unit="step", dynamic_ncols=True, leave=False
       )
 
-  def update(self, step: int, loss: float) -> None:
-    """Tells that `step` steps are done, the last with this loss."""
+  def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
+    """Tells that `step` steps are done.
+
+    Args:
+      step: of the whole run.
+      loss: of the last of them.
+      speed: of `throughput.Meter`; while it is empty, the last one is shown.
+    """
     now = time.monotonic()
     held = loss if self._loss is None else self._loss
     self._loss = SMOOTHING * held + (1.0 - SMOOTHING) * loss
     if self._timed_from is None:
       # The first step is mostly compilation and says nothing of the rest.
       self._timed_from = now, step
+    self._speed = speed_text(speed) or self._speed
     if self._bar is not None:
-      self._bar.set_postfix_str(f"loss {self._loss:.3f}", refresh=False)
+      told = f"loss {self._loss:.3f}{self._speed}"
+      self._bar.set_postfix_str(told, refresh=False)
       self._bar.update(step - self._bar.n)
     elif not self._quiet and now - self._last_line >= LINE_SECONDS:
       self._last_line = now
@@ -45,7 +55,10 @@ class Progress:
     if step > first:
       eta = clock((now - start) / (step - first) * (self._total - step))
     share = step / self._total
-    return f"step {step}/{self._total} ({share:.0%})  loss {self._loss:.3f}  ETA {eta}"
+    return (
+      f"step {step}/{self._total} ({share:.0%})  loss {self._loss:.3f}{self._speed}  "
+      f"ETA {eta}"
+    )
 
   def say(self, text: str) -> None:
     """Prints a line without breaking the bar."""
@@ -60,6 +73,16 @@ class Progress:
     """Removes the bar."""
     if self._bar is not None:
       self._bar.close()
+
+
+def speed_text(speed: Mapping[str, float]) -> str:
+  """Measurements of `throughput.Meter` behind others on a line; empty for none."""
+  if not speed:
+    return ""
+  rate, wait = speed["images_per_second"], speed["input_wait"]
+  text = f"  {rate:,.{0 if rate >= 100 else 1}f} images/s  input wait {wait:.0%}"
+  share = speed.get("flops_utilisation")
+  return text if share is None else f"{text}  {share:.1%} of peak"
 
 
 def clock(seconds: float) -> str:
