@@ -8,158 +8,63 @@ Any field of the experiment's configuration is set by a flag of its dotted name,
 in --config.optimizer.learning_rate=0.1; --mode=plan --json prints them all.
 """
 
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from neural_epitome import allocator, codec, config, experiment
+from neural_epitome import command_line as given
 from neural_epitome.errors import UserError
-
-_OVERRIDE = "--config."
-
-_EXPERIMENT = flags.DEFINE_string(
-  "experiment", None, "A shipped experiment (see --mode=list) or a Python file."
-)
-_MODE = flags.DEFINE_string(
-  "mode",
-  "train",
-  "train: train, resume, or say that it is done; evaluate: top-1 of --workdir; "
-  "plan: what is stored for each kernel, and the price; predict: name what "
-  "--images show; compare: finished runs in the directories that are named; "
-  "export: the network of --workdir as files of --format; "
-  "list: all experiments and modes.",
-)
-_WORKDIR = flags.DEFINE_string(
-  "workdir", None, "Directory of the run; runs/EXPERIMENT by default."
-)
-_DATASET = flags.DEFINE_string(
-  "dataset",
-  None,
-  "'embedded', a data set prepared in --data_dir, or a folder of class folders.",
-)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of prepared data sets.")
-_IMAGES = flags.DEFINE_multi_string(
-  "images", None, "Image files for --mode=predict; repeat, or join with commas."
-)
-_WEIGHTS = flags.DEFINE_enum(
-  "weights",
-  None,
-  ["raw", "ema"],
-  "Weights for evaluate, predict and compare; ema if kept.",
-)
-_BASELINE = flags.DEFINE_multi_string(
-  "baseline",
-  None,
-  "Name of a method, with * and ?, to which --mode=compare takes paired differences; "
-  "repeat. '*tile' and '*width' by default.",
-)
-_OUTPUT = flags.DEFINE_string(
-  "output",
-  None,
-  "Directory of the page and figures of --mode=compare ('comparison' by default), or "
-  "of the files of --mode=export ('exported').",
-)
-_FORMAT = flags.DEFINE_multi_string(
-  "format",
-  ["compact"],
-  "Formats for --mode=export; repeat, or join with commas: compact (.safetensors, what "
-  "is stored), c (a header), stablehlo (a program for CPU, CUDA and TPU), onnx, "
-  "litert (.tflite).",
-)
-_EXECUTION = flags.DEFINE_enum(
-  "execution",
-  "fold",
-  ["fold", "materialise", "decode", "measured"],
-  "How an exported program runs its kernels: folded where that can be done; built "
-  "from the epitomes each time; built once, the dense network; or measured: folded "
-  "where that is faster here, in the runtime of the format, and built once elsewhere.",
-)
-_BITS = flags.DEFINE_integer(
-  "bits",
-  None,
-  "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
-  "config.bits of the run by default.",
-)
-_JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
-
-
-def _parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-  """Sets absl's flags; returns the directories to compare and (path, value) overrides.
-
-  Raises:
-    UserError: for a flag that does not exist or has no value.
-  """
-  overrides, rest, pending = [], [], list(arguments[1:])
-  while pending:
-    argument = pending.pop(0)
-    if not argument.startswith(_OVERRIDE):
-      rest.append(argument)
-      continue
-    path, has_value, text = argument.removeprefix(_OVERRIDE).partition("=")
-    if not has_value:
-      if not pending or pending[0].startswith("--"):
-        raise UserError(f"{argument} needs a value: {argument}=VALUE.")
-      text = pending.pop(0)
-    overrides.append((path, text))
-  try:
-    left = flags.FLAGS([arguments[0], *rest])
-  except flags.UnrecognizedFlagError as error:
-    known = [name for name in flags.FLAGS if not name.startswith("_")]
-    told = codec.nearest(error.flagname, known)
-    raise UserError(f"There is no flag --{error.flagname}.{told}") from None
-  except flags.Error as error:
-    raise UserError(str(error).replace("\n", " ")) from None
-  if left[1:] and _MODE.value != "compare":
-    raise UserError(f"{left[1]!r} is not a flag; flags start with --.")
-  return left[1:], overrides
-
-
-def _configuration(overrides: Sequence[tuple[str, str]]) -> config.Config:
-  """The experiment with everything that the command line changes."""
-  if _EXPERIMENT.value is None:
-    names = ", ".join(experiment.shipped())
-    raise UserError(f"--experiment=NAME is needed. Shipped: {names}.")
-  chosen = experiment.load_experiment(_EXPERIMENT.value)
-  for field, value in (("dataset", _DATASET.value), ("data_dir", _DATA_DIR.value)):
-    if value is not None:
-      data = dataclasses.replace(chosen.data, **{field: value})
-      chosen = dataclasses.replace(chosen, data=data)
-  for path, text in overrides:
-    chosen = config.override(chosen, path, text)
-  return chosen
-
-
-def _workdir() -> Path:
-  """The run directory that the flags name."""
-  if _WORKDIR.value is not None:
-    return Path(_WORKDIR.value).expanduser()
-  if _EXPERIMENT.value is None:
-    raise UserError("--workdir=DIR or --experiment=NAME is needed.")
-  return Path("runs") / Path(_EXPERIMENT.value).stem
 
 
 def _print(table: Callable[[], str], data: Any) -> None:
-  print(json.dumps(data, indent=2) if _JSON.value else table())
+  print(json.dumps(data, indent=2) if given.JSON.value else table())
+
+
+@contextlib.contextmanager
+def _joined(*, is_preemptible: bool) -> Iterator[bool]:
+  """Runs the body in all processes of the job; yields whether this is the first."""
+  import jax
+
+  from neural_epitome.training import distributed
+
+  with distributed.joined(
+    given.COORDINATOR_ADDRESS.value,
+    given.NUM_PROCESSES.value,
+    given.PROCESS_ID.value,
+    timeout=given.INITIALIZATION_TIMEOUT.value,
+    is_preemptible=is_preemptible,
+  ):
+    yield jax.process_index() == 0
 
 
 def _train(overrides: Sequence[tuple[str, str]]) -> None:
-  from neural_epitome.training import loop
+  from neural_epitome.training import loop, profiling
 
-  report = loop.run(_configuration(overrides), _workdir(), quiet=_JSON.value)
-  if _JSON.value:
-    print(json.dumps(report, indent=2))
+  text = given.PROFILE_STEPS.value
+  profile_steps = None if text is None else profiling.parse_steps(text)
+  with _joined(is_preemptible=True) as is_first:
+    report = loop.run(
+      given.configuration(overrides),
+      given.workdir(),
+      quiet=given.JSON.value,
+      profile_steps=profile_steps,
+    )
+    if given.JSON.value and is_first:
+      print(json.dumps(report, indent=2))
 
 
 def _plan(overrides: Sequence[tuple[str, str]]) -> None:
   from neural_epitome.report import summary, tables
   from neural_epitome.training import setup
 
-  chosen = _configuration(overrides)
+  chosen = given.configuration(overrides)
   inventory, plan = setup.plan(chosen)
   price = summary.prices(chosen, plan, inventory)
   data = {"config": codec.encode(chosen), "plan": codec.encode(plan), "price": price}
@@ -175,9 +80,12 @@ def _load(overrides: Sequence[tuple[str, str]]) -> Any:
   """The trained network of the run directory, its data options overridden."""
   from neural_epitome.training import loading
 
-  trained = loading.load(_workdir(), weights=_WEIGHTS.value)
+  trained = loading.load(given.workdir(), weights=given.WEIGHTS.value)
   chosen = trained.config
-  for field, value in (("dataset", _DATASET.value), ("data_dir", _DATA_DIR.value)):
+  for field, value in (
+    ("dataset", given.DATASET.value),
+    ("data_dir", given.DATA_DIR.value),
+  ):
     if value is not None:
       chosen = config.override(chosen, f"data.{field}", json.dumps(value))
   for path, text in overrides:
@@ -194,16 +102,18 @@ def _evaluate(overrides: Sequence[tuple[str, str]]) -> None:
 
   from neural_epitome.training import loading
 
-  trained = _load(overrides)
-  found = loading.evaluate(trained)
-  found = {
-    "experiment": trained.config.name,
-    "dataset": trained.config.data.dataset,
-    "split": trained.config.data.evaluation_split,
-    "step": trained.step,
-    "weights": trained.weights,
-  } | found
-  _print(lambda: tabulate(found.items(), tablefmt="plain", floatfmt=".4f"), found)
+  with _joined(is_preemptible=False) as is_first:
+    trained = _load(overrides)
+    found = loading.evaluate(trained)
+    found = {
+      "experiment": trained.config.name,
+      "dataset": trained.config.data.dataset,
+      "split": trained.config.data.evaluation_split,
+      "step": trained.step,
+      "weights": trained.weights,
+    } | found
+    if is_first:
+      _print(lambda: tabulate(found.items(), tablefmt="plain", floatfmt=".4f"), found)
 
 
 def _predict(overrides: Sequence[tuple[str, str]]) -> None:
@@ -211,9 +121,9 @@ def _predict(overrides: Sequence[tuple[str, str]]) -> None:
 
   from neural_epitome.training import loading
 
-  if not _IMAGES.value:
+  if not given.IMAGES.value:
     raise UserError("--mode=predict needs --images=FILE[,FILE...].")
-  files = [file for value in _IMAGES.value for file in value.split(",") if file]
+  files = [file for value in given.IMAGES.value for file in value.split(",") if file]
   rows = loading.predict(_load(overrides), files)
   told = [
     [row["image"], *(f"{c['class']} {c['probability']:.1%}" for c in row["top"])]
@@ -229,9 +139,9 @@ def _compare(directories: Sequence[str], overrides: Sequence[tuple[str, str]]) -
     raise UserError("--mode=compare needs directories of runs: --mode=compare DIR...")
   if overrides:
     raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
-  rows, left_out = runs.rows(runs.find(directories), weights=_WEIGHTS.value)
-  summary = comparison.summarise(rows, _BASELINE.value or comparison.BASELINES)
-  output = Path(_OUTPUT.value or "comparison").expanduser()
+  rows, left_out = runs.rows(runs.find(directories), weights=given.WEIGHTS.value)
+  summary = comparison.summarise(rows, given.BASELINE.value or comparison.BASELINES)
+  output = Path(given.OUTPUT.value or "comparison").expanduser()
   files = comparison_page.write(output, summary, left_out)
 
   def table() -> str:
@@ -249,11 +159,11 @@ def _export(overrides: Sequence[tuple[str, str]]) -> None:
 
   found = job.export(
     _load(overrides),
-    Path(_OUTPUT.value or "exported").expanduser(),
-    [name for value in _FORMAT.value for name in value.split(",") if name],
-    execution=_EXECUTION.value,
-    bits=_BITS.value,
-    quiet=_JSON.value,
+    Path(given.OUTPUT.value or "exported").expanduser(),
+    [name for value in given.FORMAT.value for name in value.split(",") if name],
+    execution=given.EXECUTION.value,
+    bits=given.BITS.value,
+    quiet=given.JSON.value,
   )
   _print(lambda: tables.export_table(found), found)
 
@@ -302,14 +212,16 @@ def main(arguments: Sequence[str]) -> int:
     print(flags.FLAGS.module_help(flags.FLAGS.find_module_defining_flag("mode")))
     return 0
   try:
-    directories, overrides = _parse(arguments)
-    if _MODE.value not in MODES:
-      told = codec.nearest(_MODE.value, MODES)
-      raise UserError(f"There is no mode {_MODE.value!r}.{told}")
-    if _MODE.value == "compare":
+    directories, overrides = given.parse(arguments)
+    if given.MODE.value not in MODES:
+      told = codec.nearest(given.MODE.value, MODES)
+      raise UserError(f"There is no mode {given.MODE.value!r}.{told}")
+    if given.names_processes() and given.MODE.value not in ("train", "evaluate"):
+      raise UserError(f"--mode={given.MODE.value} runs in one process.")
+    if given.MODE.value == "compare":
       _compare(directories, overrides)
     else:
-      MODES[_MODE.value](overrides)
+      MODES[given.MODE.value](overrides)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

@@ -13,6 +13,7 @@ from absl.testing import flagsaver
 import neural_epitome.data.pipeline  # noqa: F401
 from neural_epitome import main
 from neural_epitome.experiment import shipped
+from neural_epitome.training import metrics
 
 
 @pytest.fixture
@@ -65,6 +66,7 @@ def test_imagenet_is_planned_without_imagenet(call):
   assert f"{price['dense_params'] / 1e6:.3f}" == "3.505"
 
 
+PROCESS = ["--coordinator_address=here:1", "--num_processes=2", "--process_id=0"]
 PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
 
 
@@ -85,8 +87,14 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--experiment=quick", "--config.data.batch_size=33"], "batch_size=33"),
     (["--experiment=quick", "--dataset=imagenet2012", "--data_dir=."], "prepare"),
     (["--experiment=quick", "--dataset=nowhere"], "nowhere"),
+    (["--experiment=quick", "--profile_steps=5"], "START:END"),
+    (["--experiment=quick", "--profile_steps=5:9999"], "do not lie in a run of"),
     (["--mode=plan", "--experiment=quick", PLANNER], "smallest feasible budget"),
     (["--mode=predict", "--experiment=quick"], "--images"),
+    (["--experiment=quick", "--num_processes=2"], "--process_id must be given too"),
+    (["--experiment=quick", *PROCESS, "--process_id=2"], "must lie in 0 to 1"),
+    (["--experiment=quick", *PROCESS, "--coordinator_address=here"], "HOST:PORT"),
+    (["--mode=plan", *PROCESS], "--mode=plan runs in one process"),
     (["--mode=evaluate", "--workdir=nowhere"], "nowhere"),
     (["--mode=evaluate"], "--workdir"),
     (["--mode=export"], "--workdir"),
@@ -110,11 +118,22 @@ def test_a_mistake_gets_one_line_exit_code_1_and_nothing_is_written(
 
 
 def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
-  run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.1"]
+  run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.4"]
   # So short a run would end before its offsets are whole cells, as they ship.
   run += ["--config.training.frozen_fraction=0.5"]
-  code, out, _ = call(*run)
+  seen = ["--config.training.peak_flops=1e12", "--config.training.log_every=2"]
+  code, out, _ = call(*run, *seen, "--profile_steps=6:8")
   assert code == 0
+  assert "Trace in run/profile/process_0" in out
+  assert len(list(tmp_path.glob("run/profile/process_0/**/*.xplane.pb"))) == 1
+  lines = metrics.read(tmp_path / "run" / "metrics.jsonl")
+  logged = [line for line in lines if "images_per_second" in line]
+  assert logged
+  for line in logged:
+    assert line["images_per_second"] > 0
+    assert 0 <= line["input_wait"] <= 1
+    assert 0 < line["flops_utilisation"] < 1
+  assert "images a second" in (tmp_path / "run/report/index.html").read_text()
   assert "block_1/conv_1" in out
   assert "stored parameters" in out
   assert "index.html" in out

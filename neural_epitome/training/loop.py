@@ -12,14 +12,12 @@ as one that never was (on a GPU, with XLA_FLAGS=--xla_gpu_deterministic_ops=true
 import contextlib
 import itertools
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 
 from neural_epitome import allocator, codec
 from neural_epitome.config import Config
@@ -27,78 +25,79 @@ from neural_epitome.errors import UserError
 from neural_epitome.report import page, summary, tables
 from neural_epitome.training import (
   evaluation,
+  interruption,
   metrics,
   optimizer,
+  profiling,
   reestimation,
   starting,
   teaching,
+  throughput,
 )
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
+from neural_epitome.training.agreement import agreed
 from neural_epitome.training.checkpoints import Checkpoints, explain_full_disk
 from neural_epitome.training.devices import prefetch, use_compilation_cache
 from neural_epitome.training.progress import Progress
 from neural_epitome.training.run_directory import RunDirectory
 from neural_epitome.training.setup import Setup, prepare
 
-INTERRUPTED = 128 + signal.SIGTERM
-
 
 def run(
-  config: Config, workdir: str | os.PathLike, *, quiet: bool = False
+  config: Config,
+  workdir: str | os.PathLike,
+  *,
+  quiet: bool = False,
+  profile_steps: range | None = None,
 ) -> dict[str, Any]:
   """Trains, or resumes, or finds it done.
 
   Args:
     config: the experiment.
     workdir: the run directory; made where it is not.
-    quiet: prints nothing.
+    quiet: prints nothing but what is skipped.
+    profile_steps: range(100, 105) traces what is done from step 100 until step 105
+      is, into the run directory (see `profiling`).
 
   Returns:
     The report, as in report/report.json (see `report.summary`).
 
   Raises:
-    UserError: if the configuration or the directory is unfit, the disk is full, or
-      loss or gradient stopped being finite (the status is then `diverged`).
+    UserError: if the configuration or the directory is unfit, the steps to be traced
+      do not exist, the disk is full, or loss or gradient stopped being finite (the
+      status is then `diverged`).
     SystemExit: with code 143 after SIGTERM, once a checkpoint is saved; the same
       call resumes.
   """
   directory = RunDirectory(workdir)
   directory.check(config)
   quiet = quiet or jax.process_index() != 0
-  if directory.status == "done":
+  if agreed(directory.status == "done"):
     if not quiet:
       print(f"{directory.path} is done; its report is {page.path(directory.report)}")
     return directory.saved_report()
-  with explain_full_disk(directory.path), stop_on_sigterm() as stop:
-    return _Run(config, directory, quiet, stop).complete()
-
-
-@contextlib.contextmanager
-def stop_on_sigterm() -> Iterator[threading.Event]:
-  """Yields an event that SIGTERM sets, in the main thread; elsewhere never."""
-  event = threading.Event()
-  if threading.current_thread() is not threading.main_thread():
-    yield event
-    return
-  previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
-  try:
-    yield event
-  finally:
-    signal.signal(signal.SIGTERM, previous)
+  with explain_full_disk(directory.path), interruption.stop_on_sigterm() as stop:
+    return _Run(config, directory, quiet, stop, profile_steps).complete()
 
 
 class _Run:
   """The parts of one call of `run`, and what changes while it lasts."""
 
   def __init__(
-    self, config: Config, directory: RunDirectory, quiet: bool, stop: threading.Event
+    self,
+    config: Config,
+    directory: RunDirectory,
+    quiet: bool,
+    stop: threading.Event,
+    profile_steps: range | None,
   ):
     self.started = time.monotonic()
     self.config, self.directory, self.stop = config, directory, stop
     use_compilation_cache()
     self.setup: Setup = prepare(config)
     setup, options = self.setup, config.training
+    profiling.check_steps(profile_steps, setup.total_steps)
     self.teach = None
     if options.teacher:
       self.teach = teaching.make_teacher(config, setup.classes, setup.mesh)
@@ -144,6 +143,8 @@ class _Run:
     )
     self.progress = Progress(setup.total_steps, self.step, quiet)
     self.pending = metrics.Pending()
+    self.meter = throughput.make_meter(config, setup)
+    self.profile = profiling.Profile(profile_steps, directory.path, self.progress.say)
 
   def seconds(self) -> float:
     """Wall-clock seconds of the run so far, earlier sessions included."""
@@ -155,6 +156,7 @@ class _Run:
       self._train()
       return self._finish()
     finally:
+      self.profile.close()
       self.progress.close()
       self.log.close()
       self.checkpoints.close()
@@ -175,6 +177,7 @@ class _Run:
         state = starting.begin(state, options.start, setup.plan, self.config, self._say)
       return state, {}
     step = int(restored[0].step)
+    setup.feed.bad.indices.update(restored[1].get("bad_examples", ()))
     self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
     return restored
 
@@ -191,23 +194,33 @@ class _Run:
       has_compiled = False
       while self.step < total:
         is_due = options.evaluate_every > 0 and self.step and not self.step % interval
-        if is_due and not self.log.has(self.step, "evaluation"):
-          self._settle(self.pending.drain())
+        if is_due and agreed(not self.log.has(self.step, "evaluation")):
+          self._settle_all()
           self._evaluate()
-        batch = next(batches)
-        if self.teach is not None:
-          batch = self.teach(batch)
-        self.state, measured = self.train_step(self.state, batch)
+        if self.profile.begins_at(self.step):
+          self._settle_all()
+          self.profile.start()
+        with self.meter.input():
+          batch = next(batches)
+        with profiling.marked(self.step):
+          if self.teach is not None:
+            batch = self.teach(batch)
+          self.state, measured = self.train_step(self.state, batch)
         if not has_compiled:
           allocator.retire_fragments()
           has_compiled = True
         self.step += 1
         self.pending.add(self.step, measured)
         self._settle(self.pending.ready())
-        stop, save = self._decide()
+        if self.profile.ends_at(self.step):
+          self._settle_all()
+          self.profile.close()
+        stop, save = interruption.decide(
+          self.stop, self.step, self._is_save_due(), options.log_every
+        )
         if (stop or save) and self.step < total:
           # Never keep a state whose steps were not all seen to be finite.
-          self._settle(self.pending.drain())
+          self._settle_all()
           self._save()
         if stop and self.step < total:
           self.checkpoints.wait()
@@ -215,32 +228,36 @@ class _Run:
             f"Stopped by SIGTERM; saved step {self.step}/{total} in "
             f"{self.directory.path}. The same command resumes."
           )
-          raise SystemExit(INTERRUPTED)
-    self._settle(self.pending.drain())
+          raise SystemExit(interruption.INTERRUPTED)
+    self._settle_all()
 
-  def _decide(self) -> tuple[bool, bool]:
-    """Whether to stop and whether to save now; all processes decide alike."""
+  def _is_save_due(self) -> bool:
     age = time.monotonic() - self.saved_at
-    save = age >= self.config.training.checkpoint_every
-    if jax.process_count() == 1:
-      return self.stop.is_set(), save
-    # jax.distributed catches SIGTERM itself and agrees on a step to stop at.
-    stop = multihost_utils.reached_preemption_sync_point(self.step)
-    if self.step % self.config.training.log_every:
-      return stop, False
-    return stop, bool(multihost_utils.broadcast_one_to_all(save))
+    return age >= self.config.training.checkpoint_every
 
   def _save(self, **more: Any) -> None:
-    self.checkpoints.save(self.state, seconds=self.seconds(), **more)
+    bad = sorted(self.setup.feed.bad.indices)
+    self.checkpoints.save(self.state, seconds=self.seconds(), bad_examples=bad, **more)
     self.saved_at = time.monotonic()
+
+  def _settle_all(self) -> None:
+    """Waits for the devices, before something that is no step."""
+    self.meter.pause()
+    self._settle(self.pending.drain())
 
   def _settle(self, measured: Iterator[tuple[int, metrics.Values]]) -> None:
     for step, values in measured:
+      self.meter.arrived()
       if not values["finite"]:
         self._diverged(step, values)
-      self.progress.update(step, values["loss"])
-      if step % self.config.training.log_every == 0 or step == self.setup.total_steps:
-        kept = {name: v for name, v in values.items() if name != "finite"}
+      is_kept = step % self.config.training.log_every == 0
+      is_kept |= step == self.setup.total_steps
+      speed = self.meter.read() if is_kept else {}
+      self.progress.update(step, values["loss"], speed)
+      if is_kept:
+        kept = {name: v for name, v in values.items() if name != "finite"} | speed
+        if bad := self.setup.feed.bad.indices:
+          kept["bad_examples"] = len(bad)
         self.log.write(step, "train", kept | {"seconds": round(self.seconds(), 3)})
 
   def _diverged(self, step: int, values: metrics.Values) -> None:
@@ -296,6 +313,7 @@ class _Run:
       seconds=self.seconds(),
       top1=found["raw"]["top1"],
       top1_ema=found["ema"]["top1"] if "ema" in found else None,
+      bad=setup.feed.count_bad(found["raw"]["examples"]),
     )
     if jax.process_index() == 0:
       page.write(

@@ -7,9 +7,11 @@ status          incomplete | done | diverged
 metrics.jsonl   one JSON line a measurement
 events/         the same for TensorBoard
 checkpoints/    Orbax
+profile/        traces, where they were asked for
 report/         report.json, pictures and index.html
 
-Every file but the metrics is written whole or not at all.
+Every file but the metrics is written whole or not at all. Of several processes only
+the first writes, and what it finds there is what all go by.
 """
 
 import json
@@ -25,6 +27,7 @@ from neural_epitome.config import Config
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
+from neural_epitome.training import agreement
 
 Status = Literal["incomplete", "done", "diverged"]
 
@@ -45,6 +48,7 @@ INCIDENTAL = frozenset(
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "training.tensorboard",
+    "training.peak_flops",
   }
 )
 
@@ -120,10 +124,14 @@ class RunDirectory:
   def check(self, config: Config) -> None:
     """Refuses a directory that is not this run's. Touches nothing.
 
+    Only process 0 looks: the others might see it half made.
+
     Raises:
       UserError: if the directory holds another run, or files of one whose
         configuration is missing.
     """
+    if jax.process_index() != 0:
+      return
     if self.path.exists() and not self.path.is_dir():
       raise UserError(
         f"Work directory {self.path} is a file; choose another --workdir."
@@ -156,9 +164,17 @@ class RunDirectory:
   def open(self, config: Config, plan: Plan, classes: tuple[str, ...]) -> None:
     """Makes the directory this run's: writes what is not there, compares the rest.
 
+    All processes must call it.
+
     Raises:
-      UserError: as `check`, or if the directory holds another plan.
+      UserError: as `check`, or if the directory holds another plan, or is not the
+        same for all processes.
     """
+    if jax.process_index() == 0:
+      self._claim(config, plan, classes)
+    agreement.wait_for_shared(self.path / CONFIG)
+
+  def _claim(self, config: Config, plan: Plan, classes: tuple[str, ...]) -> None:
     self.check(config)
     if (self.path / PLAN).exists() and self.plan() != plan:
       raise UserError(

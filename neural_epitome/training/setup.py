@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from neural_epitome import models
@@ -25,13 +27,17 @@ class Feed:
   Attributes:
     classes: class names, by label.
     examples: number of training examples.
+    bad: those that could not be decoded, as far as this process knows.
   """
 
   def __init__(self, config: Config):
     """Opens both splits. Raises UserError if one cannot be."""
     # Imported here: a trained network is loaded and priced without Grain or TFDS.
-    from neural_epitome.data import pipeline, sources
+    from neural_epitome.data import bad_examples, pipeline, sources
 
+    limit = config.data.maximum_bad_examples
+    self.bad = bad_examples.BadExamples(limit)
+    self._bad_in_evaluation = bad_examples.BadExamples(limit)
     self._pipeline = pipeline
     self._options, self._seed = config.data, config.training.seed
     self._train = sources.open_source(config.data, config.data.train_split)
@@ -48,6 +54,7 @@ class Feed:
       start_step=start_step,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
+      bad=self.bad,
     )
 
   def evaluation(self) -> Any:
@@ -57,7 +64,22 @@ class Feed:
       self._options,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
+      bad=self._bad_in_evaluation,
     )
+
+  def count_bad(self, evaluated: float) -> dict[str, int]:
+    """How many examples of each split could not be decoded; all processes ask alike.
+
+    Args:
+      evaluated: examples that all processes together evaluated.
+    """
+    own = np.full(max(1, self._options.maximum_bad_examples), -1, np.int32)
+    own[: len(self.bad.indices)] = sorted(self.bad.indices)
+    known = set(np.ravel(multihost_utils.process_allgather(own)).tolist()) - {-1}
+    return {
+      "bad_train_examples": len(known),
+      "bad_evaluation_examples": len(self._evaluation) - int(evaluated),
+    }
 
 
 @dataclasses.dataclass(frozen=True)

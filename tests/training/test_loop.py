@@ -20,40 +20,22 @@ from neural_epitome.epitome import rounding
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.export import compact, shipping
-from neural_epitome.training import loading, metrics, setup
+from neural_epitome.training import loading, metrics, setup, throughput
 from neural_epitome.training.checkpoints import Checkpoints
 from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 # One worker runs all of them: the uninterrupted run they compare with is made once.
-pytestmark = pytest.mark.xdist_group("loop")
+pytestmark = [
+  pytest.mark.xdist_group("loop"),
+  pytest.mark.usefixtures("compilation_cache"),
+]
 KEYS = [
   "experiment", "dataset", "seed", "steps", "seconds", "top1", "top1_ema",
   "stored_params", "expanded_params", "stored_bytes", "madds", "adds",
   "dense_madds", "dense_params",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-  """Programs are compiled once for all runs here, and none lands in the home."""
-  before = jax.config.jax_compilation_cache_dir
-  directory = tmp_path_factory.mktemp("xla")
-  jax.config.update("jax_compilation_cache_dir", str(directory))
-  yield directory
-  jax.config.update("jax_compilation_cache_dir", before)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-  """An experiment run without interruption."""
-  workdir = tmp_path_factory.mktemp("whole") / "run"
-  before = set(sys.modules)
-  report = ne.run(tiny.experiment(), workdir, quiet=True)
-  # Another test of this process may have imported it.
-  assert "tensorflow" not in set(sys.modules) - before
-  return workdir, report
 
 
 # Runs the tiny experiment in a process that sends itself a signal when the batch of
@@ -111,7 +93,7 @@ def assert_same_run(found, expected):
     jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
   lines = [
     [
-      {k: v for k, v in line.items() if k != "seconds"}
+      {k: v for k, v in line.items() if k not in ("seconds", *throughput.FIELDS)}
       for line in metrics.read(workdir / "metrics.jsonl")
     ]
     for workdir in (found, expected)

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks import all_reduces
 from neural_epitome import models
 from neural_epitome.config import OptimizerOptions
 from neural_epitome.epitome.generators import EpitomeRule
@@ -183,26 +183,23 @@ def test_the_gradient_all_reduce_carries_epitomes_not_kernels(source):
     .compile()
     .as_text()
   )
-  reduced = []
-  for line in text.splitlines():
-    if re.search(r"= .* all-reduce(-start)?\(", line):
-      result = line.split(" all-reduce")[0].partition("=")[2]
-      reduced += [
-        math.prod(int(n) for n in dims.split(",") if n)
-        for dims in re.findall(r"f32\[([\d,]*)\]", result)
-      ]
-  assert reduced, "no all-reduce found"
-  params = sum(leaf.size for leaf in jax.tree.leaves(trainer.state.params))
+  reduced = [math.prod(shape) for _, shape in all_reduces.arrays(text)]
+  leaves = jax.tree.leaves(trainer.state.params)
   epitome = trainer.state.params["conv_1"]["epitome"].size
   kernel = 3 * 3 * 32 * 64
   assert epitome * 3 < kernel
-  assert max(reduced) <= max(
-    epitome, max(leaf.size for leaf in jax.tree.leaves(trainer.state.params))
-  )
+  assert max(reduced) == max(leaf.size for leaf in leaves)
+  items = all_reduces.itemised(text, trainer.state)
+  assert sum(items.values()) == 4 * sum(reduced)
+  assert items["gradients"] + items["learner"] == 4 * sum(leaf.size for leaf in leaves)
+  assert (items["learner"] > 0) == (source == "learner")
   # Beside the gradients: statistics, routing maps, learner outputs, two scalars.
-  others = jax.tree.leaves((trainer.state.batch_stats, trainer.state.routing))
-  small = 2 * sum(leaf.size for leaf in others) + 16
-  assert params <= sum(reduced) <= params + small
+  stats, maps = (
+    4 * sum(leaf.size for leaf in jax.tree.leaves(tree))
+    for tree in (trainer.state.batch_stats, trainer.state.routing)
+  )
+  assert items["batch_norm"] == stats
+  assert items["rest"] <= 2 * maps + 16
 
 
 def test_the_map_is_frozen_and_rounded_once_and_the_average_takes_it_over():

@@ -69,6 +69,7 @@ def experiment(**training) -> Config:
         "log_every": 1,
         "evaluate_every": 0.5,
         "checkpoint_every": 0.0,
+        "keep_checkpoints": 20,
         "tensorboard": False,
       }
       | training

@@ -1,0 +1,36 @@
+"""What several processes must see alike before they go on."""
+
+import pathlib
+import socket
+import time
+
+import jax
+from jax.experimental import multihost_utils
+
+from neural_epitome.errors import UserError
+
+# Seconds in which a shared file system shows what another machine wrote.
+SHARED_SECONDS = 60.0
+
+
+def agreed(decision: bool) -> bool:
+  """Process 0's decision, in all processes; all must call it."""
+  return bool(multihost_utils.broadcast_one_to_all(decision))
+
+
+def wait_for_shared(file: pathlib.Path) -> None:
+  """Returns once every process sees a file that process 0 has written.
+
+  Raises:
+    UserError: in a process that does not see it.
+  """
+  multihost_utils.sync_global_devices(f"{file.name} is written")
+  deadline = time.monotonic() + SHARED_SECONDS
+  while not file.exists():
+    if time.monotonic() > deadline:
+      raise UserError(
+        f"Work directory {file.parent} of process 0 is not seen by process "
+        f"{jax.process_index()} ({socket.gethostname()}); --workdir must lie on a file "
+        "system that all share."
+      )
+    time.sleep(0.5)

@@ -1,0 +1,186 @@
+"""Real processes that train together: one run, however many, whatever ends them."""
+
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import neural_epitome as ne
+from neural_epitome.errors import UserError
+from neural_epitome.training import distributed, metrics
+from tests.training import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+# One worker runs these and test_loop.py: the run they compare with is made once.
+pytestmark = pytest.mark.xdist_group("loop")
+
+# An experiment file. In the process whose id is named, it sends itself a signal, or
+# raises an error, when the batch of a given step is read.
+EXPERIMENT = '''"""Tiny."""
+import os, signal, sys
+
+from neural_epitome.errors import UserError
+from neural_epitome.training.setup import Feed
+from tests.training import tiny
+
+CONFIG = tiny.experiment()
+process, step, event = os.environ.get("TEST_EVENT", "9 0 none").split()
+plain = Feed.training
+
+
+class Eventful:
+  def __init__(self, batches, at):
+    self.batches, self.at = batches, at
+  def __iter__(self):
+    return self
+  def __next__(self):
+    if self.at == int(step):
+      os.kill(os.getpid(), getattr(signal, event))
+    self.at += 1
+    return next(self.batches)
+  def close(self):
+    self.batches.close()
+
+
+def fail(self, config):
+  raise UserError("One host has no data.")
+
+
+if f"--process_id={process}" in sys.argv:
+  if event == "error":
+    Feed.__init__ = fail
+  Feed.training = lambda self, at: Eventful(plain(self, at), at)
+'''
+
+
+@pytest.fixture
+def start(tmp_path, compilation_cache):
+  """Runs two processes on `workdir`: (exit code, what they print)."""
+  file = tmp_path / "tiny.py"
+  file.write_text(EXPERIMENT)
+
+  def run(workdir, event="9 0 none", *more):
+    variables = {
+      "JAX_PLATFORMS": "cpu",
+      "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+      "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+      "TEST_EVENT": event,
+    }
+    done = subprocess.run(
+      [
+        *(sys.executable, "-m", "launch.local_cluster", "--processes=2", "--"),
+        *(f"--experiment={file}", f"--workdir={workdir}", *more),
+      ],
+      cwd=ROOT,
+      env=os.environ | variables,
+      capture_output=True,
+      text=True,
+      timeout=300,
+      check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+  return run
+
+
+def assert_same_losses(found, expected):
+  lines = [metrics.read(workdir / "metrics.jsonl") for workdir in (found, expected)]
+  assert [(r["step"], r["kind"]) for r in lines[0]] == [
+    (r["step"], r["kind"]) for r in lines[1]
+  ]
+  for one, other in zip(*lines, strict=True):
+    np.testing.assert_allclose(one["loss"], other["loss"], rtol=1e-5)
+
+
+def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tmp_path):
+  workdir = shutil.copytree(whole[0], tmp_path / "run")
+  # As one process left it after three steps.
+  (workdir / "status").write_text("incomplete\n")
+  for step in range(4, 13):
+    shutil.rmtree(workdir / f"checkpoints/{step}")
+
+  code, told = start(workdir, "1 6 SIGKILL")
+  assert code == 137, told
+  assert re.search(r"\[0\] error: process 1 of 2 .* is gone; the same command", told)
+  assert "at step 3/12" in told
+
+  code, told = start(workdir, "0 8 SIGTERM")
+  assert code == 143, told
+  assert "Stopped by SIGTERM; saved step" in told
+  assert "Traceback" not in told
+  half = ne.load(workdir)
+  assert 5 <= half.step < 12
+
+  ne.run(tiny.experiment(), workdir, quiet=True)
+  assert_same_losses(workdir, whole[0])
+
+
+def test_an_error_of_one_process_ends_all(start, tmp_path):
+  code, told = start(tmp_path / "run", "1 0 error")
+  assert code == 1, told
+  assert "[1] error: One host has no data.\n" in told
+  assert re.search(r"\[0\] error: process 1 of 2 .*: One host has no data\.\n", told)
+  assert "Traceback" not in told
+
+
+def test_one_that_is_not_met_is_told_in_time():
+  with socket.create_server(("127.0.0.1", 0)) as silent:
+    address = f"127.0.0.1:{silent.getsockname()[1]}"
+    done = subprocess.run(
+      [
+        *(sys.executable, "-m", "neural_epitome.main", "--experiment=quick"),
+        *(f"--coordinator_address={address}", "--num_processes=2", "--process_id=1"),
+        "--initialization_timeout=1",
+      ],
+      cwd=ROOT,
+      env=os.environ | {"JAX_PLATFORMS": "cpu"},
+      capture_output=True,
+      text=True,
+      timeout=120,
+      check=False,
+    )
+  assert done.returncode == 1
+  assert done.stderr.startswith(f"error: The other processes at {address} were not met")
+  assert done.stderr.count("\n") == 1
+
+
+ALONE = [
+  {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"},
+  {"OMPI_COMM_WORLD_SIZE": "1"},
+  {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+  {"TPU_WORKER_HOSTNAMES": "localhost"},
+]
+
+
+@pytest.mark.parametrize("environment", ALONE)
+def test_one_process_in_a_cluster_waits_for_nobody(monkeypatch, environment):
+  for name, value in environment.items():
+    monkeypatch.setenv(name, value)
+  with distributed.joined():
+    assert jax.process_count() == 1
+    assert not jax.distributed.is_initialized()
+
+
+def test_the_environment_names_processes_as_flags_do(monkeypatch):
+  monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "here:1234")
+  monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+  with (
+    pytest.raises(UserError, match="--process_id must be given too"),
+    distributed.joined(),
+  ):
+    pass
+  with (
+    pytest.raises(UserError, match="--process_id=2 must lie in 0 to 1"),
+    distributed.joined(process_id=2),
+  ):
+    pass
+  with distributed.joined(num_processes=1):
+    assert jax.process_count() == 1
