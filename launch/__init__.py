@@ -1,0 +1,1 @@
+"""Ways to start a run in several processes: here, and on clusters."""
