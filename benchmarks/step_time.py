@@ -107,8 +107,8 @@ def variants(experiment: str) -> dict[str, Config]:
   } | folded(dense, tile)
 
 
-def make_step(config: Config, classes: int = 10) -> Any:
-  """A function that runs one training step of `config` on random images."""
+def make_trainer(config: Config, classes: int = 10) -> tuple[Any, Any, Any]:
+  """The training step of `config`, what makes its state, and the mesh of both."""
   mesh = devices.make_mesh()
   inventory = setup.take_inventory(config, classes)
   model = setup.build(config, classes, config.planner.plan(inventory))
@@ -117,8 +117,17 @@ def make_step(config: Config, classes: int = 10) -> Any:
   )
   train = steps.make_train_step(model, rule, schedule, mesh, steps.StepOptions())
   init = states.initializer(model, rule, config.data.input_shape, ema=False)
+  return train, init, mesh
+
+
+def make_step(config: Config, classes: int = 10) -> Any:
+  """A function that runs one training step of `config` on random images.
+
+  Several processes share its batch.
+  """
+  train, init, mesh = make_trainer(config, classes)
   holder = [states.create(init, 0, mesh)]
-  size = config.data.batch_size
+  size = config.data.batch_size // jax.process_count()
   keys = jax.random.split(jax.random.key(0))
   batch = devices.put(
     {

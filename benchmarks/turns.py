@@ -9,37 +9,49 @@ from typing import Any
 
 
 class Worker:
-  """One case in a process of its own.
+  """One case in a process of its own, or in several that work together.
 
-  The process is `python -m MODULE ARGUMENTS`; it writes a line of JSON when it is ready
+  A process is `python -m MODULE ARGUMENTS`; it writes a line of JSON when it is ready
   and after every turn, which an empty line on its input begins.
   """
 
-  def __init__(self, module: str, arguments: Sequence[str]):
-    self._process = subprocess.Popen(
-      [sys.executable, "-m", module, *arguments],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
+  def __init__(self, module: str, *arguments: Sequence[str]):
+    """Starts a process for each list of arguments, and waits until all are ready."""
+    self._processes = [
+      subprocess.Popen(
+        [sys.executable, "-m", module, *own],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+      )
+      for own in arguments
+    ]
     self.ready = self._read()
 
   def turn(self) -> dict[str, Any]:
-    """What the process says of one turn."""
-    self._process.stdin.write("\n")
-    self._process.stdin.flush()
+    """What the first process says of one turn of all."""
+    for process in self._processes:
+      process.stdin.write("\n")
+      process.stdin.flush()
     return self._read()
 
   def close(self) -> None:
-    """Ends the process."""
-    self._process.stdin.close()
-    self._process.wait()
+    """Ends the processes."""
+    for process in self._processes:
+      process.stdin.close()
+    for process in self._processes:
+      process.wait()
 
   def _read(self) -> dict[str, Any]:
-    line = self._process.stdout.readline()
-    if not line:
-      raise RuntimeError(f"{' '.join(self._process.args[1:])} ended; see above.")
-    return json.loads(line)
+    told = []
+    for process in self._processes:
+      line = process.stdout.readline()
+      while line and not line.startswith("{"):
+        line = process.stdout.readline()  # Gloo prints too
+      if not line:
+        raise RuntimeError(f"{' '.join(process.args[1:])} ended; see above.")
+      told.append(json.loads(line))
+    return told[0]
 
 
 def alternate(
