@@ -143,16 +143,28 @@ def _wait(processes: Sequence[subprocess.Popen], asked: list[int], grace: float)
       number = asked.pop(0)
       for process in running:
         _signal(process, number)
-    failed = [p.returncode for p in processes if p.returncode]
-    if failed and not code:
-      code, deadline = failed[0], time.monotonic() + grace
+    if not code and (code := _first_failure(processes)):
+      deadline = time.monotonic() + grace
     if deadline is not None and time.monotonic() > deadline and steps:
       number, deadline = steps.pop(0), time.monotonic() + grace
       for process in running:
         _signal(process, number)
     time.sleep(0.05)
-  code = code or next((p.returncode for p in processes if p.returncode), 0)
+  code = code or _first_failure(processes)
   return code if code >= 0 else 128 - code
+
+
+def _first_failure(processes: Sequence[subprocess.Popen]) -> int:
+  """The exit code of the one that failed first, or 0.
+
+  Of several that were seen to end at once, one that a signal ended: the others may
+  have left because it did.
+  """
+  return min(
+    (p.returncode for p in processes if p.returncode),
+    key=lambda code: code > 0,
+    default=0,
+  )
 
 
 def _relay(index: int, source: IO[bytes], printing: threading.Lock) -> None:

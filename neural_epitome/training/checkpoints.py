@@ -13,6 +13,7 @@ import logging
 import os
 import pathlib
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +24,11 @@ import orbax.checkpoint as ocp
 
 from neural_epitome.errors import UserError
 from neural_epitome.training.state import State
+from neural_epitome.training.write_failures import WriteFailures
 
 Record = dict[str, Any]
+
+_POLL_SECONDS = 0.02
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -76,11 +80,16 @@ class Checkpoints:
     self.directory = pathlib.Path(directory).absolute()
     self._record = json.loads(json.dumps(record))
     self._read_only = keep is None
+    self._failures = WriteFailures()
+    # The other processes wait for what will not come.
+    self._is_broken = False
     if keep is None:
       self._options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     else:
       self._options = ocp.CheckpointManagerOptions(
-        max_to_keep=max(1, keep), cleanup_tmp_directories=True
+        max_to_keep=max(1, keep),
+        cleanup_tmp_directories=True,
+        async_options=ocp.AsyncOptions(barrier_sync_fn=self._failures.barrier),
       )
     self._manager = self._open()
 
@@ -108,7 +117,7 @@ class Checkpoints:
     """
     step = int(state.step)
     with explain_full_disk(self.directory):
-      self._manager.check_for_errors()
+      self._finish_write()
       if step in self._manager.all_steps():
         return step
       arguments = ocp.args.Composite(
@@ -125,11 +134,27 @@ class Checkpoints:
       UserError: if the disk is full.
     """
     with explain_full_disk(self.directory):
+      self._finish_write()
+
+  def _finish_write(self) -> None:
+    try:
+      while self._manager.is_saving_in_progress():
+        self._manager.check_for_errors()
+        self._failures.check()
+        time.sleep(_POLL_SECONDS)
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
+    except BaseException:
+      self._is_broken = jax.process_count() > 1
+      raise
 
   def close(self) -> None:
-    """Waits for the write in progress and ends Orbax's threads; never raises."""
+    """Waits for the write in progress and ends Orbax's threads; never raises.
+
+    One of several processes whose write failed waits for nothing.
+    """
+    if self._is_broken:
+      return
     try:
       self._manager.close()
     except Exception as error:

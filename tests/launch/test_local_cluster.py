@@ -93,3 +93,11 @@ def test_how_many_must_be_a_number(capsys):
     local_cluster.main(["--processes=0"])
   assert caught.value.code == 2
   assert "'0' is not 1 or more" in capsys.readouterr().err
+
+
+def test_of_those_that_ended_at_once_the_killed_one_was_first():
+  commands = ["raise SystemExit(143)", "import os; os.kill(os.getpid(), 9)"]
+  processes = [subprocess.Popen([sys.executable, "-c", text]) for text in commands]
+  for process in processes:
+    process.wait()
+  assert local_cluster._first_failure(processes) == -signal.SIGKILL

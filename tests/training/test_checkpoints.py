@@ -20,15 +20,18 @@ PLAN = {"plan": {"kernels": {"a": 1}}}
 
 
 def make_state(step, size=64):
-  tree = State(
-    step=jnp.int32(step),
-    params={"a": {"epitome": jax.random.normal(jax.random.key(step), (size, size))}},
-    batch_stats={},
-    routing={"a": {"map": {"input": jnp.arange(4.0)}, "frozen": jnp.array(True)}},
-    opt_state=({}, (jnp.zeros(2, jnp.int32),)),
-    ema={},
-  )
-  return jax.device_put(tree, NamedSharding(devices.make_mesh(), PartitionSpec()))
+  def make():
+    return State(
+      step=jnp.int32(step),
+      params={"a": {"epitome": jax.random.normal(jax.random.key(step), (size, size))}},
+      batch_stats={},
+      routing={"a": {"map": {"input": jnp.arange(4.0)}, "frozen": jnp.array(True)}},
+      opt_state=({}, (jnp.zeros(2, jnp.int32),)),
+      ema={},
+    )
+
+  replicated = NamedSharding(devices.make_mesh(), PartitionSpec())
+  return jax.jit(make, out_shardings=replicated)()
 
 
 def save(directory, *steps, keep=2):
