@@ -1,9 +1,8 @@
 """Reads a compact file with NumPy and the standard library; may be copied elsewhere.
 
-`read(path).parameters()` are its network's, every kernel in full. It is .safetensors:
-tensors by the plan's names, float32 or integers, the small ones of a dtype in one row
-(factors of integers, NAME.scale, and routing maps, LAYER/offsets.AXIS, too). Metadata
-`description`, deflated JSON in base64: `plan`, `parts` of rows, `bits`, `network`, ...
+`read(path).parameters()` are every kernel in full, and the rest. It is .safetensors:
+names are the plan's; small tensors of a dtype share a row, also factors (NAME.scale)
+and routing maps (LAYER/offsets.AXIS). `description` is deflated JSON in base64.
 """
 
 import base64
@@ -142,7 +141,8 @@ def _shared_epitome(spec, tensors, offsets, shape):
 
 
 KINDS = {
-  **dict.fromkeys(["dense", "quantised"], lambda spec, tensors, *_: tensors["kernel"]),
+  "dense": lambda spec, tensors, *_: tensors["kernel"],
+  "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
   "low_rank": lambda spec, tensors, *_: tensors["left"] @ tensors["right"],
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,

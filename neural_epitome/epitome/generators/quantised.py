@@ -1,4 +1,7 @@
-"""Few bits a weight: dense, quantised, and trained as such (see `rounding`)."""
+"""Few bits a number: another generator's tensors, quantised, and trained as such.
+
+See `rounding`. Of a dense kernel it is the int8 network that others ship.
+"""
 
 import dataclasses
 from typing import ClassVar
@@ -8,64 +11,107 @@ import numpy as np
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators.base import (
   Array,
+  Cost,
   GeneratorSpec,
   Initializer,
   Rule,
   Shape,
   Tensors,
 )
-from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.generators.dense import Dense
+from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantised(GeneratorSpec):
-  """The whole kernel in integers of a few bits.
+  """The tensors of another generator in integers of a few bits.
 
-  Training keeps it in float32; what ships is the integers and the scales.
+  Training keeps them in float32; what ships is the integers and the scales.
 
   Attributes:
-    bits: of one weight, sign included.
+    bits: of one number, sign included.
+    of: the generator; tensors that it gives bits of their own keep those.
   """
 
   kind: ClassVar[str] = "quantised"
 
   bits: int = 8
+  of: GeneratorSpec = Dense()
 
   def check(self, shape: Shape) -> None:
     """Raises UserError for bits that leave nothing or save nothing."""
-    del shape
     if not 2 <= self.bits <= 8:
       raise UserError(f"Quantised(bits={self.bits}): bits must lie in [2, 8].")
+    self.of.check(shape)
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
-    """One tensor, `kernel`, of the kernel's shape."""
-    return {"kernel": shape}
+    """Those of `of`."""
+    return self.of.tensors(shape)
+
+  def offsets(self, shape: Shape) -> dict[str, Shape]:
+    """Those of `of`."""
+    return self.of.offsets(shape)
+
+  def start_cells(self, shape: Shape) -> dict[str, Shape]:
+    """Those of `of`."""
+    return self.of.start_cells(shape)
 
   def derived(self, shape: Shape) -> dict[str, Shape]:
-    """One scale an output channel, see `rounding.quantise`."""
-    return {"scale": shape[-1:]}
+    """One scale an entry of a quantised tensor's last axis, see `rounding.quantise`."""
+    scales = {}
+    for role, size in self.tensors(shape).items():
+      if not self.of.tensor_bits(role):
+        scales[f"{role}_scale"] = size[-1:] if len(size) > 1 else (1,)
+    return self.of.derived(shape) | scales
 
   def tensor_bits(self, role: str) -> int:
-    """`bits`."""
-    del role
-    return self.bits
+    """`bits`, or the tensor's own."""
+    return self.of.tensor_bits(role) or self.bits
 
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
   ) -> dict[str, Array]:
-    """`initializer` on the kernel's shape."""
-    del offsets
-    return {"kernel": initializer(key, shape)}
+    """As `of` does."""
+    return self.of.init(key, shape, offsets, initializer)
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
-    """Integers times scales; its gradient is that of the kernel as it is."""
-    del offsets, shape
-    return rounding.straight_through(tensors["kernel"], self.bits)
+    """From integers times scales; its gradient is that of the tensors as they are."""
+    return self.of.generate(self._read(tensors), offsets, shape)
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
-    """The kernel: it is rounded where it is generated."""
-    return {"kernel": kernel}
+  def _read(self, tensors: Tensors) -> dict[str, Array]:
+    return {
+      role: tensor
+      if self.of.tensor_bits(role)
+      else rounding.straight_through(tensor, self.bits)
+      for role, tensor in tensors.items()
+    }
+
+  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray] | None:
+    """As `of` does: tensors are rounded where they are read."""
+    return self.of.fit(kernel)
+
+  def reroute(
+    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+  ) -> dict[str, np.ndarray]:
+    """As `of` does."""
+    return self.of.reroute(kernel, tensors, offsets)
+
+  def fold(
+    self,
+    x: Array,
+    tensors: Tensors,
+    offsets: Tensors,
+    shape: Shape,
+    application: Application,
+  ) -> Array | None:
+    """As `of` does, from what is rounded."""
+    return self.of.fold(x, self._read(tensors), offsets, shape, application)
+
+  def cost(self, use: KernelUse, folded: bool = False) -> Cost:
+    """The operations of `of`; the scales are stored beside."""
+    stored = self.stored(use.shape)
+    return dataclasses.replace(self.of.cost(use, folded), stored=stored)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_epitome.epitome.generators import Quantised
+from neural_epitome.epitome.generators import Epitome, Quantised
+from neural_epitome.epitome.layers import EpitomeConv
 
 KERNEL = jax.random.normal(jax.random.key(0), (3, 3, 4, 6))
 
@@ -42,3 +43,21 @@ def test_bytes_are_those_of_integers_and_scales(bits, expected):
   generator = Quantised(bits)
   assert generator.stored_bytes(KERNEL.shape) == expected
   assert generator.stored(KERNEL.shape) == 216 + 6
+
+
+def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
+  epitome = Epitome((3, 3, 4, 3), "tile", scaled=True)
+  generator, shape = Quantised(4, epitome), (3, 3, 4, 6)
+  x = jax.random.normal(jax.random.key(0), (2, 7, 7, 4))
+  layer = EpitomeConv(features=6, window=(3, 3), generator=generator, use_bias=False)
+  variables = layer.init(jax.random.key(1), x)
+  tensors = variables["params"]
+  rounded = Quantised(4).generate({"kernel": tensors["epitome"]}, {}, (3, 3, 4, 3))
+  expected = epitome.generate(tensors | {"epitome": rounded}, {}, shape)
+  found = generator.generate(tensors, {}, shape)
+  np.testing.assert_array_equal(found, expected)
+  folded = layer.clone(execution="fold").apply(variables, x)
+  np.testing.assert_allclose(folded, layer.apply(variables, x), atol=1e-5)
+  # 108 numbers of four bits; three factors and two block scales of 32.
+  assert generator.stored_bytes(shape) == 54 + 4 * 3 + 4 * 2
+  assert generator.stored(shape) == 108 + 3 + 2
