@@ -12,13 +12,16 @@ from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense, Execution
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import Layers, ModelConfig, NormOptions
+from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
 from neural_epitome.models.normalization import Affine, BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
+from neural_epitome.models.supernet import SupernetConfig
 
 __all__ = [
+  "ChainConfig",
   "EfficientNetConfig",
   "Layers",
   "MobileNetV2Config",
@@ -26,7 +29,9 @@ __all__ = [
   "NormOptions",
   "ResNetConfig",
   "SoundNetConfig",
+  "SupernetConfig",
   "create",
+  "make_layers",
 ]
 
 # Variance 2 / fan-out, as the published torch models start; a depthwise kernel's
@@ -36,9 +41,21 @@ _KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 _DENSE_INIT = nn.initializers.normal(0.01)
 
 
-def create(
-  config: ModelConfig,
-  classes: int,
+def create(config: ModelConfig, classes: int, **options: Any) -> nn.Module:
+  """Builds a backbone whose kernels are generated as a plan says.
+
+  Args:
+    config: the architecture.
+    classes: number of classes.
+    **options: see `make_layers`.
+
+  Returns:
+    The module; see `ModelConfig.build`.
+  """
+  return config.build(classes, make_layers(**options))
+
+
+def make_layers(
   *,
   plan: Plan | None = None,
   indices: IndexOptions | None = None,
@@ -49,13 +66,11 @@ def create(
   axis_name: str | None = None,
   norm_axis_name: str | None = None,
   merged: bool = False,
-) -> nn.Module:
-  """Builds a backbone whose kernels are generated as a plan says.
+) -> Layers:
+  """The factories of layers whose kernels are generated as a plan says.
 
   Args:
-    config: the architecture.
-    classes: number of classes.
-    plan: of exactly this architecture; None stores every kernel in full.
+    plan: of exactly the architecture they are for; None stores every kernel in full.
     indices: where sampling offsets come from in training.
     bits: of the layers' tensors, see `layers.GeneratedLayer`.
     execution: of the layers, see `layers.GeneratedLayer`.
@@ -66,9 +81,6 @@ def create(
       for those of each device.
     merged: whether the statistics of every batch norm are merged into its scale and
       bias, of which some scales may be absent: a network that only runs.
-
-  Returns:
-    The module; see `ModelConfig.build`.
   """
   norm = norm or NormOptions()
   shared = {
@@ -99,5 +111,4 @@ def create(
     axis_name=norm_axis_name,
   )
   affine = functools.partial(Affine, dtype=dtype)
-  layers = Layers(conv=conv, dense=dense, norm=affine if merged else batch_norm)
-  return config.build(classes, layers)
+  return Layers(conv=conv, dense=dense, norm=affine if merged else batch_norm)

@@ -16,6 +16,7 @@ from flax import linen as nn
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.squeeze_excite import SqueezeExcite
 
 # Expansion, window, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
@@ -83,31 +84,6 @@ class EfficientNetConfig(ModelConfig):
     return math.ceil(count * VARIANTS[self.variant][1] * self.depth)
 
 
-class SqueezeExcite(nn.Module):
-  """Scales each channel by a gate computed from the pooled input.
-
-  Attributes:
-    squeezed: channels between the two convolutions.
-    grouped: whether both have `squeezed` groups.
-    layers: factories.
-  """
-
-  squeezed: int
-  grouped: bool
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(batch, height, width, channels) -> the same shape."""
-    groups = self.squeezed if self.grouped else 1
-    options = {"groups": groups, "use_bias": True}
-    gate = blocks.pool(x)[:, None, None, :]
-    gate = self.layers.conv(self.squeezed, (1, 1), name="squeeze", **options)(gate)
-    gate = nn.silu(gate)
-    gate = self.layers.conv(x.shape[-1], (1, 1), name="excite", **options)(gate)
-    return x * nn.sigmoid(gate)
-
-
 class MBConv(nn.Module):
   """Inverted residual with squeeze-and-excitation and stochastic depth.
 
@@ -142,7 +118,7 @@ class MBConv(nn.Module):
     y = conv(hidden, window, strides=self.stride, groups=hidden, name="depthwise")(y)
     y = nn.silu(norm(use_running_average=frozen, name="depthwise_norm")(y))
     squeezed = max(1, x.shape[-1] // 4)
-    y = SqueezeExcite(squeezed, self.grouped_se, self.layers, name="se")(y)
+    y = SqueezeExcite(squeezed, self.layers, self.grouped_se, name="se")(y)
     y = conv(self.features, (1, 1), name="project")(y)
     y = norm(use_running_average=frozen, name="project_norm")(y)
     if self.stride != 1 or x.shape[-1] != self.features:

@@ -2,7 +2,8 @@
 
 It differs in spelling. Channels are scaled and shifted by two numbers each, so the
 backward pass needs two sums over the activations in place of three; and arithmetic
-on activations of half precision is in float32, converted where it is written.
+on activations of half precision is in float32, converted where it is written. And it
+may be told which examples have which channels, where they are of several networks.
 """
 
 from typing import Any
@@ -31,8 +32,15 @@ class BatchNorm(nn.Module):
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(batch, ..., channels) -> the same shape."""
+  def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """(batch, ..., channels) -> the same shape.
+
+    Args:
+      x: activations.
+      mask: (batch, channels), 1.0 where an example has a channel and 0.0 where not:
+        the batch's statistics are those of the examples that have it, and a channel
+        that none has keeps the moving averages. None is 1.0 everywhere.
+    """
     channels = (x.shape[-1],)
     scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
@@ -42,7 +50,8 @@ class BatchNorm(nn.Module):
     if self.use_running_average:
       mean_now, variance_now = mean.value, variance.value
     else:
-      mean_now, variance_now = self._statistics(wide)
+      averages = mean.value, variance.value
+      mean_now, variance_now = self._statistics(wide, mask, averages)
       if not self.is_initializing():
         for average, now in ((mean, mean_now), (variance, variance_now)):
           kept = self.momentum * average.value
@@ -53,15 +62,32 @@ class BatchNorm(nn.Module):
     y = wide * factor.reshape(shape) + offset.reshape(shape)
     return y.astype(self.dtype or x.dtype)
 
-  def _statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def _statistics(
+    self, x: jax.Array, mask: jax.Array | None, averages: tuple[jax.Array, jax.Array]
+  ) -> tuple[jax.Array, jax.Array]:
     """Mean and variance of each channel over the batch of this device or of all."""
     axes = tuple(range(x.ndim - 1))
-    moments = jnp.mean(x, axes), jnp.mean(x * x, axes)
+    share = None
+    weighted = x
+    if mask is not None:
+      share = jnp.mean(mask, axis=0)
+      weighted = x * mask.reshape(mask.shape[0], *(1,) * (x.ndim - 2), -1)
+    moments = jnp.mean(weighted, axes), jnp.mean(weighted * x, axes)
     if self.axis_name is not None and not self.is_initializing():
-      moments = jax.lax.pmean(moments, self.axis_name)
+      moments, share = jax.lax.pmean((moments, share), self.axis_name)
     mean, square = moments
+    if share is not None:
+      is_seen = share > 0
+      some = jnp.where(is_seen, share, 1.0)
+      mean, square = mean / some, square / some
     # Rounding can leave a constant channel slightly below zero.
-    return mean, jnp.maximum(square - mean * mean, 0.0)
+    variance = jnp.maximum(square - mean * mean, 0.0)
+    if share is None:
+      return mean, variance
+    return tuple(
+      jnp.where(is_seen, now, average)
+      for now, average in zip((mean, variance), averages, strict=True)
+    )
 
 
 class Affine(nn.Module):

@@ -2,7 +2,14 @@
 
 from neural_epitome.planning.base import Planner
 from neural_epitome.planning.budget import BudgetPlanner
+from neural_epitome.planning.chosen import ChosenPlanner
 from neural_epitome.planning.dense import DensePlanner
 from neural_epitome.planning.uniform import UniformPlanner
 
-__all__ = ["BudgetPlanner", "DensePlanner", "Planner", "UniformPlanner"]
+__all__ = [
+  "BudgetPlanner",
+  "ChosenPlanner",
+  "DensePlanner",
+  "Planner",
+  "UniformPlanner",
+]

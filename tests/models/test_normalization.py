@@ -111,3 +111,22 @@ def test_half_precision_differs_by_rounding_only(activations, variables):
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), stats, full_stats
   )
+
+
+def test_a_mask_leaves_out_the_examples_that_have_not_a_channel():
+  x = 3.0 * jax.random.normal(jax.random.key(0), (6, 4, 4, 5)) + 1.0
+  mask = jnp.ones((6, 5)).at[2:, 1].set(0.0).at[:, 3].set(0.0)
+  norm = BatchNorm(use_running_average=False, momentum=0.75)
+  variables = norm.init(jax.random.key(1), x)
+  y, updated = norm.apply(variables, x, mask, mutable=["batch_stats"])
+  plain, of_all = norm.apply(variables, x, mutable=["batch_stats"])
+  np.testing.assert_allclose(y[..., 0], plain[..., 0], atol=1e-5)
+  some, of_some = norm.apply(variables, x[:2], mutable=["batch_stats"])
+  np.testing.assert_allclose(y[:2, ..., 1], some[..., 1], atol=1e-5)
+  # What none has is as the moving averages say, which stay.
+  np.testing.assert_allclose(y[..., 3], x[..., 3], rtol=1e-4)
+  for name, start in (("mean", 0.0), ("var", 1.0)):
+    found = updated["batch_stats"][name]
+    np.testing.assert_allclose(found[0], of_all["batch_stats"][name][0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], of_some["batch_stats"][name][1], rtol=1e-5)
+    assert found[3] == start

@@ -11,6 +11,7 @@ from neural_epitome.cost import inventory, totals
 from neural_epitome.epitome.generators import (
   ChannelEpitomeRule,
   Dense,
+  Epitome,
   EpitomeRule,
   HashedRule,
   LowRankRule,
@@ -22,6 +23,7 @@ from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.errors import UserError
 from neural_epitome.planning import (
   BudgetPlanner,
+  ChosenPlanner,
   DensePlanner,
   Planner,
   UniformPlanner,
@@ -292,3 +294,16 @@ def test_kernels_that_share_an_epitome_have_a_smallest_size_together():
 def test_one_tensor_for_all_kernels_cannot_be_shared_out(uneven):
   with pytest.raises(UserError, match=r"planner\.allocation"):
     UniformPlanner(rule=SharedEpitomeRule(), **uneven).plan(FOUND)
+
+
+def test_what_is_chosen_kernel_by_kernel_is_what_is_planned():
+  path = "block_3/expand/kernel"
+  use = next(use for use in FOUND.kernels if use.path == path)
+  chosen = {path: Epitome((*use.shape[:-1], use.shape[-1] // 2), "tile")}
+  planner = ChosenPlanner(chosen)
+  assert codec.decode(Planner, codec.encode(planner)) == planner
+  plan = planner.plan(FOUND)
+  assert plan.compressed == (path,)
+  assert plan.kernels[path].generator == chosen[path]
+  with pytest.raises(UserError, match=r"no kernel 'block_x/kernel'"):
+    ChosenPlanner({"block_x/kernel": Dense()}).plan(FOUND)

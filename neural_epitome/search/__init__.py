@@ -1,0 +1,1 @@
+"""Searching a space of architectures with one set of weights."""
