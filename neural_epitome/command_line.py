@@ -21,6 +21,8 @@ MODE = flags.DEFINE_string(
   "plan: what is stored for each kernel, and the price; predict: name what "
   "--images show; compare: finished runs in the directories that are named; "
   "export: the network of --workdir as files of --format; "
+  "search: a supernet, a network found in it, and that network trained; "
+  "latency_table: times the blocks of a search's space here; "
   "list: all experiments and modes.",
 )
 WORKDIR = flags.DEFINE_string(
@@ -73,6 +75,16 @@ BITS = flags.DEFINE_integer(
   None,
   "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
   "config.bits of the run by default.",
+)
+STAGES = flags.DEFINE_multi_string(
+  "stages",
+  [],
+  "Stages of --mode=search, all by default: supernet, search, final; repeat, or join "
+  "with commas.",
+)
+BATCH = flags.DEFINE_integer("batch", 1, "Images in a call of --mode=latency_table.")
+NETWORKS = flags.DEFINE_integer(
+  "networks", 20, "Networks that --mode=latency_table times whole, against its sums."
 )
 PROFILE_STEPS = flags.DEFINE_string(
   "profile_steps",

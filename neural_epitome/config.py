@@ -16,6 +16,7 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.models import MobileNetV2Config, ModelConfig, NormOptions
 from neural_epitome.planning import DensePlanner, Planner
+from neural_epitome.search.options import SearchOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +134,7 @@ class Config:
     data: what is read: images or signals.
     optimizer: update rule and schedule.
     training: the rest.
+    search: where the model is a supernet, what --mode=search does with it.
   """
 
   name: str = "unnamed"
@@ -145,6 +147,7 @@ class Config:
   data: Data = DataOptions()
   optimizer: OptimizerOptions = OptimizerOptions()
   training: TrainingOptions = TrainingOptions()
+  search: SearchOptions | None = None
 
 
 def override(config: Any, path: str, text: str, where: str = "config") -> Any:

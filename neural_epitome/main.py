@@ -168,6 +168,44 @@ def _export(overrides: Sequence[tuple[str, str]]) -> None:
   _print(lambda: tables.export_table(found), found)
 
 
+def _search(overrides: Sequence[tuple[str, str]]) -> None:
+  from neural_epitome.search import job
+
+  stages = [name for value in given.STAGES.value for name in value.split(",") if name]
+  for name in stages:
+    if name not in job.STAGES:
+      told = codec.nearest(name, job.STAGES)
+      raise UserError(f"--stages={name} is no stage of a search.{told}")
+  with _joined(is_preemptible=True) as is_first:
+    report = job.run(
+      given.configuration(overrides),
+      given.workdir(),
+      stages or job.STAGES,
+      quiet=given.JSON.value,
+    )
+    if is_first:
+      from neural_epitome.report import search_page
+
+      _print(lambda: search_page.result_table(report), report)
+
+
+def _latency_table(overrides: Sequence[tuple[str, str]]) -> None:
+  from neural_epitome.report import search_page
+  from neural_epitome.search import job
+
+  chosen = given.configuration(overrides)
+  path = Path(given.OUTPUT.value or f"latency_{chosen.name}.json").expanduser()
+  table = job.measure_latency(
+    chosen,
+    path,
+    batch=given.BATCH.value,
+    networks=given.NETWORKS.value,
+    quiet=given.JSON.value,
+  )
+  data = search_page.latency_summary(table) | {"file": str(path)}
+  _print(lambda: search_page.pairs(data), data)
+
+
 def _list(overrides: Sequence[tuple[str, str]]) -> None:
   del overrides
   from tabulate import tabulate
@@ -192,6 +230,8 @@ MODES = {
   "predict": _predict,
   "compare": _compare,
   "export": _export,
+  "search": _search,
+  "latency_table": _latency_table,
   "list": _list,
 }
 

@@ -63,7 +63,7 @@ def take(module: nn.Module, image_shape: Shape) -> Inventory:
       return module.init(jax.random.key(0), images)
 
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  params = jax.eval_shape(init, images)["params"]
+  params = jax.eval_shape(init, images).get("params", {})
   layers = {use.path.removesuffix("kernel") for use in uses.values()}
   rest = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path(params):

@@ -36,7 +36,7 @@ _DRAWING = threading.Lock()
 
 
 @contextmanager
-def _figure(path: pathlib.Path, panels: Sequence[float], height: float) -> Iterator:
+def figure(path: pathlib.Path, panels: Sequence[float], height: float) -> Iterator:
   """Axes of these widths in inches side by side, saved as PNG on leaving."""
   import matplotlib
   from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,7 +67,7 @@ def curves(lines: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
   """
   train = [line for line in lines if line["kind"] == "train"]
   found = [line for line in lines if line["kind"] == "evaluation"]
-  with _figure(path, (3.1, 3.1, 2.2, 2.2), 3.2) as (_, (loss, top1, rate, speed)):
+  with figure(path, (3.1, 3.1, 2.2, 2.2), 3.2) as (_, (loss, top1, rate, speed)):
     _line(loss, train, "loss", "training (smoothed labels)", TRAIN, thin=True)
     _line(loss, found, "loss", "evaluation", RAW)
     _line(loss, found, "loss_ema", "evaluation, EMA", EMA)
@@ -131,8 +131,8 @@ def routing_map(
   """
   has_room = epitome_shape[:-2] != shape[:-2]
   widths = [_width(*epitome_shape[-2:]), _width(*shape[-2:])]
-  with _figure(path, widths + [2.0] * has_room, 3.1) as (figure, axes):
-    figure.text(0.01, 0.97, name, va="top", fontsize=10, color="#5a6875")
+  with figure(path, widths + [2.0] * has_room, 3.1) as (drawn, axes):
+    drawn.text(0.01, 0.97, name, va="top", fontsize=10, color="#5a6875")
     cells = epitome_shape[-2:]
     _picture(axes[0], routing_maps.palette(*cells))
     axes[0].set_title(f"epitome {shape_text(epitome_shape)}")

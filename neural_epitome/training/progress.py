@@ -75,6 +75,20 @@ class Progress:
       self._bar.close()
 
 
+def bar(total: int, unit: str, quiet: bool, done: int = 0) -> tqdm:
+  """A bar with ETA over work that is no training; a line now and then elsewhere."""
+  is_terminal = sys.stderr.isatty()
+  return tqdm(
+    total=total,
+    initial=done,
+    unit=f" {unit}",
+    disable=quiet,
+    dynamic_ncols=is_terminal,
+    mininterval=0.1 if is_terminal else LINE_SECONDS,
+    leave=not is_terminal,
+  )
+
+
 def speed_text(speed: Mapping[str, float]) -> str:
   """Measurements of `throughput.Meter` behind others on a line; empty for none."""
   if not speed:

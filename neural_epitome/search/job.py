@@ -1,0 +1,349 @@
+"""A search from its configuration to a trained network: three stages, each resumable.
+
+DIR/supernet/     the run that trains all choices at once
+DIR/search/       options.json, log.jsonl (what was asked, and the answers), found.json
+DIR/final/        the run that trains the one that was found
+DIR/report/       the page, and report.json
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from neural_epitome import codec
+from neural_epitome.config import Config
+from neural_epitome.errors import UserError
+from neural_epitome.models import SupernetConfig
+from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.planning import ChosenPlanner
+from neural_epitome.report import search_page
+from neural_epitome.search import latency, latency_measurement, slicing
+from neural_epitome.search.answers import Answers, Log
+from neural_epitome.search.options import SearchOptions
+from neural_epitome.search.prices import UNITS, Prices
+from neural_epitome.search.strategies import Problem
+from neural_epitome.training import loading, loop, run_directory, starting
+from neural_epitome.training.progress import bar
+
+STAGES = ("supernet", "search", "final")
+
+
+def run(
+  config: Config,
+  workdir: str | os.PathLike,
+  stages: Sequence[str] = STAGES,
+  *,
+  quiet: bool = False,
+) -> dict[str, Any]:
+  """Runs stages that are not done yet.
+
+  Args:
+    config: of a supernet, with `search`.
+    workdir: see the module.
+    stages: of `STAGES`, those that are wanted.
+    quiet: prints nothing but what is skipped.
+
+  Returns:
+    The report of what is done: prices and accuracy of the choice, and seconds and
+    evaluations of each stage.
+
+  Raises:
+    UserError: if the configuration is no search, the directory holds another one, the
+      budget is below the smallest network, or a stage is wanted before its input.
+    SystemExit: as `loop.run`.
+  """
+  job = _Job(config, Path(workdir), quiet)
+  for name in STAGES:
+    if name in stages:
+      job.begin(name)
+      getattr(job, name)()
+  return job.report()
+
+
+class _Job:
+  """The parts of one call of `run`."""
+
+  def __init__(self, config: Config, workdir: Path, quiet: bool):
+    if config.search is None or not isinstance(config.model, SupernetConfig):
+      raise UserError(
+        f"Experiment {config.name} is no search: it needs config.search and a supernet "
+        "for its config.model."
+      )
+    self._config, self._workdir, self._quiet = config, workdir, quiet
+    self._options: SearchOptions = config.search
+    self._space: ChainSpace = config.model.space
+    self._space.check()
+    if self._space.image_size != config.data.image_size:
+      raise UserError(
+        f"config.model.space.image_size={self._space.image_size} is not "
+        f"config.data.image_size={config.data.image_size}; set both alike."
+      )
+    if config.data.evaluation_split == self._options.final_evaluation_split:
+      raise UserError(
+        f"config.data.evaluation_split={config.data.evaluation_split!r} chooses, and "
+        "config.search.final_evaluation_split is for what was chosen: they must differ."
+      )
+
+  def begin(self, stage: str) -> None:
+    """Says which stage begins."""
+    number = STAGES.index(stage) + 1
+    self._say(f"== {number}/{len(STAGES)} {stage}: {self._workdir / stage}")
+
+  def _say(self, text: str) -> None:
+    if not self._quiet and jax.process_index() == 0:
+      print(text, flush=True)
+
+  def _next(self, stage: str) -> None:
+    self._say(f"Next: --mode=search --workdir={self._workdir} --stages={stage}")
+
+  def supernet(self) -> None:
+    """Trains all choices at once."""
+    config = dataclasses.replace(self._config, search=None)
+    loop.run(config, self._workdir / "supernet", quiet=self._quiet)
+    self._next("search")
+
+  def search(self) -> None:
+    """Asks for choices until the strategy is done, and writes down the best."""
+    directory = self._workdir / "search"
+    if (directory / "found.json").exists():
+      self._claim(directory)
+      self._say(f"{directory} is done.")
+      return self._next("final")
+    trained = self._trained()
+    prices = self._prices(len(trained.classes))
+    problem = self._problem(prices)
+    self._claim(directory)
+    log = Log(directory / "log.jsonl", self._space)
+    answers = Answers(trained, self._space, self._options)
+    asked = _ask_all(
+      problem,
+      self._options,
+      log,
+      lambda arch: {"top1": answers.top1(arch)} | prices.of(arch),
+      self._quiet,
+    )
+    fitting = [arch for arch in asked if problem.fits(arch)]
+    if not fitting:
+      raise UserError(
+        f"No choice that config.search.strategy={self._options.strategy.kind} asked "
+        f"for is within the budget of {problem.budget:,.6g}."
+      )
+    best = max(fitting, key=lambda arch: (log.get(arch), -problem.price(arch)))
+    if jax.process_index() == 0:
+      variables = answers.calibrated(best)
+      variables = {name: variables[name] for name in ("params", "batch_stats")}
+      sliced = slicing.slice_variables(jax.device_get(variables), self._space, best)
+      starting.save(sliced, directory / "variables.npz")
+    found = {
+      "arch": best.to_json(),
+      "top1": log.get(best),
+      "price": prices.of(best),
+      "largest": prices.of(self._space.largest),
+      "metric": self._options.metric,
+      "budget": problem.budget,
+      "evaluations": len(asked),
+      "seconds": round(sum(line["seconds"] for line in log.lines), 1),
+    }
+    run_directory.write(directory / "found.json", json.dumps(found, indent=2) + "\n")
+    self._say(search_page.arch_table(self._space, best))
+    return self._next("final")
+
+  def final(self) -> None:
+    """Trains what was found as the plain network that it is."""
+    variables = self._workdir / "search" / "variables.npz"
+    config = final_config(self._config, self._found_arch(), variables)
+    loop.run(config, self._workdir / "final", quiet=self._quiet)
+
+  def report(self) -> dict[str, Any]:
+    """Writes the page of what is done."""
+    found = self._workdir / "search" / "found.json"
+    report: dict[str, Any] = {"experiment": self._config.name}
+    supernet = self._workdir / "supernet" / "report" / "report.json"
+    if supernet.exists():
+      report["supernet"] = {"seconds": _read(supernet)["seconds"]}
+    if found.exists():
+      report["search"] = _read(found)
+    final = self._workdir / "final" / "report" / "report.json"
+    if final.exists():
+      report["final"] = _read(final)
+    if found.exists() and jax.process_index() == 0:
+      log = Log(self._workdir / "search" / "log.jsonl", self._space)
+      directory = self._workdir / "report"
+      page = search_page.write(
+        directory, report, log.lines, self._space, self._found_arch()
+      )
+      self._say(f"Report: {page}")
+    return report
+
+  def _trained(self) -> loading.Trained:
+    directory = self._workdir / "supernet"
+    status = directory / "status"
+    if not status.exists() or status.read_text().strip() != "done":
+      raise UserError(
+        f"{directory} is not done: --stages=supernet trains it (or leave --stages out)."
+      )
+    return loading.load(directory)
+
+  def _found_arch(self) -> Arch:
+    path = self._workdir / "search" / "found.json"
+    if not path.exists():
+      raise UserError(f"{path} does not exist: --stages=search finds a network first.")
+    return self._space.from_json(_read(path)["arch"], str(path))
+
+  def _prices(self, classes: int) -> Prices:
+    options = self._options
+    table = None
+    if options.latency_table:
+      table = latency.load(
+        options.latency_table, self._space, anywhere=options.any_machine
+      )
+    elif options.metric == "latency":
+      raise UserError(
+        "config.search.metric=latency needs config.search.latency_table, a file that "
+        "--mode=latency_table writes."
+      )
+    return Prices(self._space, classes, self._config.data.channels, table)
+
+  def _problem(self, prices: Prices) -> Problem:
+    options, space = self._options, self._space
+    metric, unit = options.metric, UNITS[options.metric]
+    largest = prices.of(space.largest)[metric]
+    smallest = prices.of(space.smallest)[metric]
+    budget = options.budget * largest if options.budget <= 1 else options.budget
+    if budget < smallest:
+      raise UserError(
+        f"config.search.budget={options.budget:g} is {budget:,.6g} {unit}, below the "
+        f"smallest network of the space, which has {smallest:,.6g} (the largest has "
+        f"{largest:,.6g})."
+      )
+    return Problem(space, lambda a: prices.of(a)[metric], budget, options.seed)
+
+  def _claim(self, directory: Path) -> None:
+    """Makes a directory this search's, or refuses another one's."""
+    path = directory / "options.json"
+    mine = codec.encode(self._options)
+    # What comes after the search may differ, and where its table lies.
+    mine = {
+      name: value
+      for name, value in mine.items()
+      if not name.startswith("final_") and name not in ("latency_table", "any_machine")
+    }
+    mine = json.loads(json.dumps({"space": codec.encode(self._space)} | mine))
+    if path.exists() and (theirs := _read(path)) != mine:
+      names = [name for name in mine if theirs.get(name) != mine[name]]
+      name = names[0] if names else "options"
+      raise UserError(
+        f"{directory} holds a search with another {name}; nothing was changed. Choose "
+        "another --workdir, or remove that directory to search again."
+      )
+    run_directory.write(path, json.dumps(mine, indent=2) + "\n")
+
+
+def final_config(config: Config, arch: Arch, variables: Path) -> Config:
+  """The configuration of the run that trains a choice as the plain network that it is.
+
+  Args:
+    config: of the search.
+    arch: the choice.
+    variables: where its own lie, cut out of the supernet.
+  """
+  options = config.search
+  network = config.model.space.network(arch)
+  rate = options.final_learning_rate or config.optimizer.learning_rate
+  start = str(variables) if options.final_start == "supernet" else ""
+  return dataclasses.replace(
+    config,
+    name=f"{config.name}_final",
+    model=dataclasses.replace(network, dropout=config.model.dropout),
+    planner=ChosenPlanner(config.model.space.generators(arch)),
+    data=dataclasses.replace(
+      config.data,
+      train_split=options.final_train_split,
+      evaluation_split=options.final_evaluation_split,
+    ),
+    optimizer=dataclasses.replace(config.optimizer, learning_rate=rate),
+    training=dataclasses.replace(
+      config.training, epochs=options.final_epochs, start=start
+    ),
+    search=None,
+  )
+
+
+def _ask_all(
+  problem: Problem,
+  options: SearchOptions,
+  log: Log,
+  answer: Callable[[Arch], dict[str, Any]],
+  quiet: bool,
+) -> list[Arch]:
+  """Every choice that the strategy asked for, answered from the log or anew."""
+  asked: dict[Arch, None] = {}
+  questions = options.strategy.search(problem)
+  expected = options.strategy.expected(problem)
+  best = float("nan")
+  with contextlib.suppress(StopIteration), bar(expected, "choices", quiet) as shown:
+    batch = next(questions)
+    while True:
+      answers = []
+      for arch in batch:
+        if (known := log.get(arch)) is None:
+          begin = time.monotonic()
+          record = answer(arch)
+          known = record["top1"]
+          log.add(arch, record | {"seconds": round(time.monotonic() - begin, 3)})
+        asked[arch] = None
+        answers.append(known)
+        if problem.fits(arch) and not known <= best:
+          best = known
+        shown.update()
+      price = problem.price(batch[0]) / problem.budget
+      shown.set_postfix_str(f"price {price:.2f} of budget, best {best:.4f}", False)
+      batch = questions.send(answers)
+  return list(asked)
+
+
+def _read(path: Path) -> dict[str, Any]:
+  return json.loads(path.read_text(encoding="utf-8"))
+
+
+def measure_latency(
+  config: Config, path: Path, *, batch: int, networks: int, quiet: bool
+) -> latency.LatencyTable:
+  """Times the blocks of a search's space on this machine, and writes the table.
+
+  Args:
+    config: of a supernet.
+    path: of the file.
+    batch: images in one call.
+    networks: random choices that are timed whole, to compare their sums with.
+    quiet: shows no progress.
+
+  Raises:
+    UserError: if the configuration has no space, or the numbers are not above 0.
+  """
+  if not isinstance(config.model, SupernetConfig):
+    raise UserError(f"Experiment {config.name} has no space: its model is no supernet.")
+  if batch < 1 or networks < 2:
+    raise UserError(f"Latency needs a batch above 0, not {batch}, and 2 networks.")
+  config.model.space.check()
+  from neural_epitome.data import sources
+
+  data = config.data
+  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
+  table = latency_measurement.measure(
+    config.model.space,
+    classes,
+    data.channels,
+    batch=batch,
+    networks=networks,
+    quiet=quiet,
+  )
+  table.save(path)
+  return table

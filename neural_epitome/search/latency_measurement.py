@@ -1,0 +1,215 @@
+"""Timing the blocks of a space: each compiled alone, folded, its batch norms merged."""
+
+import functools
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from scipy import stats
+
+from neural_epitome import models
+from neural_epitome.cost import inventory as inventories
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.models import blocks
+from neural_epitome.models.base import Layers
+from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
+from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.search.latency import Circumstances, Key, LatencyTable, keys
+from neural_epitome.training.progress import bar
+
+WARM_UP, CALLS = 5, 25
+
+
+def measure(
+  space: ChainSpace,
+  classes: int,
+  channels: int,
+  *,
+  batch: int,
+  networks: int,
+  quiet: bool,
+) -> LatencyTable:
+  """Times every block that a choice may have, and some whole networks against them.
+
+  Args:
+    space: the choices.
+    classes: number of classes.
+    channels: of the images.
+    batch: images in one call.
+    networks: random choices that are timed whole.
+    quiet: shows no progress.
+  """
+  rows = _all_keys(space)
+  whole = space.sample(0, 7, count=networks)
+  times: dict[Key, float] = {}
+  measured = []
+  with bar(len(rows) + len(whole), "blocks", quiet) as shown:
+    for key in rows:
+      if key[0] < 0:
+        times[key] = _time_ends(space, key[1], classes, channels, batch)
+      else:
+        times[key] = _time_block(space, key, batch)
+      shown.update()
+    for arch in whole:
+      measured.append(_time_network(space, arch, classes, channels, batch))
+      shown.update()
+  sums = [sum(times[key] for key in keys(space, arch)) for arch in whole]
+  slope, correlation = _agreement(sums, measured)
+  return LatencyTable(
+    Circumstances.here(batch),
+    space,
+    tuple((key[1], round(ms, 4)) for key, ms in times.items() if key[0] < 0),
+    tuple((*key, round(ms, 4)) for key, ms in times.items() if key[0] >= 0),
+    slope,
+    correlation,
+    len(whole),
+  )
+
+
+def _all_keys(space: ChainSpace) -> list[Key]:
+  """Of every block that a choice may have: with whatever it may have to read."""
+  found: list[Key] = []
+  readable = {space.stem}
+  operations = _operations(space)
+  for index, position in enumerate(space.positions):
+    for channels, width in itertools.product(sorted(readable), space.widths(index)):
+      if not width:
+        found.append((index, channels, *_first(space)))
+        continue
+      rates = itertools.product(space.rates, repeat=2)
+      for window, operation, pair in itertools.product(
+        space.windows, operations, rates
+      ):
+        found.append((index, channels, window, width, operation, *pair))
+    passed = {min(c, position.features) for c in readable} if space.bypass else set()
+    readable = passed | {position.features}
+  return found + [(-1, channels) for channels in sorted(readable)]
+
+
+def _operations(space: ChainSpace) -> list[int]:
+  return [OPERATIONS.index(name) for name in space.operations]
+
+
+def _first(space: ChainSpace) -> Key:
+  return space.windows[0], 0, _operations(space)[0], space.rates[0], space.rates[0]
+
+
+def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
+  index, inputs, window, width, operation, *rates = key
+  position = space.positions[index]
+  if not width and position.stride == 1:
+    return 0.0
+  block = ChainBlock(
+    features=position.features,
+    hidden=width,
+    window=window,
+    stride=position.stride,
+    operation=OPERATIONS[operation],
+    shortcut=position.is_residual,
+  )
+  named = {}
+  if width:
+    # Bits decide what is stored, not what is computed.
+    stored = space.block_generators(index, inputs, width, rates, (32, 32))
+    named = {path.partition("/")[2]: spec for path, spec in stored.items()}
+
+  def build(layers: Layers) -> nn.Module:
+    return InvertedResidual(block, space.squeeze, layers)
+
+  shape = (position.size, position.size, inputs)
+  return _time(build, named, (batch, *shape))
+
+
+def _time_ends(
+  space: ChainSpace, inputs: int, classes: int, channels: int, batch: int
+) -> float:
+  size = space.positions[-1].size
+  size = -(-size // space.positions[-1].stride)
+
+  def build(layers: Layers) -> nn.Module:
+    return _Ends(space, classes, inputs, size, layers)
+
+  return _time(build, {}, (batch, space.image_size, space.image_size, channels))
+
+
+def _time_network(
+  space: ChainSpace, arch: Arch, classes: int, channels: int, batch: int
+) -> float:
+  network = space.network(arch)
+  shape = (batch, space.image_size, space.image_size, channels)
+  return _time(
+    lambda layers: network.build(classes, layers), space.generators(arch), shape
+  )
+
+
+class _Ends(nn.Module):
+  """Stem, head and classifier, nothing between them."""
+
+  space: ChainSpace
+  classes: int
+  inputs: int
+  size: int
+  layers: Layers
+
+  @nn.compact
+  def __call__(self, images: jax.Array) -> jax.Array:
+    space, layers = self.space, self.layers
+
+    def convolved(x: jax.Array, name: str, *shape: Any, **options: Any) -> jax.Array:
+      x = layers.conv(*shape, name=name, **options)(x)
+      norm = layers.norm(use_running_average=True, name=f"{name}_norm")
+      return blocks.relu6(norm(x))
+
+    x = convolved(images, "stem", space.stem, (3, 3), strides=space.stem_stride)
+    # What the blocks would hand on, without a second look at the stem's output.
+    x = jnp.mean(x) + jnp.zeros((x.shape[0], self.size, self.size, self.inputs))
+    x = blocks.pool(convolved(x, "head", space.head, (1, 1)))
+    return layers.dense(self.classes, name="classifier")(x)
+
+
+def _time(
+  build: Callable[[Layers], nn.Module],
+  named: Mapping[str, GeneratorSpec],
+  shape: tuple[int, ...],
+) -> float:
+  """Milliseconds of one call of a module as it ships, less those of an empty one."""
+  inventory = inventories.take(build(models.make_layers()), shape[1:])
+  plan = plans.make(inventory.kernels, named)
+  module = build(models.make_layers(plan=plan, execution="fold", merged=True))
+  x = jnp.zeros(shape)
+  variables = jax.jit(module.init)(jax.random.key(0), x)
+  run = jax.jit(module.apply)
+  return max(0.0, _median(lambda: run(variables, x)) - _empty_call())
+
+
+@functools.cache
+def _empty_call() -> float:
+  nothing = jax.jit(lambda x: x + 1.0)
+  x = jnp.zeros(())
+  return _median(lambda: nothing(x))
+
+
+def _median(call: Callable[[], jax.Array]) -> float:
+  for _ in range(WARM_UP):
+    call().block_until_ready()
+  seconds = []
+  for _ in range(CALLS):
+    begin = time.perf_counter()
+    call().block_until_ready()
+    seconds.append(time.perf_counter() - begin)
+  return 1e3 * statistics.median(seconds)
+
+
+def _agreement(sums: Sequence[float], measured: Sequence[float]) -> tuple[float, float]:
+  """Slope through the origin and Spearman's rank correlation."""
+  if len(sums) < 2:
+    return 1.0, 1.0
+  x, y = np.array(sums), np.array(measured)
+  return float(x @ y / (x @ x)), float(stats.spearmanr(x, y).statistic)

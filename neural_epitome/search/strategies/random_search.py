@@ -1,0 +1,35 @@
+"""Random search: the control that every strategy must beat at equal evaluations."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from neural_epitome.search.strategies.base import Problem, Questions, Strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomSearch(Strategy):
+  """Asks for choices drawn evenly, made cheaper where they exceed the budget.
+
+  Attributes:
+    evaluations: choices.
+    batch: asked for at a time.
+  """
+
+  kind: ClassVar[str] = "random"
+
+  evaluations: int = 100
+  batch: int = 10
+
+  def search(self, problem: Problem) -> Questions:
+    """See the class."""
+    random = np.random.default_rng(problem.seed)
+    archs = problem.drawn(random, self.evaluations)
+    for begin in range(0, len(archs), self.batch):
+      yield archs[begin : begin + self.batch]
+
+  def expected(self, problem: Problem) -> int:
+    """All of them."""
+    del problem
+    return self.evaluations

@@ -1,0 +1,175 @@
+"""From a configuration to a trained network, whatever interrupts it."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+
+import pytest
+from flax import traverse_util
+
+import neural_epitome as ne
+from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
+from neural_epitome.data.options import DataOptions
+from neural_epitome.errors import UserError
+from neural_epitome.models import SupernetConfig
+from neural_epitome.search import job, latency, latency_measurement
+from neural_epitome.search.options import SearchOptions
+from neural_epitome.search.strategies import NetAdapt, RandomSearch
+from neural_epitome.training import devices, evaluation, setup, starting
+from tests.search.tiny import PLAIN
+
+CONFIG = Config(
+  name="searched",
+  model=SupernetConfig(space=PLAIN),
+  data=DataOptions(
+    train_split="train[:256]",
+    evaluation_split="train[256:320]",
+    batch_size=32,
+    evaluation_batch_size=32,
+  ),
+  optimizer=OptimizerOptions(learning_rate=3e-3),
+  training=TrainingOptions(
+    epochs=0.5,
+    reestimation_batches=0,
+    evaluate_every=0.0,
+    checkpoint_every=1e6,
+    tensorboard=False,
+  ),
+  search=SearchOptions(
+    strategy=NetAdapt(layers=1, reduction=0.3),
+    budget=0.6,
+    statistics_batches=2,
+    final_epochs=0.25,
+    final_train_split="train[:320]",
+    final_evaluation_split="test[:64]",
+  ),
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("search") / "run"
+  return workdir, job.run(CONFIG, workdir, quiet=True)
+
+
+def with_search(**changes):
+  search = dataclasses.replace(CONFIG.search, **changes)
+  return dataclasses.replace(CONFIG, search=search)
+
+
+def test_it_ends_with_a_network_within_the_budget(done):
+  workdir, report = done
+  found = report["search"]
+  assert found["price"]["madds"] <= found["budget"] == 0.6 * found["largest"]["madds"]
+  trained = ne.load(workdir / "final")
+  assert report["final"]["madds"] == found["price"]["madds"]
+  assert report["final"]["stored_params"] == found["price"]["parameters"]
+  assert trained.config.search is None
+  assert trained.config.data.evaluation_split == "test[:64]"
+  assert json.loads((workdir / "report/report.json").read_text()) == report
+  page = (workdir / "report/index.html").read_text()
+  assert page.count("data:image/png") == 2
+  assert "left out" in page or found["arch"]["width"][0]
+
+
+def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
+  workdir, report = done
+  arch = CONFIG.model.space.from_json(report["search"]["arch"])
+  config = job.final_config(CONFIG, arch, workdir / "search/variables.npz")
+  plan = config.planner.plan(setup.take_inventory(config, 10))
+  model = setup.build(config, 10, plan)
+  arrays, _ = starting.read(config.training.start, config)
+  variables = traverse_util.unflatten_dict(arrays, sep="/") | {"routing": {}}
+  mesh = devices.make_mesh()
+  counter = evaluation.make_counter(model, mesh)
+  with contextlib.closing(setup.Feed(CONFIG).evaluation()) as batches:
+    found = evaluation.evaluate(counter, {"raw": variables}, batches, mesh)
+  assert found["raw"]["top1"] == report["search"]["top1"]
+
+
+def test_an_interrupted_search_asks_what_an_uninterrupted_one_does(done, tmp_path):
+  workdir, _ = done
+  again = tmp_path / "again"
+  shutil.copytree(workdir / "supernet", again / "supernet")
+  shutil.copytree(workdir / "search", again / "search")
+  log = again / "search/log.jsonl"
+  lines = log.read_text().splitlines(keepends=True)
+  # Killed while the third answer was written.
+  log.write_text("".join(lines[:2]) + lines[2][:30])
+  (again / "search/found.json").unlink()
+  job.run(CONFIG, again, ["search"], quiet=True)
+  told, expected = (
+    [json.loads(line) for line in path.read_text().splitlines()]
+    for path in (log, workdir / "search/log.jsonl")
+  )
+  for one, other in zip(told, expected, strict=True):
+    assert one | {"seconds": 0} == other | {"seconds": 0}
+  for name in ("arch", "top1", "price"):
+    found = [
+      json.loads((d / "search/found.json").read_text()) for d in (again, workdir)
+    ]
+    assert found[0][name] == found[1][name]
+
+
+def test_a_finished_search_does_nothing_again(done, capsys):
+  workdir, report = done
+  before = (workdir / "search/log.jsonl").read_text()
+  assert job.run(CONFIG, workdir) == report
+  assert (workdir / "search/log.jsonl").read_text() == before
+  told = capsys.readouterr().out
+  assert "search is done" in told
+  assert f"Next: --mode=search --workdir={workdir} --stages=final" in told
+
+
+@pytest.mark.parametrize(
+  ("config", "words"),
+  [
+    (with_search(budget=0.01), "below the smallest network of the space, which has"),
+    (with_search(budget=0.5), "holds a search with another budget"),
+    (with_search(metric="latency"), r"latency needs config\.search\.latency_table"),
+    (with_search(final_evaluation_split="train[256:320]"), "they must differ"),
+    (dataclasses.replace(CONFIG, search=None), "is no search"),
+    (
+      dataclasses.replace(CONFIG, data=DataOptions(image_size=8)),
+      r"image_size=28 is not config\.data\.image_size=8",
+    ),
+  ],
+)  # fmt: skip
+def test_a_search_that_cannot_be_is_refused_before_it_costs_anything(
+  done, tmp_path, config, words
+):
+  workdir = shutil.copytree(done[0], tmp_path / "run")
+  if config.search and config.search.budget != 0.5:
+    shutil.rmtree(workdir / "search")
+  with pytest.raises(UserError, match=words) as caught:
+    job.run(config, workdir, ["search"], quiet=True)
+  assert "\n" not in str(caught.value)
+
+
+def test_a_stage_without_its_input_says_which_comes_first(tmp_path):
+  with pytest.raises(UserError, match="--stages=supernet trains it"):
+    job.run(CONFIG, tmp_path, ["search"], quiet=True)
+  with pytest.raises(UserError, match="--stages=search finds a network first"):
+    job.run(CONFIG, tmp_path, ["final"], quiet=True)
+
+
+def test_a_measured_latency_is_a_budget_like_others(done, tmp_path):
+  """A table that says every block takes as long as it is wide."""
+  space = CONFIG.model.space
+  here = latency.Circumstances.here(1)
+  rows = latency_measurement._all_keys(space)
+  blocks = tuple((*key, float(key[3])) for key in rows if key[0] >= 0)
+  ends = tuple((key[1], 1.0) for key in rows if key[0] < 0)
+  latency.LatencyTable(here, space, ends, blocks).save(tmp_path / "table.json")
+  config = with_search(
+    strategy=RandomSearch(evaluations=4),
+    metric="latency",
+    budget=20.0,
+    latency_table=str(tmp_path / "table.json"),
+  )
+  shutil.copytree(done[0] / "supernet", tmp_path / "run/supernet")
+  report = job.run(config, tmp_path / "run", ["search"], quiet=True)
+  found = report["search"]
+  assert found["price"]["latency"] == 1.0 + sum(found["arch"]["width"]) <= 20.0
+  assert found["evaluations"] == 4

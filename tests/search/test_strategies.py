@@ -1,0 +1,156 @@
+"""Strategies ask for choices of the space, within reason, and find what there is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from neural_epitome import codec
+from neural_epitome.errors import UserError
+from neural_epitome.search.prices import Prices
+from neural_epitome.search.strategies import (
+  Evolution,
+  NetAdapt,
+  Problem,
+  RandomSearch,
+  Strategy,
+)
+from tests.search.tiny import SPACE
+
+PRICES = Prices(SPACE, classes=3, channels=1)
+STRATEGIES = {
+  "random": RandomSearch(evaluations=30, batch=7),
+  "evolution": Evolution(generations=12, population=12, parents=4),
+  "netadapt": NetAdapt(layers=2, samples=8, reduction=0.1),
+  "single": NetAdapt(layers=1, reduction=0.1),
+}
+
+
+def problem(metric="madds", share=0.5, seed=0):
+  def price(arch):
+    return PRICES.of(arch)[metric]
+
+  return Problem(SPACE, price, share * price(SPACE.largest), seed)
+
+
+def accuracy(arch):
+  """Made up: wide late blocks and large windows are worth much, early ones little."""
+  worth = np.array([0.1, 0.2, 1.0, 2.0])
+  width = np.array([position.largest for position in SPACE.positions])
+  return float(worth @ np.sqrt(arch.width / width) + 0.1 * worth @ (arch.window == 5))
+
+
+def ask_all(strategy, of, answer=accuracy):
+  asked, questions = [], strategy.search(of)
+  try:
+    batch = next(questions)
+    while True:
+      asked += batch
+      batch = questions.send([answer(arch) for arch in batch])
+  except StopIteration:
+    return asked
+
+
+def best(asked, of):
+  return max((accuracy(arch) for arch in asked if of.fits(arch)), default=0.0)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+@pytest.mark.parametrize("metric", ["madds", "bytes"])
+def test_the_answer_fits_the_budget_and_the_same_is_asked_again(strategy, metric):
+  of = problem(metric)
+  asked = ask_all(strategy, of)
+  assert any(of.fits(arch) for arch in asked)
+  for arch in asked:
+    assert SPACE.from_json(arch.to_json()) == arch
+  assert ask_all(strategy, of) == asked
+  assert len(asked) <= 2 * strategy.expected(of) + 12
+
+
+@pytest.mark.parametrize("kind", sorted(Strategy.arms()))
+def test_every_strategy_survives_json(kind):
+  strategy = Strategy.arms()[kind]()
+  assert codec.decode(Strategy, codec.encode(strategy)) == strategy
+
+
+def test_random_search_asks_for_different_choices_within_the_budget():
+  of = problem()
+  asked = ask_all(STRATEGIES["random"], of)
+  assert len(set(asked)) == len(asked) == 30
+  assert all(of.fits(arch) for arch in asked)
+
+
+@pytest.mark.parametrize("name", ["evolution", "netadapt"])
+def test_it_finds_more_than_random_search_does_with_as_many_questions(name):
+  ahead = []
+  for seed in range(3):
+    of = problem(seed=seed)
+    asked = ask_all(STRATEGIES[name], of)
+    random = dataclasses.replace(STRATEGIES["random"], evaluations=len(asked))
+    ahead.append(best(asked, of) - best(ask_all(random, of), of))
+  assert np.mean(ahead) > 0, ahead
+
+
+def test_coordinate_descent_keeps_what_loses_least_for_what_it_saves():
+  of = problem()
+  strategy = STRATEGIES["netadapt"]
+  questions = strategy.search(of)
+  [arch] = next(questions)
+  assert arch == SPACE.largest
+  before, price = accuracy(arch), of.price(arch)
+  batch = questions.send([before])
+  while True:
+    targets = [of.price(candidate) for candidate in batch]
+    assert max(targets) < price
+    answers = [accuracy(candidate) for candidate in batch]
+    ratio = [
+      (before - answer + 1e-6) / (price - target + 1e-5 * of.price(SPACE.largest))
+      for answer, target in zip(answers, targets, strict=True)
+    ]
+    kept = int(np.argmin(ratio))
+    chosen, before, price = batch[kept], answers[kept], targets[kept]
+    try:
+      batch = questions.send(answers)
+    except StopIteration:
+      break
+    # Candidates differ from what was kept in two blocks at most.
+    for candidate in batch:
+      differs = (candidate.width != chosen.width) | (candidate.window != chosen.window)
+      differs |= (candidate.rate != chosen.rate).any(1)
+      assert differs.sum() <= 2
+  assert price <= of.budget
+
+
+def test_single_layer_descent_tries_each_block_once():
+  of = problem(share=0.8)
+  questions = STRATEGIES["single"].search(of)
+  next(questions)
+  batch = questions.send([accuracy(SPACE.largest)])
+  changed = [
+    int(np.flatnonzero(arch.width != SPACE.largest.width)[0])
+    for arch in batch
+    if np.any(arch.width != SPACE.largest.width)
+  ]
+  assert len(changed) == len(set(changed))
+  assert len(batch) <= len(SPACE.positions)
+
+
+def test_iterations_that_end_above_the_budget_are_told():
+  strategy = dataclasses.replace(STRATEGIES["netadapt"], iterations=1)
+  with pytest.raises(UserError, match=r"search\.strategy\.iterations=1 end at"):
+    ask_all(strategy, problem())
+
+
+def test_options_that_cannot_be_are_named():
+  with pytest.raises(UserError, match=r"layers=0"):
+    ask_all(NetAdapt(layers=0), problem())
+
+
+def test_what_cannot_become_so_cheap_is_none():
+  of = problem()
+  random = np.random.default_rng(0)
+  assert of.shrunk(SPACE.largest, random, 0.0) is None
+  shares = np.array([1.0, 0.0, 0.0, 0.0])
+  assert of.shrunk(SPACE.largest, random, 0.1 * of.budget, shares) is None
+  target = of.price(SPACE.smallest)
+  assert of.price(of.shrunk(SPACE.largest, random, target)) == target
