@@ -88,6 +88,7 @@ COUNTS = {
   "efficientnet_b0_epitome_imagenet": (3_106_276, 215_936_736),
   "efficientnet_b1_tile_imagenet": (3_217_384, 315_149_824),
   "resnet50_epitome_imagenet": (13_834_367, 1_699_976_596),
+  "netadaptv2_mobile_imagenet": (5_089_240, 618_570_240),
 }
 
 

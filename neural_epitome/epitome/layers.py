@@ -192,11 +192,21 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
   groups: int = 1
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """(batch, *space, channels) -> (batch, *output space, features)."""
+  def __call__(
+    self, x: Array, apply: Callable[[Array, Array], Array] | None = None
+  ) -> Array:
+    """(batch, *space, channels) -> (batch, *output space, features).
+
+    Args:
+      x: activations.
+      apply: of x and the kernel, in place of the convolution that the attributes say;
+        only where the kernel is stored whole.
+    """
     application = Application.of_convolution(
       self.window, self.strides, self.padding, self.dilation, self.groups
     )
+    if apply is not None:
+      application = apply
     shape = (*self.window, x.shape[-1] // self.groups, self.features)
     return self._apply_kernel(x, shape, application)
 

@@ -73,6 +73,7 @@ class Position:
     inputs: channels that it reads.
     features: channels that it makes.
     largest: hidden channels at most.
+    step: of the hidden channels.
     stride: of its depthwise convolution.
     size: height and width of its input.
     is_residual: whether its input is added to its output.
@@ -81,6 +82,7 @@ class Position:
   inputs: int
   features: int
   largest: int
+  step: int
   stride: int
   size: int
   is_residual: bool
@@ -99,6 +101,8 @@ class ChainSpace:
     squeeze: see `ChainConfig`.
     image_size: height and width of the images.
     width_step: hidden channels are its multiples; every rate divides it.
+    most_widths: of a block, none not counted; where there would be more, it has those
+      that are some more steps apart. 0 sets no limit.
     windows: of the depthwise kernels.
     operations: names in `chain.OPERATIONS`.
     rates: epitome rates of a block's 1x1 kernels; powers of two.
@@ -114,6 +118,7 @@ class ChainSpace:
   squeeze: int = 4
   image_size: int = 28
   width_step: int = 16
+  most_widths: int = 0
   windows: tuple[int, ...] = (3, 5)
   operations: tuple[str, ...] = ("plain",)
   rates: tuple[int, ...] = (1,)
@@ -158,15 +163,19 @@ class ChainSpace:
     counts = [count for *_, count in self.stages]
     for stage, _, stride in blocks.in_stages(counts, self.stage_strides):
       expansion, features, _ = self.stages[stage]
-      largest = inputs * expansion // self.width_step * self.width_step
+      wanted, step = inputs * expansion, self.width_step
+      if self.most_widths:
+        step *= max(1, -(-wanted // step // self.most_widths))
       residual = stride == 1 and inputs == features
-      found.append(Position(inputs, features, largest, stride, size, residual))
+      largest = wanted // step * step
+      found.append(Position(inputs, features, largest, step, stride, size, residual))
       inputs, size = features, -(-size // stride)
     return tuple(found)
 
   def widths(self, block: int) -> tuple[int, ...]:
     """The widths that a block may have, narrowest first."""
-    steps = range(self.width_step, self.positions[block].largest + 1, self.width_step)
+    position = self.positions[block]
+    steps = range(position.step, position.largest + 1, position.step)
     return (*((0,) if self.bypass else ()), *steps)
 
   @functools.cached_property

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from neural_epitome.epitome import convolution
+from neural_epitome.epitome.geometry import Application
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
@@ -26,7 +26,6 @@ from neural_epitome.models.chain_space import Arch, ChainSpace, Position
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 
 Sampler = Literal["ordered_dropout", "single_path", "sandwich"]
-_KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 # What the key of an example is folded with to draw its choice.
 _ARCH_STREAM = 977
 
@@ -187,8 +186,9 @@ class ElasticResidual(nn.Module):
     y = _tied(y, rate[..., 0], space.rates)
     expand_norm = norm(use_running_average=frozen, name="expand_norm")
     y = blocks.relu6(expand_norm(y, known)) * masking
-    depthwise = ElasticDepthwise(space.windows, position.stride, name="depthwise")
-    y = depthwise(y, window)
+    geometry = {"strides": position.stride, "groups": hidden, "name": "depthwise"}
+    depthwise = conv(hidden, (max(space.windows),) * 2, **geometry)
+    y = depthwise(y, ElasticWindow(space.windows, position.stride, window))
     depthwise_norm = norm(use_running_average=frozen, name="depthwise_norm")
     y = blocks.relu6(depthwise_norm(y, known)) * masking
     if "squeeze_excite" in space.operations:
@@ -210,51 +210,41 @@ class ElasticResidual(nn.Module):
     return jnp.where(_beside(is_kept, y.ndim, 0), y, passed)
 
 
-class ElasticDepthwise(nn.Module):
-  """A depthwise convolution by the middle of one kernel.
+@dataclasses.dataclass(frozen=True)
+class ElasticWindow:
+  """A depthwise convolution by the middle of a kernel.
 
   Attributes:
-    windows: heights and widths that it may have, odd.
+    windows: heights and widths that it may have, odd; the kernel has the largest.
     stride: of the window.
+    chosen: scalar, or (batch,), of each image.
   """
 
   windows: tuple[int, ...]
   stride: int
+  chosen: jax.Array
 
-  @nn.compact
-  def __call__(self, x: jax.Array, window: jax.Array) -> jax.Array:
-    """(batch, height, width, channels) -> the same, strided.
-
-    Args:
-      x: activations.
-      window: scalar, or (batch,), of each image.
-    """
-    channels, largest = x.shape[-1], max(self.windows)
-    shape = (largest, largest, 1, channels)
-    kernel = self.param("kernel", _KERNEL_INIT, shape, jnp.float32).astype(x.dtype)
-    if window.ndim == 0:
+  def __call__(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """(batch, height, width, channels) -> the same, strided."""
+    largest = kernel.shape[0]
+    if self.chosen.ndim == 0:
       distance = np.abs(np.arange(largest) - largest // 2)
       ring = np.maximum(distance[:, None], distance)
-      inside = (2 * ring < window).astype(kernel.dtype)[..., None, None]
+      inside = (2 * ring < self.chosen).astype(kernel.dtype)[..., None, None]
       return self._convolved(x, kernel * inside)
     y = None
     for size in sorted(self.windows):
       edge = (largest - size) // 2
       middle = slice(edge, largest - edge)
       found = self._convolved(x, kernel[middle, middle])
-      is_chosen = _beside(window, x.ndim, 0) == size
+      is_chosen = _beside(self.chosen, x.ndim, 0) == size
       y = found if y is None else jnp.where(is_chosen, found, y)
     return y
 
   def _convolved(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    edge = kernel.shape[0] // 2
-    return convolution.convolve(
-      x,
-      kernel,
-      strides=(self.stride,) * 2,
-      padding=((edge, edge),) * 2,
-      dilation=(1, 1),
-      groups=x.shape[-1],
+    strides = (self.stride,) * 2
+    return Application.of_convolution(kernel.shape[:2], strides, groups=x.shape[-1])(
+      x, kernel
     )
 
 

@@ -18,7 +18,7 @@ import jax
 
 from neural_epitome import codec
 from neural_epitome.errors import UserError
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.chain_space import Arch, ChainSpace, Position
 
 VERSION = 1
 Key = tuple[int, ...]
@@ -57,8 +57,8 @@ class LatencyTable:
     circumstances: what they hold for.
     space: whose blocks they are.
     ends: [inputs of the head, time of stem, head and classifier].
-    blocks: block, inputs, window, width, operation, rates of expansion and projection,
-      time.
+    blocks: block (the first of those that stand alike), inputs, window, width,
+      operation, rates of expansion and projection, time.
     slope: measured time of whole networks over the sum of their rows, least squares.
     rank_correlation: Spearman's, of the same.
     checked: networks that both are of.
@@ -137,14 +137,24 @@ def load(path: str | os.PathLike, space: ChainSpace, *, anywhere: bool) -> Laten
   return table
 
 
+@functools.cache
+def alike(space: ChainSpace) -> tuple[int, ...]:
+  """For each block the first one that stands where it does, but for its number."""
+  first: dict[Position, int] = {}
+  for index, position in enumerate(space.positions):
+    first.setdefault(position, index)
+  return tuple(first[position] for position in space.positions)
+
+
 def keys(space: ChainSpace, arch: Arch) -> Iterator[Key]:
   """The rows that a choice is the sum of: its ends, and each block."""
   inputs = space.inputs(arch)
   yield -1, inputs[-1]
+  first = alike(space)
   for index, channels in enumerate(inputs[:-1]):
     genes = (arch.window, arch.width, arch.operation)
     own = tuple(int(gene[index]) for gene in genes)
-    yield index, channels, *own, *(int(rate) for rate in arch.rate[index])
+    yield first[index], channels, *own, *(int(rate) for rate in arch.rate[index])
 
 
 def _processor() -> str:

@@ -21,7 +21,7 @@ from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
 from neural_epitome.models.chain_space import Arch, ChainSpace
-from neural_epitome.search.latency import Circumstances, Key, LatencyTable, keys
+from neural_epitome.search.latency import Circumstances, Key, LatencyTable, alike, keys
 from neural_epitome.training.progress import bar
 
 WARM_UP, CALLS = 5, 25
@@ -77,20 +77,21 @@ def _all_keys(space: ChainSpace) -> list[Key]:
   """Of every block that a choice may have: with whatever it may have to read."""
   found: list[Key] = []
   readable = {space.stem}
-  operations = _operations(space)
+  operations, first = _operations(space), alike(space)
   for index, position in enumerate(space.positions):
     for channels, width in itertools.product(sorted(readable), space.widths(index)):
       if not width:
-        found.append((index, channels, *_first(space)))
+        found.append((first[index], channels, *_first(space)))
         continue
       rates = itertools.product(space.rates, repeat=2)
       for window, operation, pair in itertools.product(
         space.windows, operations, rates
       ):
-        found.append((index, channels, window, width, operation, *pair))
+        found.append((first[index], channels, window, width, operation, *pair))
     passed = {min(c, position.features) for c in readable} if space.bypass else set()
     readable = passed | {position.features}
-  return found + [(-1, channels) for channels in sorted(readable)]
+  found += [(-1, channels) for channels in sorted(readable)]
+  return list(dict.fromkeys(found))
 
 
 def _operations(space: ChainSpace) -> list[int]:

@@ -19,6 +19,9 @@ from neural_epitome.search.strategies import NetAdapt, RandomSearch
 from neural_epitome.training import devices, evaluation, setup, starting
 from tests.search.tiny import PLAIN
 
+# What they share is made once.
+pytestmark = pytest.mark.xdist_group("search_job")
+
 CONFIG = Config(
   name="searched",
   model=SupernetConfig(space=PLAIN),

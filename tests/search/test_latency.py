@@ -10,6 +10,9 @@ from neural_epitome.search import latency, latency_measurement
 from neural_epitome.search.prices import Prices
 from tests.search.tiny import PLAIN
 
+# What they share is made once.
+pytestmark = pytest.mark.xdist_group("search_latency")
+
 
 @pytest.fixture(scope="module")
 def table():
