@@ -39,8 +39,9 @@ import neural_epitome as ne
 from benchmarks import common
 from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import Config
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import ChainConfig
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search import slicing
 from neural_epitome.search.answers import Answers
 from neural_epitome.search.prices import Prices

@@ -191,11 +191,11 @@ def _search(overrides: Sequence[tuple[str, str]]) -> None:
 
 def _latency_table(overrides: Sequence[tuple[str, str]]) -> None:
   from neural_epitome.report import search_page
-  from neural_epitome.search import job
+  from neural_epitome.search import latency_measurement
 
   chosen = given.configuration(overrides)
   path = Path(given.OUTPUT.value or f"latency_{chosen.name}.json").expanduser()
-  table = job.measure_latency(
+  table = latency_measurement.write(
     chosen,
     path,
     batch=given.BATCH.value,

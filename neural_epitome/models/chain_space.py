@@ -1,4 +1,4 @@
-"""A space of chains: what may be chosen of every block, and one choice, an `Arch`.
+"""A space of chains: what may be chosen of every block.
 
 A block's genes are its window, its width (hidden channels; 0 leaves the block out, so
 that one integer is width and depth), its operation, and of its two 1x1 kernels the
@@ -19,50 +19,8 @@ import numpy as np
 from neural_epitome.epitome.generators import Dense, Epitome, GeneratorSpec, Quantised
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
+from neural_epitome.models.arch import FIELDS, KERNELS, Arch
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
-
-# A block's kernels that have rates and bits, in the order of the last axis of both.
-KERNELS = ("expand", "project")
-FIELDS = ("window", "width", "operation", "rate", "bits")
-
-
-@functools.partial(
-  jax.tree_util.register_dataclass, data_fields=list(FIELDS), meta_fields=[]
-)
-@dataclasses.dataclass(frozen=True, eq=False)
-class Arch:
-  """One choice, or one for each example where arrays have a batch axis in front.
-
-  Attributes:
-    window: (L,) height and width of the depthwise kernels.
-    width: (L,) hidden channels; 0 leaves the block out.
-    operation: (L,) index into `chain.OPERATIONS`.
-    rate: (L, 2) channels that share one of the epitome, of `KERNELS`.
-    bits: (L, 2) of a stored number of these kernels; 32 is float32.
-  """
-
-  window: Any
-  width: Any
-  operation: Any
-  rate: Any
-  bits: Any
-
-  @functools.cached_property
-  def key(self) -> tuple[tuple[int, ...], ...]:
-    """All numbers, field by field: equal for equal choices."""
-    return tuple(tuple(np.ravel(getattr(self, f)).tolist()) for f in FIELDS)
-
-  def __eq__(self, other: object) -> bool:
-    """Whether all choices are the same."""
-    return isinstance(other, Arch) and self.key == other.key
-
-  def __hash__(self) -> int:
-    """Of all choices; arrays must be known."""
-    return hash(self.key)
-
-  def to_json(self) -> dict[str, Any]:
-    """Lists of numbers by field."""
-    return {field: np.asarray(getattr(self, field)).tolist() for field in FIELDS}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,9 +20,10 @@ from flax import linen as nn
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.chain import OPERATIONS, bypass, widen
-from neural_epitome.models.chain_space import Arch, ChainSpace, Position
+from neural_epitome.models.chain_space import ChainSpace, Position
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 
 Sampler = Literal["ordered_dropout", "single_path", "sandwich"]

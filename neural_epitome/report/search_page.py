@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.report import figures, page
 
 Line = Mapping[str, Any]

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from neural_epitome.errors import UserError
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search import slicing
 from neural_epitome.search.options import SearchOptions
 from neural_epitome.training import devices, evaluation, reestimation

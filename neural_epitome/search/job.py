@@ -21,15 +21,17 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
 from neural_epitome.models import SupernetConfig
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
-from neural_epitome.search import latency, latency_measurement, slicing
+from neural_epitome.search import latency, slicing
 from neural_epitome.search.answers import Answers, Log
 from neural_epitome.search.options import SearchOptions
 from neural_epitome.search.prices import UNITS, Prices
 from neural_epitome.search.strategies import Problem
 from neural_epitome.training import loading, loop, run_directory, starting
+from neural_epitome.training.agreement import agreed, wait_for_shared
 from neural_epitome.training.progress import bar
 
 STAGES = ("supernet", "search", "final")
@@ -101,7 +103,7 @@ class _Job:
       print(text, flush=True)
 
   def _next(self, stage: str) -> None:
-    self._say(f"Next: --mode=search --workdir={self._workdir} --stages={stage}")
+    self._say(f"Next: the same command, or with --stages={stage}.")
 
   def supernet(self) -> None:
     """Trains all choices at once."""
@@ -112,7 +114,7 @@ class _Job:
   def search(self) -> None:
     """Asks for choices until the strategy is done, and writes down the best."""
     directory = self._workdir / "search"
-    if (directory / "found.json").exists():
+    if agreed((directory / "found.json").exists()):
       self._claim(directory)
       self._say(f"{directory} is done.")
       return self._next("final")
@@ -136,8 +138,8 @@ class _Job:
         f"for is within the budget of {problem.budget:,.6g}."
       )
     best = max(fitting, key=lambda arch: (log.get(arch), -problem.price(arch)))
+    variables = answers.calibrated(best)
     if jax.process_index() == 0:
-      variables = answers.calibrated(best)
       variables = {name: variables[name] for name in ("params", "batch_stats")}
       sliced = slicing.slice_variables(jax.device_get(variables), self._space, best)
       starting.save(sliced, directory / "variables.npz")
@@ -152,6 +154,7 @@ class _Job:
       "seconds": round(sum(line["seconds"] for line in log.lines), 1),
     }
     run_directory.write(directory / "found.json", json.dumps(found, indent=2) + "\n")
+    wait_for_shared(directory / "found.json")
     self._say(search_page.arch_table(self._space, best))
     return self._next("final")
 
@@ -311,39 +314,3 @@ def _ask_all(
 
 def _read(path: Path) -> dict[str, Any]:
   return json.loads(path.read_text(encoding="utf-8"))
-
-
-def measure_latency(
-  config: Config, path: Path, *, batch: int, networks: int, quiet: bool
-) -> latency.LatencyTable:
-  """Times the blocks of a search's space on this machine, and writes the table.
-
-  Args:
-    config: of a supernet.
-    path: of the file.
-    batch: images in one call.
-    networks: random choices that are timed whole, to compare their sums with.
-    quiet: shows no progress.
-
-  Raises:
-    UserError: if the configuration has no space, or the numbers are not above 0.
-  """
-  if not isinstance(config.model, SupernetConfig):
-    raise UserError(f"Experiment {config.name} has no space: its model is no supernet.")
-  if batch < 1 or networks < 2:
-    raise UserError(f"Latency needs a batch above 0, not {batch}, and 2 networks.")
-  config.model.space.check()
-  from neural_epitome.data import sources
-
-  data = config.data
-  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
-  table = latency_measurement.measure(
-    config.model.space,
-    classes,
-    data.channels,
-    batch=batch,
-    networks=networks,
-    quiet=quiet,
-  )
-  table.save(path)
-  return table

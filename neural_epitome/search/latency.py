@@ -18,7 +18,8 @@ import jax
 
 from neural_epitome import codec
 from neural_epitome.errors import UserError
-from neural_epitome.models.chain_space import Arch, ChainSpace, Position
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain_space import ChainSpace, Position
 
 VERSION = 1
 Key = tuple[int, ...]

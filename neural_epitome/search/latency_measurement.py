@@ -5,6 +5,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,17 +15,56 @@ from flax import linen as nn
 from scipy import stats
 
 from neural_epitome import models
+from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
-from neural_epitome.models import blocks
+from neural_epitome.errors import UserError
+from neural_epitome.models import SupernetConfig, blocks
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.base import Layers
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search.latency import Circumstances, Key, LatencyTable, alike, keys
 from neural_epitome.training.progress import bar
 
 WARM_UP, CALLS = 5, 25
+
+
+def write(
+  config: Config, path: Path, *, batch: int, networks: int, quiet: bool
+) -> LatencyTable:
+  """Times the blocks of a search's space on this machine, and writes the table.
+
+  Args:
+    config: of a supernet.
+    path: of the file.
+    batch: images in one call.
+    networks: random choices that are timed whole, to compare their sums with.
+    quiet: shows no progress.
+
+  Raises:
+    UserError: if the configuration has no space, or the numbers are not above 0.
+  """
+  if not isinstance(config.model, SupernetConfig):
+    raise UserError(f"Experiment {config.name} has no space: its model is no supernet.")
+  if batch < 1 or networks < 2:
+    raise UserError(f"Latency needs a batch above 0, not {batch}, and 2 networks.")
+  config.model.space.check()
+  from neural_epitome.data import sources
+
+  data = config.data
+  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
+  table = measure(
+    config.model.space,
+    classes,
+    data.channels,
+    batch=batch,
+    networks=networks,
+    quiet=quiet,
+  )
+  table.save(path)
+  return table
 
 
 def measure(

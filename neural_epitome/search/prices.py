@@ -14,7 +14,8 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search.latency import LatencyTable
 
 Metric = Literal["madds", "parameters", "bytes", "latency"]

@@ -11,8 +11,9 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.epitome import rounding
+from neural_epitome.models.arch import FIELDS, KERNELS, Arch
 from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.models.chain_space import FIELDS, KERNELS, Arch, ChainSpace
+from neural_epitome.models.chain_space import ChainSpace
 
 Flat = dict[str, np.ndarray]
 Tree = Any

@@ -11,8 +11,9 @@ import pytest
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory
 from neural_epitome.errors import UserError
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import ChainBlock, ChainConfig
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.chain_space import ChainSpace
 from tests.search.tiny import SPACE
 
 

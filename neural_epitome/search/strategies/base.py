@@ -17,7 +17,8 @@ from collections.abc import Callable, Generator
 import numpy as np
 
 from neural_epitome import codec
-from neural_epitome.models.chain_space import Arch, ChainSpace
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain_space import ChainSpace
 
 Questions = Generator[list[Arch], list[float], None]
 # Draws that may fail to fit a budget before it is said to be too low.

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from neural_epitome.models.chain_space import FIELDS, Arch
+from neural_epitome.models.arch import FIELDS, Arch
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.models.chain_space import Arch
+from neural_epitome.models.arch import Arch
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
 _EPSILON_ACCURACY, _EPSILON_PRICE = 1e-6, 1e-5

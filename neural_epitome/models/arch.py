@@ -1,0 +1,51 @@
+"""One choice of a space of chains: small arrays of integers, a tree of JAX."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+# A block's kernels that have rates and bits, in the order of the last axis of both.
+KERNELS = ("expand", "project")
+FIELDS = ("window", "width", "operation", "rate", "bits")
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass, data_fields=list(FIELDS), meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arch:
+  """One choice, or one for each example where arrays have a batch axis in front.
+
+  Attributes:
+    window: (L,) height and width of the depthwise kernels.
+    width: (L,) hidden channels; 0 leaves the block out.
+    operation: (L,) index into `chain.OPERATIONS`.
+    rate: (L, 2) channels that share one of the epitome, of `KERNELS`.
+    bits: (L, 2) of a stored number of these kernels; 32 is float32.
+  """
+
+  window: Any
+  width: Any
+  operation: Any
+  rate: Any
+  bits: Any
+
+  @functools.cached_property
+  def key(self) -> tuple[tuple[int, ...], ...]:
+    """All numbers, field by field: equal for equal choices."""
+    return tuple(tuple(np.ravel(getattr(self, f)).tolist()) for f in FIELDS)
+
+  def __eq__(self, other: object) -> bool:
+    """Whether all choices are the same."""
+    return isinstance(other, Arch) and self.key == other.key
+
+  def __hash__(self) -> int:
+    """Of all choices; arrays must be known."""
+    return hash(self.key)
+
+  def to_json(self) -> dict[str, Any]:
+    """Lists of numbers by field."""
+    return {field: np.asarray(getattr(self, field)).tolist() for field in FIELDS}
