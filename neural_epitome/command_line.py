@@ -96,8 +96,8 @@ JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 COORDINATOR_ADDRESS = flags.DEFINE_string(
   "coordinator_address",
   None,
-  "HOST:PORT of process 0, for train and evaluate in several processes where no "
-  "cluster (Cloud TPU, SLURM, Kubernetes, Open MPI) names them; also "
+  "HOST:PORT of process 0, for train, evaluate and search in several processes where "
+  "no cluster (Cloud TPU, SLURM, Kubernetes, Open MPI) names them; also "
   "JAX_COORDINATOR_ADDRESS, and so for the next two.",
 )
 NUM_PROCESSES = flags.DEFINE_integer(

@@ -235,6 +235,9 @@ MODES = {
   "list": _list,
 }
 
+# Those that several processes can do together.
+_TOGETHER = ("train", "evaluate", "search")
+
 
 def main(arguments: Sequence[str]) -> int:
   """Runs one job.
@@ -256,7 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.MODE.value not in MODES:
       told = codec.nearest(given.MODE.value, MODES)
       raise UserError(f"There is no mode {given.MODE.value!r}.{told}")
-    if given.names_processes() and given.MODE.value not in ("train", "evaluate"):
+    if given.names_processes() and given.MODE.value not in _TOGETHER:
       raise UserError(f"--mode={given.MODE.value} runs in one process.")
     if given.MODE.value == "compare":
       _compare(directories, overrides)

@@ -78,7 +78,8 @@ class _Job:
         f"Experiment {config.name} is no search: it needs config.search and a supernet "
         "for its config.model."
       )
-    self._config, self._workdir, self._quiet = config, workdir, quiet
+    self._config, self._workdir = config, workdir
+    self._quiet = quiet or jax.process_index() != 0
     self._options: SearchOptions = config.search
     self._space: ChainSpace = config.model.space
     self._space.check()
@@ -99,7 +100,7 @@ class _Job:
     self._say(f"== {number}/{len(STAGES)} {stage}: {self._workdir / stage}")
 
   def _say(self, text: str) -> None:
-    if not self._quiet and jax.process_index() == 0:
+    if not self._quiet:
       print(text, flush=True)
 
   def _next(self, stage: str) -> None:
