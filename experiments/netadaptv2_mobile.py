@@ -34,7 +34,7 @@ CONFIG = Config(
   training=TrainingOptions(epochs=8.0, reestimation_batches=0, evaluate_every=0.0),
   search=SearchOptions(
     strategy=NetAdapt(layers=2, samples=12),
-    budget=0.5,
+    share=0.5,
     final_epochs=6.0,
     final_learning_rate=3e-3,
   ),

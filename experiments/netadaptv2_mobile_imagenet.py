@@ -50,7 +50,7 @@ CONFIG = dataclasses.replace(
   search=SearchOptions(
     strategy=NetAdapt(layers=6, samples=64, reduction=0.03),
     metric="latency",
-    budget=0.5,
+    share=0.5,
     statistics_batches=20,
     examples=10_000,
     final_epochs=250.0,

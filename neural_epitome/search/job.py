@@ -220,12 +220,13 @@ class _Job:
     metric, unit = options.metric, UNITS[options.metric]
     largest = prices.of(space.largest)[metric]
     smallest = prices.of(space.smallest)[metric]
-    budget = options.budget * largest if options.budget <= 1 else options.budget
+    budget = options.budget or options.share * largest
     if budget < smallest:
+      field = "budget" if options.budget else "share"
       raise UserError(
-        f"config.search.budget={options.budget:g} is {budget:,.6g} {unit}, below the "
-        f"smallest network of the space, which has {smallest:,.6g} (the largest has "
-        f"{largest:,.6g})."
+        f"config.search.{field}={getattr(options, field):g} is {budget:,.6g} {unit}, "
+        f"below the smallest network of the space, which has {smallest:,.6g} (the "
+        f"largest has {largest:,.6g})."
       )
     return Problem(space, lambda a: prices.of(a)[metric], budget, options.seed)
 

@@ -17,7 +17,8 @@ class SearchOptions:
     strategy: what is asked for next.
     metric: of the budget: multiply-adds or parameters or bytes of the folded network,
       or milliseconds of `latency_table`.
-    budget: in units of the metric; at most 1 it is the share of the largest network's.
+    budget: in units of the metric; 0 takes `share`.
+    share: of the largest network's price, where there is no budget.
     latency_table: file that --mode=latency_table wrote; needed for that metric, and
       told with every choice where it is given.
     any_machine: whether a table of another machine or runtime will do.
@@ -34,7 +35,8 @@ class SearchOptions:
 
   strategy: Strategy = NetAdapt()
   metric: Literal["madds", "parameters", "bytes", "latency"] = "madds"
-  budget: float = 0.5
+  budget: float = 0.0
+  share: float = 0.5
   latency_table: str = ""
   any_machine: bool = False
   statistics_batches: int = 4

@@ -41,7 +41,7 @@ CONFIG = Config(
   ),
   search=SearchOptions(
     strategy=NetAdapt(layers=1, reduction=0.3),
-    budget=0.6,
+    share=0.6,
     statistics_batches=2,
     final_epochs=0.25,
     final_train_split="train[:320]",
@@ -128,8 +128,8 @@ def test_a_finished_search_does_nothing_again(done, capsys):
 @pytest.mark.parametrize(
   ("config", "words"),
   [
-    (with_search(budget=0.01), "below the smallest network of the space, which has"),
-    (with_search(budget=0.5), "holds a search with another budget"),
+    (with_search(share=0.01), r"search\.share=0\.01 is .* below the smallest network"),
+    (with_search(share=0.5), "holds a search with another share"),
     (with_search(metric="latency"), r"latency needs config\.search\.latency_table"),
     (with_search(final_evaluation_split="train[256:320]"), "they must differ"),
     (dataclasses.replace(CONFIG, search=None), "is no search"),
@@ -143,7 +143,7 @@ def test_a_search_that_cannot_be_is_refused_before_it_costs_anything(
   done, tmp_path, config, words
 ):
   workdir = shutil.copytree(done[0], tmp_path / "run")
-  if config.search and config.search.budget != 0.5:
+  if config.search and config.search.share != 0.5:
     shutil.rmtree(workdir / "search")
   with pytest.raises(UserError, match=words) as caught:
     job.run(config, workdir, ["search"], quiet=True)
