@@ -6,7 +6,6 @@ candidate a layer. Any price will do, it need not be differentiable.
 """
 
 import dataclasses
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -61,15 +60,11 @@ class NetAdapt(Strategy):
         return
       step = self.reduction * largest * self.decay**iteration
       target = max(problem.budget, price - step)
-      candidates = list(dict.fromkeys(self._candidates(problem, random, arch, target)))
-      while not candidates and target < price:
-        # No block alone saves so much: the next smaller step that one can make.
-        target = price - (price - target) / 2
-        if price - target < 1e-9 * largest:
-          break
-        candidates = list(
-          dict.fromkeys(self._candidates(problem, random, arch, target))
-        )
+      candidates = self._candidates(problem, random, arch, target)
+      while not candidates and price - target > _EPSILON_PRICE * largest:
+        # No block alone saves so much: smaller steps until one does.
+        target = (price + target) / 2
+        candidates = self._candidates(problem, random, arch, target)
       if not candidates:
         return
       answers = yield candidates
@@ -100,7 +95,8 @@ class NetAdapt(Strategy):
 
   def _candidates(
     self, problem: Problem, random: np.random.Generator, arch: Arch, target: float
-  ) -> Iterator[Arch]:
+  ) -> list[Arch]:
+    """Different choices at or below a price, each with a few blocks made cheaper."""
     blocks = len(problem.space.positions)
     if self.layers == 1:
       chosen = [[block] for block in range(blocks)]
@@ -110,9 +106,11 @@ class NetAdapt(Strategy):
         random.choice(blocks, count, replace=False).tolist()
         for _ in range(self.samples)
       ]
+    found: dict[Arch, None] = {}
     for members in chosen:
       shares = np.zeros(blocks)
       shares[members] = random.dirichlet(np.ones(len(members)))
       candidate = problem.shrunk(arch, random, target, shares)
       if candidate is not None:
-        yield candidate
+        found[candidate] = None
+    return list(found)
