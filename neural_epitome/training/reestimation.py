@@ -82,8 +82,7 @@ def reestimate(
       found = measure(variables, batch)
       before = sums.get(name)
       sums[name] = found if before is None else jax.tree.map(jnp.add, before, found)
-      # One program at a time: XLA's CPU backend can wait for ever where several with
-      # collectives are on their way, and so many little ones between them.
+      # One program at a time, see `evaluation.evaluate`.
       jax.block_until_ready(sums[name])
   if not count:
     return dict(weights)
