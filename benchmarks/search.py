@@ -42,7 +42,7 @@ from neural_epitome.config import Config
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search import slicing
+from neural_epitome.search import asking, slicing
 from neural_epitome.search.answers import Answers
 from neural_epitome.search.prices import Prices
 from neural_epitome.search.strategies import (
@@ -199,13 +199,17 @@ class Bench:
 
   def _of_fixed(self, sampler: str, seed: int) -> list[float]:
     answers = self._answers_of(sampler, seed)
-    return [answers.top1(arch) for arch in self._fixed]
+    return [answers.of(arch)["top1"] for arch in self._fixed]
 
   def _answers_of(self, sampler: str, seed: int) -> Answers:
     key = (sampler, seed)
     if key not in self._answers:
       trained = ne.load(self._root / f"{sampler}_{seed}")
-      self._answers = {key: Answers(trained, self._space, self._config.search)}
+
+      def with_choice(variables: Any, arch: Arch) -> Any:
+        return slicing.with_choice(variables, self._space, arch)
+
+      self._answers = {key: Answers(trained, with_choice, self._config.search)}
     return self._answers[key]
 
   def _plain(
@@ -288,19 +292,8 @@ class Bench:
 
     of = Problem(space, price, BUDGET * price(self._space.largest), seed)
     begin = time.monotonic()
-    known: dict[Arch, float] = {}
-    questions, batch = strategy.search(of), None
-    try:
-      batch = next(questions)
-      while True:
-        for arch in batch:
-          if arch not in known:
-            known[arch] = answers.top1(arch)
-        batch = questions.send([known[arch] for arch in batch])
-    except StopIteration:
-      pass
-    fitting = [arch for arch in known if of.fits(arch)]
-    best = max(fitting, key=lambda arch: (known[arch], -price(arch)))
+    known = asking.ask_all(of, strategy, lambda arch: answers.of(arch)["top1"])
+    best = asking.best(of, known)
     seconds = time.monotonic() - begin
     directory = self._root / f"{name}_{seed}"
     directory.mkdir(parents=True, exist_ok=True)

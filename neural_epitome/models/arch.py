@@ -1,4 +1,4 @@
-"""One choice of a space of chains: small arrays of integers, a tree of JAX."""
+"""A choice of a space: small arrays of integers, a tree of JAX."""
 
 import dataclasses
 import functools
@@ -12,12 +12,39 @@ KERNELS = ("expand", "project")
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
+class Genes:
+  """Base of dataclasses of arrays of integers, compared and kept by their numbers."""
+
+  @functools.cached_property
+  def key(self) -> tuple[tuple[int, ...], ...]:
+    """All numbers, field by field: equal for equal choices."""
+    return tuple(tuple(np.ravel(value).tolist()) for value in self._fields.values())
+
+  @property
+  def _fields(self) -> dict[str, Any]:
+    return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+  def __eq__(self, other: object) -> bool:
+    """Whether all choices are the same."""
+    return type(other) is type(self) and self.key == other.key
+
+  def __hash__(self) -> int:
+    """Of all choices; arrays must be known."""
+    return hash(self.key)
+
+  def to_json(self) -> dict[str, Any]:
+    """Lists of numbers by field."""
+    return {name: np.asarray(value).tolist() for name, value in self._fields.items()}
+
+
 @functools.partial(
   jax.tree_util.register_dataclass, data_fields=list(FIELDS), meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Arch:
-  """One choice, or one for each example where arrays have a batch axis in front.
+class Arch(Genes):
+  """One choice of a space of chains.
+
+  There is one for each example where arrays have a batch axis in front.
 
   Attributes:
     window: (L,) height and width of the depthwise kernels.
@@ -32,20 +59,3 @@ class Arch:
   operation: Any
   rate: Any
   bits: Any
-
-  @functools.cached_property
-  def key(self) -> tuple[tuple[int, ...], ...]:
-    """All numbers, field by field: equal for equal choices."""
-    return tuple(tuple(np.ravel(getattr(self, f)).tolist()) for f in FIELDS)
-
-  def __eq__(self, other: object) -> bool:
-    """Whether all choices are the same."""
-    return isinstance(other, Arch) and self.key == other.key
-
-  def __hash__(self) -> int:
-    """Of all choices; arrays must be known."""
-    return hash(self.key)
-
-  def to_json(self) -> dict[str, Any]:
-    """Lists of numbers by field."""
-    return {field: np.asarray(getattr(self, field)).tolist() for field in FIELDS}

@@ -6,12 +6,10 @@ DIR/final/        the run that trains the one that was found
 DIR/report/       the page, and report.json
 """
 
-import contextlib
 import dataclasses
 import json
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,13 @@ from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
-from neural_epitome.search import latency, slicing
-from neural_epitome.search.answers import Answers, Log
+from neural_epitome.search import asking, latency, slicing
+from neural_epitome.search.answers import Answers
 from neural_epitome.search.options import SearchOptions
 from neural_epitome.search.prices import UNITS, Prices
 from neural_epitome.search.strategies import Problem
 from neural_epitome.training import loading, loop, run_directory, starting
 from neural_epitome.training.agreement import agreed, wait_for_shared
-from neural_epitome.training.progress import bar
 
 STAGES = ("supernet", "search", "final")
 
@@ -123,22 +120,19 @@ class _Job:
     prices = self._prices(len(trained.classes))
     problem = self._problem(prices)
     self._claim(directory)
-    log = Log(directory / "log.jsonl", self._space)
-    answers = Answers(trained, self._space, self._options)
-    asked = _ask_all(
-      problem,
-      self._options,
-      log,
-      lambda arch: {"top1": answers.top1(arch)} | prices.of(arch),
-      self._quiet,
-    )
-    fitting = [arch for arch in asked if problem.fits(arch)]
-    if not fitting:
+    log = asking.Log(directory / "log.jsonl", self._space)
+    answers = Answers(trained, self._with_choice, self._options)
+
+    def top1(arch: Arch) -> float:
+      return log.record(arch, lambda arch: answers.of(arch) | prices.of(arch))["top1"]
+
+    asked = asking.ask_all(problem, self._options.strategy, top1, quiet=self._quiet)
+    best = asking.best(problem, asked)
+    if best is None:
       raise UserError(
         f"No choice that config.search.strategy={self._options.strategy.kind} asked "
         f"for is within the budget of {problem.budget:,.6g}."
       )
-    best = max(fitting, key=lambda arch: (log.get(arch), -problem.price(arch)))
     variables = answers.calibrated(best)
     if jax.process_index() == 0:
       variables = {name: variables[name] for name in ("params", "batch_stats")}
@@ -146,7 +140,7 @@ class _Job:
       starting.save(sliced, directory / "variables.npz")
     found = {
       "arch": best.to_json(),
-      "top1": log.get(best),
+      "top1": asked[best],
       "price": prices.of(best),
       "largest": prices.of(self._space.largest),
       "metric": self._options.metric,
@@ -178,13 +172,16 @@ class _Job:
     if final.exists():
       report["final"] = _read(final)
     if found.exists() and jax.process_index() == 0:
-      log = Log(self._workdir / "search" / "log.jsonl", self._space)
+      log = asking.Log(self._workdir / "search" / "log.jsonl", self._space)
       directory = self._workdir / "report"
       page = search_page.write(
         directory, report, log.lines, self._space, self._found_arch()
       )
       self._say(f"Report: {page}")
     return report
+
+  def _with_choice(self, variables: Any, arch: Arch) -> Any:
+    return slicing.with_choice(variables, self._space, arch)
 
   def _trained(self) -> loading.Trained:
     directory = self._workdir / "supernet"
@@ -279,39 +276,6 @@ def final_config(config: Config, arch: Arch, variables: Path) -> Config:
     ),
     search=None,
   )
-
-
-def _ask_all(
-  problem: Problem,
-  options: SearchOptions,
-  log: Log,
-  answer: Callable[[Arch], dict[str, Any]],
-  quiet: bool,
-) -> list[Arch]:
-  """Every choice that the strategy asked for, answered from the log or anew."""
-  asked: dict[Arch, None] = {}
-  questions = options.strategy.search(problem)
-  expected = options.strategy.expected(problem)
-  best = float("nan")
-  with contextlib.suppress(StopIteration), bar(expected, "choices", quiet) as shown:
-    batch = next(questions)
-    while True:
-      answers = []
-      for arch in batch:
-        if (known := log.get(arch)) is None:
-          begin = time.monotonic()
-          record = answer(arch)
-          known = record["top1"]
-          log.add(arch, record | {"seconds": round(time.monotonic() - begin, 3)})
-        asked[arch] = None
-        answers.append(known)
-        if problem.fits(arch) and not known <= best:
-          best = known
-        shown.update()
-      price = problem.price(batch[0]) / problem.budget
-      shown.set_postfix_str(f"price {price:.2f} of budget, best {best:.4f}", False)
-      batch = questions.send(answers)
-  return list(asked)
 
 
 def _read(path: Path) -> dict[str, Any]:

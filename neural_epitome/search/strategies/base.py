@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator
 import numpy as np
 
 from neural_epitome import codec
-from neural_epitome.models.arch import Arch
-from neural_epitome.models.chain_space import ChainSpace
+from neural_epitome.models.arch import Genes
+from neural_epitome.search.space import Space
 
-Questions = Generator[list[Arch], list[float], None]
+Questions = Generator[list[Genes], list[float], None]
 # Draws that may fail to fit a budget before it is said to be too low.
 _DRAWS = 200
 
@@ -36,22 +36,22 @@ class Problem:
     seed: of everything that is drawn.
   """
 
-  space: ChainSpace
-  price: Callable[[Arch], float]
+  space: Space
+  price: Callable[[Genes], float]
   budget: float
   seed: int = 0
 
-  def fits(self, arch: Arch) -> bool:
+  def fits(self, arch: Genes) -> bool:
     """Whether a choice is within the budget."""
     return self.price(arch) <= self.budget
 
   def shrunk(
     self,
-    arch: Arch,
+    arch: Genes,
     random: np.random.Generator,
     target: float,
     shares: np.ndarray | None = None,
-  ) -> Arch | None:
+  ) -> Genes | None:
     """A choice at or below a price, made cheaper one step of one gene at a time.
 
     Args:
@@ -80,9 +80,9 @@ class Problem:
       price, arch = steps[int(random.integers(len(steps)))]
     return arch
 
-  def drawn(self, random: np.random.Generator, count: int) -> list[Arch]:
+  def drawn(self, random: np.random.Generator, count: int) -> list[Genes]:
     """Different choices within the budget, shrunk to it where they cost more."""
-    found: dict[Arch, None] = {}
+    found: dict[Genes, None] = {}
     for _ in range(_DRAWS):
       stream = int(random.integers(2**31))
       for arch in self.space.sample(self.seed, stream, count=count):

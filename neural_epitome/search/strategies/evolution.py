@@ -3,9 +3,10 @@
 import dataclasses
 from typing import ClassVar
 
+import jax
 import numpy as np
 
-from neural_epitome.models.arch import FIELDS, Arch
+from neural_epitome.models.arch import Genes
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
 
@@ -30,7 +31,7 @@ class Evolution(Strategy):
   def search(self, problem: Problem) -> Questions:
     """See the class."""
     random = np.random.default_rng(problem.seed)
-    known: dict[Arch, float] = {}
+    known: dict[Genes, float] = {}
     archs = problem.drawn(random, self.population)
     for _ in range(self.generations):
       if not archs:
@@ -49,10 +50,10 @@ class Evolution(Strategy):
     self,
     problem: Problem,
     random: np.random.Generator,
-    best: list[Arch],
-    known: dict[Arch, float],
-  ) -> list[Arch]:
-    found: dict[Arch, None] = {}
+    best: list[Genes],
+    known: dict[Genes, float],
+  ) -> list[Genes]:
+    found: dict[Genes, None] = {}
     for attempt in range(50 * self.population):
       if len(found) == self.population:
         break
@@ -73,10 +74,12 @@ class Evolution(Strategy):
     return list(found)
 
 
-def _mixed(first: Arch, other: Arch, share: float, random: np.random.Generator) -> Arch:
+def _mixed(
+  first: Genes, other: Genes, share: float, random: np.random.Generator
+) -> Genes:
   """Each gene of the other choice with probability `share`."""
-  fields = {}
-  for field in FIELDS:
-    mine, theirs = getattr(first, field), getattr(other, field)
-    fields[field] = np.where(random.random(mine.shape) < share, theirs, mine)
-  return Arch(**fields)
+
+  def mixed(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    return np.where(random.random(mine.shape) < share, theirs, mine)
+
+  return jax.tree.map(mixed, first, other)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.models.arch import Arch
+from neural_epitome.models.arch import Genes
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
 _EPSILON_ACCURACY, _EPSILON_PRICE = 1e-6, 1e-5
@@ -94,8 +94,8 @@ class NetAdapt(Strategy):
     return 1 + iterations * (len(problem.space.positions) if single else self.samples)
 
   def _candidates(
-    self, problem: Problem, random: np.random.Generator, arch: Arch, target: float
-  ) -> list[Arch]:
+    self, problem: Problem, random: np.random.Generator, arch: Genes, target: float
+  ) -> list[Genes]:
     """Different choices at or below a price, each with a few blocks made cheaper."""
     blocks = len(problem.space.positions)
     if self.layers == 1:
@@ -106,7 +106,7 @@ class NetAdapt(Strategy):
         random.choice(blocks, count, replace=False).tolist()
         for _ in range(self.samples)
       ]
-    found: dict[Arch, None] = {}
+    found: dict[Genes, None] = {}
     for members in chosen:
       shares = np.zeros(blocks)
       shares[members] = random.dirichlet(np.ones(len(members)))
