@@ -147,6 +147,11 @@ class GeneratedLayer(nn.Module, kw_only=True):
     count = sum(map(math.prod, shapes.values()))
     initial = start() if self.is_initializing() else jnp.zeros(count)
     is_training = self.is_mutable_collection("routing")
+    # Every source starts at the same offsets: a learner's last layer is zero.
+    state = self.variable("routing", "map", lambda: routing.unflatten(initial, shapes))
+    weight = self.variable("routing", "weight", lambda: jnp.float32(0.0))
+    frozen = self.variable("routing", "frozen", lambda: jnp.array(False))
+    held = state.value, weight.value
     live = None
     if options.source == "free":
       live = options.span * self.param("indices", lambda _: initial / options.span)
@@ -154,15 +159,17 @@ class GeneratedLayer(nn.Module, kw_only=True):
       learner = routing.IndexLearner(options, self.axis_name, name="index_learner")
       # The learner reads features; it does not shape them.
       live = learner(jax.lax.stop_gradient(x), initial)
-    # Every source starts at the same offsets: a learner's last layer is zero.
-    state = self.variable("routing", "map", lambda: routing.unflatten(initial, shapes))
-    weight = self.variable("routing", "weight", lambda: jnp.float32(0.0))
-    frozen = self.variable("routing", "frozen", lambda: jnp.array(False))
-    if live is None or not is_training or self.is_initializing():
+    if not is_training or self.is_initializing():
       return state.value
-    moving = routing.unflatten(live, shapes)
-    followed = routing.follow(state.value, weight.value, moving, options.momentum)
-    held = state.value, weight.value
+    if options.source == "drawn":
+      path, cells = "/".join(self.path), generator.start_cells(shape)
+      moving = routing.drawn_offsets(path, weight.value, shapes, cells)
+      followed = state.value, weight.value + 1.0
+    elif live is not None:
+      moving = routing.unflatten(live, shapes)
+      followed = routing.follow(*held, moving, options.momentum)
+    else:
+      return state.value
 
     def unless_frozen(old: Array, new: Array) -> Array:
       return jnp.where(frozen.value, old, new)

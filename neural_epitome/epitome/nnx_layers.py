@@ -46,8 +46,10 @@ class _Generated(nnx.Module):
     bias_init: Callable[..., Array] = nnx.initializers.zeros,
     rngs: nnx.Rngs,
   ):
-    if indices.source == "learner":
-      raise UserError("NNX layers have fixed or free indices; a learner is Linen's.")
+    if indices.source not in ("free", "fixed"):
+      raise UserError(
+        f"NNX layers have fixed or free indices; {indices.source} ones are Linen's."
+      )
     generator.check(shape)
     self.shape, self.application, self.generator = shape, application, generator
     self.span = indices.span if indices.source == "free" else 1.0

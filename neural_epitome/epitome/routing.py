@@ -1,10 +1,11 @@
 """The routing map: where sampling offsets start, how they are learned and frozen.
 
-A layer's offsets (see `sampling` for their shapes) come from one of three sources:
-a *learner* that reads the layer's input, *free* parameters, or a *fixed* choice.
-The forward pass in training uses them with their gradient; the routing map follows
-as their moving average, and evaluation uses the map alone, so the network that
-ships does not depend on its input batch (Neural Epitome Search, section 3).
+A layer's offsets (see `sampling` for their shapes) come from one of these sources: a
+*learner* that reads the layer's input, *free* parameters, or a *fixed* choice. The
+forward pass in training uses them with their gradient; the routing map follows as
+their moving average, and evaluation uses the map alone, so the network that ships does
+not depend on its input batch (Neural Epitome Search, section 3). Or they are *drawn*
+anew in every step of training, and the map stays where it starts.
 
 A layer's entry in the `routing` collection is
 
@@ -13,6 +14,7 @@ A layer's entry in the `routing` collection is
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -29,7 +31,8 @@ class IndexOptions:
 
   Attributes:
     source: `learner` (a small network on the layer's input), `free` (the offsets
-      are parameters themselves) or `fixed` (they stay where they start).
+      are parameters themselves), `fixed` (they stay where they start) or `drawn`
+      (whole cells, each as likely, on all devices alike).
     start: `zero` (a tile), `spread` (evenly over the epitome, with noise) or
       `random` (integers).
     noise: standard deviation of the noise of `spread`, in cells.
@@ -38,7 +41,7 @@ class IndexOptions:
     hidden: width of the learner's hidden layer.
   """
 
-  source: Literal["learner", "free", "fixed"] = "learner"
+  source: Literal["learner", "free", "fixed", "drawn"] = "learner"
   start: Literal["zero", "spread", "random"] = "spread"
   noise: float = 0.1
   span: float = 1.0
@@ -97,6 +100,23 @@ def _spread(
   if axis == "output" and len(shape) == 2:
     order = jnp.arange(count, dtype=jnp.float32).reshape(shape[::-1]).T
   return extent * order / count + noise
+
+
+def drawn_offsets(
+  path: str, step: Array, shapes: Mapping[str, Shape], cells: Mapping[str, Shape]
+) -> dict[str, Array]:
+  """Whole cells for one step of training, the same wherever it is computed.
+
+  Args:
+    path: of the kernel.
+    step: how many were drawn before, float32.
+    shapes: see `starting_offsets`.
+    cells: see `starting_offsets`.
+  """
+  # From the step, not from a stream: a resumed run, and every device, draws the same.
+  key = jax.random.key(zlib.crc32(path.encode()))
+  key = jax.random.fold_in(key, step.astype(jnp.uint32))
+  return starting_offsets(IndexOptions(start="random"), key, shapes, cells)
 
 
 class IndexLearner(nn.Module):
