@@ -53,7 +53,8 @@ OUTPUT = flags.DEFINE_string(
   "output",
   None,
   "Directory of the page and figures of --mode=compare ('comparison' by default), or "
-  "of the files of --mode=export ('exported').",
+  "of the files of --mode=export ('exported'); file of --mode=latency_table, or of the "
+  "planner of --budget.",
 )
 FORMAT = flags.DEFINE_multi_string(
   "format",
@@ -91,6 +92,19 @@ PROFILE_STEPS = flags.DEFINE_string(
   None,
   "START:END traces what --mode=train does from step START until step END is done, for "
   "TensorBoard and Perfetto, into the run directory.",
+)
+BUDGET = flags.DEFINE_string(
+  "budget",
+  None,
+  "What --mode=plan may spend: '300kB', '1.2M parameters', '20M madds', or '4x' of the "
+  "compressed kernels.",
+)
+ALLOCATION = flags.DEFINE_enum(
+  "allocation",
+  "uniform",
+  ["uniform", "sensitivity", "searched"],
+  "How --budget is shared out: at one rate; by what each kernel's rate costs; or by a "
+  "search. The last two train the network once, read at all rates.",
 )
 JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 COORDINATOR_ADDRESS = flags.DEFINE_string(

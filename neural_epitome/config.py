@@ -7,6 +7,7 @@ without loss, and a wrong override is an error that names the field.
 
 import dataclasses
 import json
+import pathlib
 from typing import Any, Literal
 
 from neural_epitome import codec
@@ -156,7 +157,7 @@ def override(config: Any, path: str, text: str, where: str = "config") -> Any:
   Args:
     config: a frozen dataclass.
     path: field names joined by dots, below `config`.
-    text: the new value as JSON, or a bare string.
+    text: the new value as JSON, or a bare string; @FILE reads it from a file.
     where: the name of `config` itself, for error messages.
 
   Raises:
@@ -172,6 +173,11 @@ def override(config: Any, path: str, text: str, where: str = "config") -> Any:
     if not dataclasses.is_dataclass(inner):
       raise UserError(f"{here} has no fields of its own; set it as --{here}=VALUE.")
     return dataclasses.replace(config, **{name: override(inner, rest, text, here)})
+  if text.startswith("@"):
+    try:
+      text = pathlib.Path(text[1:]).expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+      raise UserError(f"--{here}={text}: {error.strerror or error}.") from None
   spelled = {"True": "true", "False": "false", "None": "null"}.get(text, text)
   try:
     value = json.loads(spelled)

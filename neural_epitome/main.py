@@ -64,16 +64,43 @@ def _plan(overrides: Sequence[tuple[str, str]]) -> None:
   from neural_epitome.report import summary, tables
   from neural_epitome.training import setup
 
-  chosen = given.configuration(overrides)
+  chosen, told = given.configuration(overrides), []
+  if given.BUDGET.value is not None:
+    chosen, told = _allocated(chosen)
+  elif given.ALLOCATION.value != "uniform":
+    raise UserError(f"--allocation={given.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
   price = summary.prices(chosen, plan, inventory)
   data = {"config": codec.encode(chosen), "plan": codec.encode(plan), "price": price}
   _print(
     lambda: "\n\n".join(
-      [tables.plan_table(plan, inventory), tables.price_table(price)]
+      [tables.plan_table(plan, inventory), tables.price_table(price), *told]
     ),
     data,
   )
+
+
+def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
+  """The experiment with the planner that --budget asks for, and how to use it."""
+  from neural_epitome.search import allocation
+
+  directory = Path(given.WORKDIR.value or f"runs/{chosen.name}_allocation").expanduser()
+  planner = allocation.allocate(
+    chosen,
+    given.BUDGET.value,
+    given.ALLOCATION.value,
+    directory,
+    quiet=given.JSON.value,
+  )
+  text = json.dumps(codec.encode(planner))
+  told = f"'{text}'"
+  if given.OUTPUT.value or given.ALLOCATION.value != "uniform":
+    path = Path(given.OUTPUT.value or directory / "planner.json").expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    told = f"@{path}"
+  found = dataclasses.replace(chosen, planner=planner)
+  return found, [f"Train it with --config.planner={told}"]
 
 
 def _load(overrides: Sequence[tuple[str, str]]) -> Any:

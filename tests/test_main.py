@@ -58,6 +58,19 @@ def test_plan_prints_a_table_or_json_and_trains_nothing(call, tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_a_budget_makes_a_planner_that_the_next_command_reads(call):
+  plan = ["--mode=plan", "--experiment=quick", "--json"]
+  code, out, _ = call(*plan, "--budget=25kB", "--output=here/planner.json")
+  assert code == 0
+  price = json.loads(out)["price"]
+  assert 0.9 * 25_000 < price["stored_bytes"] <= 25_000
+  code, out, _ = call(*plan, "--config.planner=@here/planner.json")
+  assert code == 0
+  assert json.loads(out)["price"] == price
+  code, out, _ = call("--mode=plan", "--experiment=quick", "--budget=25kB")
+  assert "Train it with --config.planner='{" in out
+
+
 def test_imagenet_is_planned_without_imagenet(call):
   code, out, _ = call("--mode=plan", "--experiment=mbv2_epitome_imagenet", "--json")
   assert code == 0
@@ -90,6 +103,9 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--experiment=quick", "--profile_steps=5"], "START:END"),
     (["--experiment=quick", "--profile_steps=5:9999"], "do not lie in a run of"),
     (["--mode=plan", "--experiment=quick", PLANNER], "smallest feasible budget"),
+    (["--mode=plan", "--experiment=quick", "--budget=1"], "is not understood"),
+    (["--mode=plan", "--experiment=quick", "--allocation=searched"], "--budget=SIZE"),
+    (["--mode=plan", "--experiment=quick", "--config.planner=@nowhere"], "No such"),
     (["--mode=predict", "--experiment=quick"], "--images"),
     (["--experiment=quick", "--num_processes=2"], "--process_id must be given too"),
     (["--experiment=quick", *PROCESS, "--process_id=2"], "must lie in 0 to 1"),

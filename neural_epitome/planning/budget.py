@@ -40,11 +40,7 @@ class BudgetPlanner(Planner):
       UserError: if no budget is given, or one is below what is feasible, naming
         the smallest feasible one.
     """
-    budgets = {
-      name: value
-      for name in ("parameters", "bytes", "madds")
-      if (value := getattr(self, name)) is not None
-    }
+    budgets = self.budgets()
     if not budgets:
       raise UserError(
         "The budget planner needs planner.parameters, planner.bytes or planner.madds."
@@ -53,11 +49,7 @@ class BudgetPlanner(Planner):
     def at(rate: float) -> tuple[Plan, dict[str, int]]:
       plan = dataclasses.replace(self.rules, rate=rate).plan(inventory)
       price = totals.price(plan, inventory, "fold", self.bits)
-      return plan, {
-        "parameters": price.stored_params,
-        "bytes": price.stored_bytes,
-        "madds": price.madds,
-      }
+      return plan, in_units(price)
 
     def fits(prices: dict[str, int]) -> bool:
       return all(prices[name] <= budget for name, budget in budgets.items())
@@ -83,10 +75,25 @@ class BudgetPlanner(Planner):
         low = middle
     return best
 
+  def budgets(self) -> dict[str, int]:
+    """Those that are given, by name."""
+    names = ("parameters", "bytes", "madds")
+    found = {name: getattr(self, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def in_units(price: totals.Totals) -> dict[str, int]:
+  """A price in the units of each budget, by its name."""
+  return {
+    "parameters": price.stored_params,
+    "bytes": price.stored_bytes,
+    "madds": price.madds,
+  }
+
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20}
 _BUDGET = re.compile(
-  r"\s*([0-9.]+)\s*(?:([kmg]i?)?\s*(b|bytes?|params?|parameters?)|(x))\s*",
+  r"\s*([0-9.]+)\s*(?:([kmg]i?)?\s*(b|bytes?|params?|parameters?|madds?)|(x))\s*",
   re.IGNORECASE,
 )
 
@@ -95,8 +102,8 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
   """The planner that a budget asks for in words.
 
   Args:
-    text: bytes ("1.0MB", "300kB", "2MiB"), numbers ("1.2M parameters"), or the rate of
-      the compressed kernels ("4x").
+    text: bytes ("1.0MB", "300kB", "2MiB"), numbers ("1.2M parameters"), multiply-adds
+      of one example ("20M madds"), or the rate of the compressed kernels ("4x").
     rules: which kernels are compressed, and how.
     bits: of a stored number of a kernel's tensors.
 
@@ -109,9 +116,21 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
     value = float(number) * _UNITS[(unit or "").lower()]
   except (KeyError, ValueError):
     raise UserError(
-      f"budget={text!r} is not understood; write '1.0MB', '1.2M parameters' or '4x'."
+      f"budget={text!r} is not understood; write '1.0MB', '1.2M parameters', "
+      "'20M madds' or '4x'."
     ) from None
   if is_rate:
     return dataclasses.replace(rules, rate=value)
-  kind = "bytes" if what.lower().startswith("b") else "parameters"
+  kind = {"b": "bytes", "p": "parameters", "m": "madds"}[what[0].lower()]
   return BudgetPlanner(bits=bits, rules=rules, **{kind: int(value)})
+
+
+def absolute(
+  text: str, rules: UniformPlanner, inventory: Inventory, bits: int = 32
+) -> BudgetPlanner:
+  """The same, with a rate told as the parameters that an even one of it stores."""
+  found = planner(text, rules, bits)
+  if isinstance(found, BudgetPlanner):
+    return found
+  price = totals.price(found.plan(inventory), inventory)
+  return BudgetPlanner(parameters=price.stored_params, bits=bits, rules=rules)
