@@ -15,6 +15,7 @@ from neural_epitome.models.base import Layers, ModelConfig, NormOptions
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
+from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.normalization import Affine, BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
@@ -26,6 +27,7 @@ __all__ = [
   "Layers",
   "MobileNetV2Config",
   "ModelConfig",
+  "MultiBranchConfig",
   "NormOptions",
   "ResNetConfig",
   "SoundNetConfig",

@@ -4,6 +4,7 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
+from neural_epitome.models import multi_branch
 
 B1 = models.EfficientNetConfig(variant="b1")
 
@@ -39,6 +40,22 @@ def test_resnet20_with_projections():
 def test_multiply_adds_are_the_published_ones(config, millions):
   madds = sum(use.madds for use in taken(config).kernels)
   assert round(madds / 1e6, 1) == millions
+
+
+@pytest.mark.parametrize(
+  ("config", "madds", "parameters"),
+  [
+    (multi_branch.NSENET27, 326.3, 4.57),
+    (multi_branch.NSENET, 331.0, 4.57),
+    (multi_branch.NSENET_GPU, 1471.1, 15.74),
+  ],
+)
+def test_nse_networks_cost_what_their_published_encodings_say(
+  config, madds, parameters
+):
+  found = taken(config)
+  assert round(sum(use.madds for use in found.kernels) / 1e6, 1) == madds
+  assert round(found.size / 1e6, 2) == parameters
 
 
 def test_grouped_squeeze_excitation_and_classifier_store_less():
