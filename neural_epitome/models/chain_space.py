@@ -137,7 +137,7 @@ class ChainSpace:
     return (*((0,) if self.bypass else ()), *steps)
 
   @functools.cached_property
-  def _choices(self) -> dict[str, list[list[int]]]:
+  def choices(self) -> dict[str, list[list[int]]]:
     """What each gene of a field may be, genes in the order of the flat field."""
     count = len(self.positions)
     operations = [OPERATIONS.index(name) for name in self.operations]
@@ -152,7 +152,7 @@ class ChainSpace:
   @property
   def size(self) -> int:
     """How many choices there are, all genes of blocks that are left out included."""
-    return math.prod(len(gene) for genes in self._choices.values() for gene in genes)
+    return math.prod(len(gene) for genes in self.choices.values() for gene in genes)
 
   def _shape(self, field: str) -> tuple[int, ...]:
     count = len(self.positions)
@@ -161,7 +161,7 @@ class ChainSpace:
   def draw(self, key: jax.Array) -> Arch:
     """One choice, every gene uniform; a pure function of the key."""
     drawn = {}
-    for number, (field, genes) in enumerate(self._choices.items()):
+    for number, (field, genes) in enumerate(self.choices.items()):
       most = max(map(len, genes))
       table = jnp.array([gene + gene[:1] * (most - len(gene)) for gene in genes])
       counts = jnp.array([len(gene) for gene in genes])
@@ -195,7 +195,7 @@ class ChainSpace:
 
   def _extreme(self, pick: Mapping[str, Any]) -> Arch:
     found = {}
-    for field, genes in self._choices.items():
+    for field, genes in self.choices.items():
       default = (lambda gene: gene[0]) if field == "operation" else None
       values = [(pick.get(field) or default)(gene) for gene in genes]
       found[field] = np.array(values, np.int32).reshape(self._shape(field))
@@ -205,7 +205,7 @@ class ChainSpace:
     """The same network, the genes of blocks that are left out at their first choice."""
     is_left_out = np.asarray(arch.width) == 0
     fields = {}
-    for field, genes in self._choices.items():
+    for field, genes in self.choices.items():
       value = np.array(getattr(arch, field), np.int32)
       if field != "width":
         first = np.array([gene[0] for gene in genes], np.int32)
@@ -222,7 +222,7 @@ class ChainSpace:
     found = []
     if not arch.width[block]:
       return found
-    for field, genes in self._choices.items():
+    for field, genes in self.choices.items():
       if field == "operation":
         continue
       rows = np.asarray(getattr(arch, field)).reshape(len(self.positions), -1)
@@ -313,7 +313,7 @@ class ChainSpace:
     if not isinstance(data, Mapping) or set(data) != set(FIELDS):
       raise UserError(f"{where} must have the fields {', '.join(FIELDS)}.")
     fields = {}
-    for field, genes in self._choices.items():
+    for field, genes in self.choices.items():
       value = np.array(data[field])
       if value.shape != self._shape(field) or value.dtype.kind != "i":
         raise UserError(

@@ -6,11 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
+from neural_epitome.models.arch import Arch
 from neural_epitome.models.supernet import SupernetConfig
 from neural_epitome.search import slicing
 from tests.search.tiny import SPACE
@@ -55,9 +58,22 @@ def plain(arch):
   return models.create(config, CLASSES, plan=plan)
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_masked_equals_sliced(variables, number):
-  arch = SPACE.sample(11, count=6)[number]
+@st.composite
+def choices(draw):
+  """Any choice, gene by gene, so that a failing one shrinks to the least of it."""
+  fields = {}
+  for field, genes in SPACE.largest.to_json().items():
+    count = np.size(genes)
+    allowed = SPACE.choices[field]
+    found = [draw(st.sampled_from(allowed[number])) for number in range(count)]
+    fields[field] = np.array(found, np.int32).reshape(np.shape(genes))
+  return SPACE.canonical(Arch(**fields))
+
+
+# Every small network is compiled, operation by operation.
+@settings(max_examples=8)
+@given(choices())
+def test_masked_equals_sliced(variables, arch):
   chosen = slicing.with_choice(variables, SPACE, arch)
   sliced = slicing.slice_variables(variables, SPACE, arch)
   small = plain(arch)
@@ -77,6 +93,38 @@ def test_masked_equals_sliced(variables, number):
     strict=True,
   ):
     np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
+
+
+@given(choices(), st.integers(0, 100))
+def test_a_width_is_a_prefix_of_the_channels(variables, arch, seed):
+  """What stands behind it may be anything; behind none, the whole block."""
+  chosen = slicing.with_choice(variables, SPACE, arch)
+
+  def moved(path, leaf):
+    names = [key.key for key in path]
+    if not names[1].startswith("block_"):
+      return leaf
+    width = int(arch.width[int(names[1].removeprefix("block_"))])
+    if width and (names[2].startswith("se") or names[2] == "project_norm"):
+      return leaf
+    axis = -2 if names[2] == "project" else -1
+    count = leaf.shape[axis]
+    behind = np.arange(count) >= width
+    shape = [1] * leaf.ndim
+    shape[axis] = count
+    noise = np.random.default_rng(seed).normal(size=leaf.shape).astype(np.float32)
+    noise = np.abs(noise) if names[0] == "batch_stats" else noise
+    return leaf + noise * behind.reshape(shape)
+
+  parts = {name: chosen[name] for name in ("params", "batch_stats")}
+  others = chosen | jax.tree_util.tree_map_with_path(moved, parts)
+  np.testing.assert_allclose(evaluated(others), evaluated(chosen), atol=1e-5)
+
+
+@given(choices())
+def test_no_choice_loses_sight_of_its_input(variables, arch):
+  logits = evaluated(slicing.with_choice(variables, SPACE, arch))
+  assert len(np.unique(np.asarray(logits[:, 0]))) == len(IMAGES)
 
 
 def test_the_sliced_variables_are_those_of_the_network(variables):
