@@ -1,0 +1,217 @@
+"""What the parts of the search benchmark share: supernets, searches, trainings."""
+
+import dataclasses
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import neural_epitome as ne
+from benchmarks.search_rows import Row, Table
+from neural_epitome.config import Config
+from neural_epitome.errors import UserError
+from neural_epitome.models.arch import Arch
+from neural_epitome.models.chain import ChainConfig
+from neural_epitome.models.chain_space import ChainSpace
+from neural_epitome.search import asking, slicing
+from neural_epitome.search.answers import Answers
+from neural_epitome.search.prices import Prices
+from neural_epitome.search.strategies import Problem, Strategy
+from neural_epitome.training import loop, metrics, setup, starting
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  """How much is done.
+
+  Attributes:
+    seconds: a supernet trains for, compilation not counted.
+    networks: fixed ones that supernets are compared on.
+    alone: of them, trained alone.
+    epochs: of a network alone, and of a final or baseline one.
+    evaluations: of random search and evolution.
+  """
+
+  seconds: float = 150.0
+  networks: int = 30
+  alone: int = 10
+  epochs: float = 6.0
+  evaluations: int = 120
+
+
+QUICK = Size(seconds=4.0, networks=4, alone=2, epochs=0.2, evaluations=8)
+
+
+class Lab:
+  """One search experiment, its runs in one directory.
+
+  Attributes:
+    config: of the experiment.
+    space: its choices.
+    size: how much is done.
+    table: what is known.
+    examples: in the split that supernets train on.
+    classes: number of classes.
+  """
+
+  def __init__(
+    self, config: Config, size: Size, root: Path, table: Table, deadline: float
+  ):
+    self.config, self.size, self.table = config, size, table
+    self.space: ChainSpace = config.model.space
+    self._root, self._deadline = root, deadline
+    feed = setup.Feed(config)
+    self.examples, self.classes = feed.examples, len(feed.classes)
+    self._answers: dict[tuple[str, int], Answers] = {}
+
+  def once(
+    self, strategy: str, seed: int, stage: str, run: Callable[[str, int], Row]
+  ) -> None:
+    """Adds a row, unless it is known, what it needs is not, or time is over."""
+    if self.table.find(strategy, seed, stage) or time.monotonic() > self._deadline:
+      return
+    found = run(strategy, seed)
+    if found:
+      self.table.add(strategy, seed, stage, **found)
+
+  def directory(self, name: str, seed: int) -> Path:
+    """Where a run of that name lies."""
+    return self._root / f"{name}_{seed}"
+
+  def train_supernet(self, sampler: str, seed: int) -> float:
+    """Trains for as many seconds as `size` says; returns those that it took."""
+    config = self.config
+    model = dataclasses.replace(config.model, sampler=sampler)
+    training = dataclasses.replace(
+      config.training, seed=seed, checkpoint_every=1e6, tensorboard=False
+    )
+    config = dataclasses.replace(config, model=model, training=training, search=None)
+    steps = self.size.seconds / self._seconds_per_step(config)
+    epochs = steps * config.data.batch_size / self.examples
+    training = dataclasses.replace(training, epochs=epochs)
+    config = dataclasses.replace(config, training=training)
+    return loop.run(config, self.directory(sampler, seed))["seconds"]
+
+  def _seconds_per_step(self, config: Config) -> float:
+    """Of a short run, its compilation left out."""
+    directory = self._root / "timing"
+    shutil.rmtree(directory, ignore_errors=True)
+    epochs = 50 * config.data.batch_size / self.examples
+    training = dataclasses.replace(config.training, epochs=epochs, log_every=5)
+    loop.run(dataclasses.replace(config, training=training), directory, quiet=True)
+    lines = [
+      r for r in metrics.read(directory / "metrics.jsonl") if r["kind"] == "train"
+    ]
+    images = statistics.median(r["images_per_second"] for r in lines[2:])
+    shutil.rmtree(directory)
+    return config.data.batch_size / images
+
+  def answers(self, sampler: str, seed: int) -> Answers:
+    """Of a supernet that is trained; the last one asked for is kept."""
+    key = (sampler, seed)
+    if key not in self._answers:
+
+      def with_choice(variables: Any, arch: Arch) -> Any:
+        return slicing.with_choice(variables, self.space, arch)
+
+      trained = ne.load(self.directory(sampler, seed))
+      self._answers = {key: Answers(trained, with_choice, self.config.search)}
+    return self._answers[key]
+
+  def search(
+    self, name: str, sampler: str, seed: int, strategy: Strategy, problem: Problem
+  ) -> Row:
+    """Finds the best choice and keeps it as NAME_SEED/arch.json."""
+    answers, begin = self.answers(sampler, seed), time.monotonic()
+    known = asking.ask_all(problem, strategy, lambda arch: answers.of(arch)["top1"])
+    best = asking.best(problem, known)
+    if best is None:
+      raise UserError(f"{name}: nothing that was asked for is within the budget.")
+    seconds = time.monotonic() - begin
+    directory = self.directory(name, seed)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "arch.json").write_text(json.dumps(best.to_json()))
+    found = Prices(self.space, self.classes, self.config.data.channels).of(best)
+    return {
+      "seconds": round(seconds, 1),
+      "evaluations": len(known),
+      "top1": percent(known[best]),
+      "madds": found["madds"],
+      "stored_bytes": found["bytes"],
+    }
+
+  def found(self, name: str, seed: int) -> Arch | None:
+    """What a search kept, if it is done."""
+    file = self.directory(name, seed) / "arch.json"
+    return self.space.load(file) if file.exists() else None
+
+  def cut_out(self, name: str, sampler: str, seed: int, arch: Arch) -> str:
+    """A choice's own variables as a file to start from."""
+    variables = self.answers(sampler, seed).calibrated(arch)
+    variables = {part: variables[part] for part in ("params", "batch_stats")}
+    sliced = slicing.slice_variables(jax.device_get(variables), self.space, arch)
+    path = self.directory(name, seed) / "variables.npz"
+    starting.save(sliced, path)
+    return str(path)
+
+  def plain(
+    self, network: ChainConfig, seed: int, *, start: str = "", tested: bool
+  ) -> Config:
+    """The run of a dense network by itself; `tested` where that is its last."""
+    config, options = self.config, self.config.search
+    data = config.data
+    if tested:
+      data = dataclasses.replace(
+        data,
+        train_split=options.final_train_split,
+        evaluation_split=options.final_evaluation_split,
+      )
+    training = dataclasses.replace(
+      config.training,
+      **{"epochs": self.size.epochs, "seed": seed, "start": start},
+      **{"tensorboard": False, "checkpoint_every": 1e6, "reestimation_batches": 20},
+    )
+    return dataclasses.replace(
+      config, model=network, data=data, training=training, search=None
+    )
+
+  def train(self, name: str, seed: int, config: Config) -> Row:
+    """Trains a network by itself."""
+    report = loop.run(config, self.directory(name, seed))
+    return {
+      "seconds": report["seconds"],
+      "top1": percent(report["top1"]),
+      "madds": report["madds"],
+      "stored_bytes": report["stored_bytes"],
+    }
+
+
+def narrowed(space: ChainSpace, share: float) -> ChainSpace:
+  """A space whose largest network is MobileNetV2's scaling of this one's.
+
+  All channels are scaled alike, and windows are 3x3.
+  """
+
+  def scaled(channels: int) -> int:
+    return max(4, round(channels * share / 2) * 2)
+
+  return dataclasses.replace(
+    space,
+    stages=tuple((e, scaled(c), n) for e, c, n in space.stages),
+    stem=scaled(space.stem),
+    head=scaled(space.head),
+    width_step=2,
+    windows=(3,),
+    rates=(1,),
+    bits=(32,),
+  )
+
+
+def percent(share: float) -> float:
+  """With two decimals."""
+  return round(100 * share, 2)
