@@ -45,7 +45,6 @@ STRATEGIES: dict[str, Strategy] = {
 }
 # An even rate, one that compresses small kernels less, and what is measured.
 ALLOCATIONS = ("uniform", "uneven", "sensitivity", *STRATEGIES)
-UNEVEN = 0.5
 
 
 def settings(quick: bool) -> dict[str, Config]:
@@ -59,10 +58,9 @@ def configure(
 ) -> Config:
   """The run of a network, its planner not yet asked for a budget."""
   config = settings(quick)[backbone]
-  shares = UNEVEN if allocation == "uneven" else 1.0
   return dataclasses.replace(
     config,
-    planner=UniformPlanner(rule=RULES[rule], allocation=shares),
+    planner=UniformPlanner(rule=RULES[rule]),
     training=dataclasses.replace(config.training, seed=seed),
     search=SearchOptions(strategy=STRATEGIES.get(allocation, NetAdapt()), seed=seed),
   )
@@ -80,10 +78,10 @@ def measure(
     for name in ALLOCATIONS:
       config = configure(backbone, rule, name, seed, quick)
       method = name.partition("_")[0]
-      method = "uniform" if method == "uneven" else method
+      is_measured = method in ("sensitivity", "searched")
       directory = root / f"{backbone}_{rule}_{seed}_{name}_{rate:g}"
       shared = root / f"{backbone}_{rule}_{seed}_elastic"
-      if method != "uniform" and shared.exists():
+      if is_measured and shared.exists():
         # One network answers for all; what each asks is counted by itself.
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copytree(shared, directory / "elastic", dirs_exist_ok=True)
@@ -92,7 +90,7 @@ def measure(
         config, f"{rate:g}x", method, directory, quiet=True
       )
       seconds, asked = time.monotonic() - begin, 0
-      if method != "uniform":
+      if is_measured:
         asked = len((directory / "losses.jsonl").read_text().splitlines())
         if not shared.exists():
           shutil.copytree(directory / "elastic", shared)

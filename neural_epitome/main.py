@@ -67,7 +67,7 @@ def _plan(overrides: Sequence[tuple[str, str]]) -> None:
   chosen, told = given.configuration(overrides), []
   if given.BUDGET.value is not None:
     chosen, told = _allocated(chosen)
-  elif given.ALLOCATION.value != "uniform":
+  elif given.ALLOCATION.value is not None:
     raise UserError(f"--allocation={given.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
   price = summary.prices(chosen, plan, inventory)
@@ -94,7 +94,7 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
   )
   text = json.dumps(codec.encode(planner))
   told = f"'{text}'"
-  if given.OUTPUT.value or given.ALLOCATION.value != "uniform":
+  if given.OUTPUT.value or given.ALLOCATION.value in ("sensitivity", "searched"):
     path = Path(given.OUTPUT.value or directory / "planner.json").expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")

@@ -1,8 +1,14 @@
 """How a budget is shared out among the kernels of an architecture.
 
-`uniform` measures nothing. The others train the architecture once with kernels that are
-read at all rates (`epitome.generators.elastic`), and ask that network, on training
-images that were held out, what rates cost:
+Two measure nothing:
+
+uniform       all kernels at one rate
+uneven        a kernel of n weights stores in proportion to n**0.5: small ones are
+              compressed less
+
+The others train the architecture once with kernels that are read at all rates
+(`epitome.generators.elastic`), and ask that network, on training images that were held
+out, what rates cost:
 
 sensitivity   of each kernel alone, the others at the uniform allocation's rates; the
               losses are added up and a Lagrangian multiplier chooses
@@ -44,14 +50,20 @@ from neural_epitome.search.strategies import Problem
 from neural_epitome.training import loading, loop, setup
 from neural_epitome.training.progress import bar
 
-Method = Literal["uniform", "sensitivity", "searched"]
+Method = Literal["uniform", "uneven", "sensitivity", "searched"]
 METHODS = get_args(Method)
+_SHARES = {"uniform": 1.0, "uneven": 0.5}
 # Of the training images, where a split can be cut.
 HELD_OUT = 10
 
 
 def allocate(
-  config: Config, budget: str, method: Method, workdir: Path, *, quiet: bool = False
+  config: Config,
+  budget: str,
+  method: Method | None,
+  workdir: Path,
+  *,
+  quiet: bool = False,
 ) -> BudgetPlanner:
   """A planner that meets a budget.
 
@@ -59,13 +71,13 @@ def allocate(
     config: the experiment; its planner says which kernels are compressed and how, and
       its `search`, if any, the strategy and how many examples are looked at.
     budget: see `planning.budget.planner`; multiply-adds are of the folded network.
-    method: see the module.
+    method: see the module; None shares out as the experiment's planner says.
     workdir: see the module.
     quiet: shows nothing.
 
   Returns:
-    A planner whose `rules.weights` are what was found: stored sizes in proportion,
-    scaled until the network fits the budget.
+    A planner of shares, scaled until the network fits the budget; where something was
+    measured they are `rules.weights`.
 
   Raises:
     UserError: if the budget cannot be met, the planner names no rules, or (where
@@ -73,11 +85,15 @@ def allocate(
       training split cannot be divided, or `workdir` holds another network.
   """
   inventory = setup.plan(dataclasses.replace(config, planner=DensePlanner()))[0]
-  uniform = budgets.absolute(budget, rules_of(config), inventory, config.bits)
-  uniform.plan(inventory)
-  if method == "uniform":
-    return uniform
-  question = _Question(config, uniform, inventory)
+  rules = rules_of(config)
+  if method is not None:
+    shares = _SHARES.get(method, 1.0)
+    rules = dataclasses.replace(rules, allocation=shares, weights={})
+  found = budgets.absolute(budget, rules, inventory, config.bits)
+  found.plan(inventory)
+  if method is None or method in _SHARES:
+    return found
+  question = _Question(config, found, inventory)
   chosen = getattr(question, method)(workdir, quiet)
   return question.planner(chosen)
 
@@ -138,10 +154,7 @@ class _Question:
   def __init__(self, config: Config, uniform: BudgetPlanner, inventory: Inventory):
     self._config, self._uniform, self._inventory = config, uniform, inventory
     self._options = config.search or SearchOptions()
-    # Shares of before would be counted twice.
-    rules = dataclasses.replace(uniform.rules, allocation=1.0, weights={})
-    self._rules = rules
-    self._members = ElasticPlanner(rules).members(inventory)
+    self._members = ElasticPlanner(uniform.rules).members(inventory)
     self._space = RateSpace(
       tuple(self._members), tuple(len(found) for found in self._members.values())
     )
@@ -155,7 +168,7 @@ class _Question:
     if smallest > self._budget:
       raise UserError(
         f"--budget is {self._budget:,} {self._metric}, below the smallest allocation, "
-        f"which has {smallest:,.0f}: raise it, or leave --allocation out."
+        f"which has {smallest:,.0f}: raise it, or leave --allocation=METHOD out."
       )
 
   def _price(self, generators: Mapping[str, GeneratorSpec]) -> float:
@@ -174,7 +187,7 @@ class _Question:
     for (path, found), k in zip(self._members.items(), rates.member, strict=True):
       use = sizes[path]
       weights[_escaped(path)] = round(found[k].stored(use.shape) / use.size, 5)
-    rules = dataclasses.replace(self._rules, weights=weights)
+    rules = dataclasses.replace(self._uniform.rules, weights=weights)
     return dataclasses.replace(self._uniform, rules=rules)
 
   def sensitivity(self, workdir: Path, quiet: bool) -> Rates:

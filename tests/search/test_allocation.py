@@ -112,6 +112,25 @@ def test_an_even_rate_needs_no_measurement(tmp_path, budget, unit):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_small_kernels_are_compressed_less_where_that_is_asked(tmp_path):
+  rates = {}
+  for method in ("uniform", "uneven"):
+    planner = allocation.allocate(CONFIG, "30kB", method, tmp_path)
+    inventory, plan = setup.plan(dataclasses.replace(CONFIG, planner=planner))
+    uses = sorted(planner.rules.compressible(inventory), key=lambda use: use.size)
+    stored = [plan.kernels[u.path].generator.stored(u.shape) for u in uses]
+    rates[method] = [u.size / n for u, n in zip(uses, stored, strict=True)]
+    assert 0.95 * 30_000 <= priced(planner).stored_bytes <= 30_000
+  assert rates["uneven"][0] < rates["uniform"][0]
+  assert rates["uneven"][-1] > rates["uniform"][-1]
+
+
+def test_without_a_word_it_is_shared_out_as_the_planner_says(tmp_path):
+  rules = dataclasses.replace(CONFIG.planner, allocation=0.7)
+  config = dataclasses.replace(CONFIG, planner=rules)
+  assert allocation.allocate(config, "60kB", None, tmp_path).rules == rules
+
+
 def test_prices_add_up_to_those_of_the_plan(tmp_path):
   inventory = setup.plan(dataclasses.replace(CONFIG, planner=DensePlanner()))[0]
   for budget in ("60kB", "15k parameters", "0.12M madds"):
