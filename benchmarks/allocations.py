@@ -16,10 +16,13 @@ import dataclasses
 import json
 import math
 import shutil
+import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from tabulate import tabulate
 
 from benchmarks import common, control_suites, workers
 from benchmarks.control_rows import append, commit, read
@@ -125,6 +128,27 @@ def train(config: Config, workdir: Path) -> dict[str, Any]:
   }
 
 
+def summary(rows: list[dict[str, str]]) -> str:
+  """Mean and standard deviation of top-1, and the mean difference to an even rate."""
+  found: dict[tuple[str, ...], dict[str, dict[str, float]]] = {}
+  for row in rows:
+    setting = (row["backbone"], row["dataset"], row["rule"], row["rate"])
+    seeds = found.setdefault(setting, {}).setdefault(row["allocation"], {})
+    seeds[row["seed"]] = float(row["top1"])
+  table = []
+  for setting, allocations in sorted(found.items()):
+    even = allocations.get("uniform", {})
+    for name, seeds in allocations.items():
+      tops = list(seeds.values())
+      spread = statistics.stdev(tops) if len(tops) > 1 else math.nan
+      paired = [top - even[seed] for seed, top in seeds.items() if seed in even]
+      ahead = f"{statistics.fmean(paired):+.2f}" if paired else ""
+      told = f"{statistics.fmean(tops):.2f} ± {spread:.2f} ({len(tops)})"
+      table.append([*setting, name, told, ahead])
+  headers = [*COLUMNS[:5], "top-1 (seeds)", "against uniform"]
+  return tabulate(table, headers, tablefmt="pipe")
+
+
 def key(row: dict[str, Any]) -> tuple[str, ...]:
   """What a row is known by."""
   return tuple(str(row[name]) for name in KEY)
@@ -191,6 +215,7 @@ def main() -> None:
     return f"{found['top1']:.2f}%"
 
   workers.run_all(train, jobs, keep, deadline=deadline)
+  print(summary(read(output)))
 
 
 if __name__ == "__main__":

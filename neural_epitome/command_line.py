@@ -103,9 +103,9 @@ ALLOCATION = flags.DEFINE_enum(
   "allocation",
   None,
   ["uniform", "uneven", "sensitivity", "searched"],
-  "How --budget is shared out: at one rate; small kernels compressed less; by what the "
-  "rate of each kernel costs; or by a search. The last two train the network once, at all "
-  "rates. By default as config.planner says.",
+  "How --budget is shared out: at one rate; small kernels compressed less; by what "
+  "each kernel's rate costs; or by a search. For the last two the network is trained "
+  "once, at all rates. By default as config.planner says.",
 )
 JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 COORDINATOR_ADDRESS = flags.DEFINE_string(
