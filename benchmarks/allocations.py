@@ -94,7 +94,8 @@ def measure(
       )
       seconds, asked = time.monotonic() - begin, 0
       if is_measured:
-        asked = len((directory / "losses.jsonl").read_text().splitlines())
+        [log] = directory.glob("losses_*.jsonl")
+        asked = len(log.read_text().splitlines())
         if not shared.exists():
           shutil.copytree(directory / "elastic", shared)
           report = json.loads((shared / "report" / "report.json").read_text())

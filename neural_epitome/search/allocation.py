@@ -14,8 +14,8 @@ sensitivity   of each kernel alone, the others at the uniform allocation's rates
               losses are added up and a Lagrangian multiplier chooses
 searched      of whole allocations, by a search strategy
 
-DIR/elastic/      the run that trains it, resumable, the same for every budget
-DIR/losses.jsonl  what was asked of it
+DIR/elastic/        the run that trains it, resumable, the same for every budget
+DIR/losses_*.jsonl  what was asked of it
 """
 
 import dataclasses
@@ -240,7 +240,9 @@ class _Question:
     loop.run(elastic_config(self._config), directory, quiet=quiet)
     trained = loading.load(directory)
     answers = Answers(trained, self._with_choice, self._options)
-    log = asking.Log(workdir / "losses.jsonl", self._space)
+    # What is known of other images is not known of these.
+    seen = f"{self._options.examples}_{self._options.statistics_batches}"
+    log = asking.Log(workdir / f"losses_{seen}.jsonl", self._space)
     return lambda arch: log.record(arch, answers.of)["loss"]
 
   def _with_choice(self, variables: Mapping[str, Any], rates: Rates) -> Any:

@@ -35,6 +35,7 @@ from tests.search.test_strategies import ask_all
 
 pytestmark = pytest.mark.xdist_group("allocation")
 
+LOSSES = "losses_32_1.jsonl"
 CONFIG = Config(
   name="allocated",
   model=ResNetConfig(depth=8, width=0.5, stem_stride=4),
@@ -65,7 +66,7 @@ def test_what_was_measured_makes_a_plan_that_fills_the_budget(measured):
   workdir, planner = measured
   assert 0.95 * 60_000 <= priced(planner).stored_bytes <= 60_000
   assert codec.decode(Planner, codec.encode(planner)) == planner
-  lines = [json.loads(x) for x in (workdir / "losses.jsonl").read_text().splitlines()]
+  lines = [json.loads(x) for x in (workdir / LOSSES).read_text().splitlines()]
   assert all(np.isfinite(line["loss"]) for line in lines)
   # Rates differ from one kernel to the next, as losses do.
   assert len(set(planner.rules.weights.values())) > 1
@@ -79,16 +80,16 @@ def test_another_budget_and_a_search_ask_the_same_network(measured, capsys):
   planner = allocation.allocate(CONFIG, "15k parameters", "searched", workdir)
   assert 0.95 * 15_000 <= priced(planner).stored_params <= 15_000
   assert (workdir / "elastic/metrics.jsonl").read_bytes() == before
-  asked = len((workdir / "losses.jsonl").read_text().splitlines())
+  asked = len((workdir / LOSSES).read_text().splitlines())
   again = allocation.allocate(CONFIG, "15k parameters", "searched", workdir, quiet=True)
   assert again == planner
-  assert len((workdir / "losses.jsonl").read_text().splitlines()) == asked
+  assert len((workdir / LOSSES).read_text().splitlines()) == asked
 
 
 def test_a_killed_one_asks_only_what_it_had_not_heard(measured, tmp_path):
   workdir, planner = measured
   shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
-  log = tmp_path / "losses.jsonl"
+  log = tmp_path / LOSSES
   lines = log.read_text().splitlines(keepends=True)
   log.write_text("".join(lines[:3]) + lines[3][:20])
   assert allocation.allocate(CONFIG, "60kB", "sensitivity", tmp_path) == planner
