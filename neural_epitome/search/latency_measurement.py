@@ -28,7 +28,9 @@ from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search.latency import Circumstances, Key, LatencyTable, alike, keys
 from neural_epitome.training.progress import bar
 
-WARM_UP, CALLS = 5, 25
+# A sample is as many calls as take so many seconds: one of a small block is over before
+# a clock can tell.
+SAMPLES, SAMPLE_SECONDS = 15, 1e-3
 
 
 def write(
@@ -226,8 +228,9 @@ def _time(
   module = build(models.make_layers(plan=plan, execution="fold", merged=True))
   x = jnp.zeros(shape)
   variables = jax.jit(module.init)(jax.random.key(0), x)
-  run = jax.jit(module.apply)
-  return max(0.0, _median(lambda: run(variables, x)) - _empty_call())
+  # Constants, as they ship: arguments would be counted and checked in every call.
+  run = jax.jit(functools.partial(module.apply, variables))
+  return max(0.0, _median(lambda: run(x)) - _empty_call())
 
 
 @functools.cache
@@ -238,14 +241,17 @@ def _empty_call() -> float:
 
 
 def _median(call: Callable[[], jax.Array]) -> float:
-  for _ in range(WARM_UP):
-    call().block_until_ready()
-  seconds = []
-  for _ in range(CALLS):
+  """Milliseconds of a call, the first of which compiles."""
+
+  def seconds(calls: int) -> float:
     begin = time.perf_counter()
-    call().block_until_ready()
-    seconds.append(time.perf_counter() - begin)
-  return 1e3 * statistics.median(seconds)
+    for _ in range(calls):
+      call().block_until_ready()
+    return (time.perf_counter() - begin) / calls
+
+  seconds(3)
+  calls = 1 + int(SAMPLE_SECONDS / seconds(3))
+  return 1e3 * statistics.median(seconds(calls) for _ in range(SAMPLES))
 
 
 def _agreement(sums: Sequence[float], measured: Sequence[float]) -> tuple[float, float]:
