@@ -76,7 +76,7 @@ def measure(
   from neural_epitome.search import allocation as allocations
 
   keep_freed_memory()
-  found, elastic_seconds = {}, 0.0
+  found = {}
   for rate in rates:
     for name in ALLOCATIONS:
       config = configure(backbone, rule, name, seed, quick)
@@ -96,12 +96,15 @@ def measure(
       if is_measured:
         [log] = directory.glob("losses_*.jsonl")
         asked = len(log.read_text().splitlines())
-        if not shared.exists():
-          shutil.copytree(directory / "elastic", shared)
-          report = json.loads((shared / "report" / "report.json").read_text())
-          elastic_seconds = report["seconds"]
-          seconds -= elastic_seconds
-        seconds += elastic_seconds
+        report = json.loads((directory / "elastic/report/report.json").read_text())
+        if shared.exists():
+          # It was trained for another allocation, and counts for this one too.
+          seconds += report["seconds"]
+        else:
+          whole = shared.with_name(shared.name + "_copied")
+          shutil.rmtree(whole, ignore_errors=True)
+          shutil.copytree(directory / "elastic", whole)
+          whole.rename(shared)
       found[f"{name} {rate:g}"] = {
         "planner": codec.encode(planner),
         "evaluations": asked,
@@ -144,6 +147,8 @@ def summary(rows: list[dict[str, str]]) -> str:
       spread = statistics.stdev(tops) if len(tops) > 1 else math.nan
       paired = [top - even[seed] for seed, top in seeds.items() if seed in even]
       ahead = f"{statistics.fmean(paired):+.2f}" if paired else ""
+      if len(paired) > 1:
+        ahead += f" ± {statistics.stdev(paired):.2f}"
       told = f"{statistics.fmean(tops):.2f} ± {spread:.2f} ({len(tops)})"
       table.append([*setting, name, told, ahead])
   headers = [*COLUMNS[:5], "top-1 (seeds)", "against uniform"]

@@ -96,8 +96,8 @@ PROFILE_STEPS = flags.DEFINE_string(
 BUDGET = flags.DEFINE_string(
   "budget",
   None,
-  "What --mode=plan may spend: '300kB', '1.2M parameters', '20M madds', or '4x' of the "
-  "compressed kernels.",
+  "What --mode=plan may spend: '300kB', '1.2M parameters', '20M madds' of the folded "
+  "network, or '4x' of the compressed kernels.",
 )
 ALLOCATION = flags.DEFINE_enum(
   "allocation",

@@ -176,8 +176,9 @@ def override(config: Any, path: str, text: str, where: str = "config") -> Any:
   if text.startswith("@"):
     try:
       text = pathlib.Path(text[1:]).expanduser().read_text(encoding="utf-8").strip()
-    except OSError as error:
-      raise UserError(f"--{here}={text}: {error.strerror or error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+      told = getattr(error, "strerror", None) or "it is no text"
+      raise UserError(f"--{here}={text}: {told}.") from None
   spelled = {"True": "true", "False": "false", "None": "null"}.get(text, text)
   try:
     value = json.loads(spelled)

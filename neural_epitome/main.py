@@ -85,6 +85,9 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
   from neural_epitome.search import allocation
 
   directory = Path(given.WORKDIR.value or f"runs/{chosen.name}_allocation").expanduser()
+  path = Path(given.OUTPUT.value or directory / "planner.json").expanduser()
+  if path.is_dir():
+    raise UserError(f"--output={path} is a directory; name the planner's file.")
   planner = allocation.allocate(
     chosen,
     given.BUDGET.value,
@@ -95,9 +98,11 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
   text = json.dumps(codec.encode(planner))
   told = f"'{text}'"
   if given.OUTPUT.value or given.ALLOCATION.value in ("sensitivity", "searched"):
-    path = Path(given.OUTPUT.value or directory / "planner.json").expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+      raise UserError(f"--output={path}: {error.strerror}.") from None
     told = f"@{path}"
   found = dataclasses.replace(chosen, planner=planner)
   return found, [f"Train it with --config.planner={told}"]
@@ -286,6 +291,11 @@ def main(arguments: Sequence[str]) -> int:
     if given.MODE.value not in MODES:
       told = codec.nearest(given.MODE.value, MODES)
       raise UserError(f"There is no mode {given.MODE.value!r}.{told}")
+    if given.MODE.value != "plan" and given.BUDGET.value is not None:
+      raise UserError(
+        "--budget is of --mode=plan, which says with which --config.planner the other "
+        "modes meet it."
+      )
     if given.names_processes() and given.MODE.value not in _TOGETHER:
       raise UserError(f"--mode={given.MODE.value} runs in one process.")
     if given.MODE.value == "compare":

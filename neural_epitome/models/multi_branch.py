@@ -123,6 +123,13 @@ class MultiBranchConfig(ModelConfig):
       where = f"model.cells[{index}]={list(chosen)}"
       if len(set(chosen)) != len(chosen) or not all(0 <= k < count for k in chosen):
         raise UserError(f"{where} must be different numbers from 0 to {count - 1}.")
+      for number in chosen:
+        first, last = POOLS[self.pool][number].groups
+        if place.inputs % first or place.inputs % last or place.features % last:
+          raise UserError(
+            f"{where}: operation {number} has {first} and {last} groups, which do not "
+            f"divide {place.inputs} input and {place.features} output channels."
+          )
       if not chosen and not place.is_residual:
         raise UserError(f"{where} changes width or size, and needs an operation.")
     return MultiBranch(config=self, classes=classes, layers=layers)
@@ -233,39 +240,3 @@ class MultiBranch(nn.Module):
     x = nn.relu(layers.conv(config.head, (1, 1), use_bias=True, name="head")(x))
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
-
-
-def _stages(widths: Sequence[int], cells: Sequence[int]) -> tuple[Stage, ...]:
-  strides = (2, 2, 2, 1, 2, 1)
-  return tuple(map(Stage, widths, strides, cells))
-
-
-_WIDTHS = (24, 40, 80, 96, 192, 320)
-# As published, without what the encodings do not say (squeeze-and-excitation).
-NSENET27 = MultiBranchConfig(
-  pool="madds",
-  cells=(
-    *((0,), (6,), (3,), (0,), (16,), (3,), (9,), (11, 17), (9, 2), (12,), (1, 6)),
-    *((9, 12), (9,), (17, 14), (21,), (3,), (13,), (19, 3, 14)),
-  ),
-  stages=_stages(_WIDTHS, (2, 2, 2, 2, 3, 0)),
-  width=1.04,
-)
-NSENET = MultiBranchConfig(
-  pool="grouped",
-  cells=(
-    *((0,), (34,), (3,), (52,), (35,), (38,), (17, 11, 49), (41,), (35,), (12,)),
-    *((1, 10, 6), (9,), (0, 9), (35, 52, 61), (10, 32), (3, 57), (13,), (3, 19, 44)),
-  ),
-  stages=_stages(_WIDTHS, (1, 2, 3, 2, 3, 0)),
-  width=1.045,
-)
-NSENET_GPU = MultiBranchConfig(
-  pool="gpu",
-  cells=(
-    *((15,), (11,), (1, 17), (16, 1), (11,), (11,), (2, 7), (3,), (1, 6), (11,)),
-    *((11, 6), (8, 2), (0, 1, 8, 11), (2, 6, 8, 12, 14)),
-  ),
-  stem_cells=0,
-  stages=tuple(map(Stage, (32, 64, 128, 256), (2, 2, 2, 2), (1, 3, 4, 2))),
-)

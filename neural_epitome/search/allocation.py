@@ -19,9 +19,10 @@ DIR/losses_*.jsonl  what was asked of it
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from flax import traverse_util
@@ -34,6 +35,7 @@ from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.models import SupernetConfig
 from neural_epitome.planning import (
   BudgetPlanner,
   DensePlanner,
@@ -51,10 +53,11 @@ from neural_epitome.training import loading, loop, setup
 from neural_epitome.training.progress import bar
 
 Method = Literal["uniform", "uneven", "sensitivity", "searched"]
-METHODS = get_args(Method)
 _SHARES = {"uniform": 1.0, "uneven": 0.5}
 # Of the training images, where a split can be cut.
 HELD_OUT = 10
+# Stands for a loss that is not finite, in nats.
+_DIVERGED = 1e3
 
 
 def allocate(
@@ -70,7 +73,8 @@ def allocate(
   Args:
     config: the experiment; its planner says which kernels are compressed and how, and
       its `search`, if any, the strategy and how many examples are looked at.
-    budget: see `planning.budget.planner`; multiply-adds are of the folded network.
+    budget: see `planning.budget.planner`; multiply-adds are of the folded network, and
+      bytes count with the bits of the experiment's planner, or its own.
     method: see the module; None shares out as the experiment's planner says.
     workdir: see the module.
     quiet: shows nothing.
@@ -80,16 +84,23 @@ def allocate(
     measured they are `rules.weights`.
 
   Raises:
-    UserError: if the budget cannot be met, the planner names no rules, or (where
+    UserError: if the budget cannot be met, the model is a supernet, the planner names
+      no rules, or (where
       something is measured) the rule's sizes cannot be chosen kernel by kernel, the
       training split cannot be divided, or `workdir` holds another network.
   """
+  if isinstance(config.model, SupernetConfig):
+    raise UserError(
+      f"Experiment {config.name} searches networks: --budget is for one network, and "
+      "config.search.budget for a search."
+    )
   inventory = setup.plan(dataclasses.replace(config, planner=DensePlanner()))[0]
   rules = rules_of(config)
   if method is not None:
     shares = _SHARES.get(method, 1.0)
     rules = dataclasses.replace(rules, allocation=shares, weights={})
-  found = budgets.absolute(budget, rules, inventory, config.bits)
+  bits = getattr(config.planner, "bits", config.bits)
+  found = budgets.absolute(budget, rules, inventory, bits)
   found.plan(inventory)
   if method is None or method in _SHARES:
     return found
@@ -117,11 +128,19 @@ def rules_of(config: Config) -> UniformPlanner:
 
 
 def elastic_config(config: Config) -> Config:
-  """The run that trains an experiment's kernels to be read at all rates."""
+  """The run that trains an experiment's kernels to be read at all rates.
+
+  It is the same for every budget and allocation, and for every number of bits: rounded
+  before they are averaged, weights would be finer at high rates than they will be.
+  """
+  rules = dataclasses.replace(
+    rules_of(config), rate=UniformPlanner().rate, allocation=1.0, weights={}
+  )
   return dataclasses.replace(
     config,
     name=f"{config.name}_elastic",
-    planner=ElasticPlanner(rules_of(config)),
+    planner=ElasticPlanner(rules),
+    bits=32,
     indices=IndexOptions(source="drawn", start="zero"),
     execution="materialise",
     data=with_held_out(config.data),
@@ -241,9 +260,15 @@ class _Question:
     trained = loading.load(directory)
     answers = Answers(trained, self._with_choice, self._options)
     # What is known of other images is not known of these.
-    seen = f"{self._options.examples}_{self._options.statistics_batches}"
+    options, batch = self._options, self._config.data.evaluation_batch_size
+    seen = f"{options.examples}_{batch}_{options.statistics_batches}"
     log = asking.Log(workdir / f"losses_{seen}.jsonl", self._space)
-    return lambda arch: log.record(arch, answers.of)["loss"]
+
+    def loss(arch: Rates) -> float:
+      found = log.record(arch, answers.of)["loss"]
+      return found if math.isfinite(found) else _DIVERGED
+
+    return loss
 
   def _with_choice(self, variables: Mapping[str, Any], rates: Rates) -> Any:
     routing = traverse_util.flatten_dict(dict(variables["routing"]), sep="/")

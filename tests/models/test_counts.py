@@ -4,7 +4,7 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
-from neural_epitome.models import multi_branch
+from tests.models import nse_networks
 
 B1 = models.EfficientNetConfig(variant="b1")
 
@@ -45,9 +45,9 @@ def test_multiply_adds_are_the_published_ones(config, millions):
 @pytest.mark.parametrize(
   ("config", "madds", "parameters"),
   [
-    (multi_branch.NSENET27, 326.3, 4.57),
-    (multi_branch.NSENET, 331.0, 4.57),
-    (multi_branch.NSENET_GPU, 1471.1, 15.74),
+    (nse_networks.NSENET27, 326.3, 4.57),
+    (nse_networks.NSENET, 331.0, 4.57),
+    (nse_networks.NSENET_GPU, 1471.1, 15.74),
   ],
 )
 def test_nse_networks_cost_what_their_published_encodings_say(

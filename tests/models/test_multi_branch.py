@@ -12,13 +12,13 @@ from neural_epitome import codec, models
 from neural_epitome.errors import UserError
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.multi_branch import (
-  NSENET27,
   POOLS,
   Branch,
   MultiBranchConfig,
   Place,
   Stage,
 )
+from tests.models.nse_networks import NSENET27
 
 X = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
 TINY = MultiBranchConfig(
@@ -106,6 +106,7 @@ def test_it_survives_json():
     ({"cells": ((), (), (0,))}, "needs an operation"),
     ({"cells": ((), (0, 0), (0,))}, "different numbers"),
     ({"cells": ((), (19,), (0,))}, "from 0 to 18"),
+    ({"pool": "grouped", "stem": 9, "cells": ((27,), (0,), (0,))}, "do not divide 9"),
   ],
 )
 def test_an_encoding_that_does_not_fit_is_refused(changes, words):

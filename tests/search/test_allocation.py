@@ -35,7 +35,7 @@ from tests.search.test_strategies import ask_all
 
 pytestmark = pytest.mark.xdist_group("allocation")
 
-LOSSES = "losses_32_1.jsonl"
+LOSSES = "losses_32_32_1.jsonl"
 CONFIG = Config(
   name="allocated",
   model=ResNetConfig(depth=8, width=0.5, stem_stride=4),
@@ -192,6 +192,22 @@ def test_what_cannot_be_allocated_is_refused(tmp_path, changes, budget, words):
   with pytest.raises(UserError, match=words):
     allocation.allocate(config, budget, "sensitivity", tmp_path)
   assert list(tmp_path.iterdir()) == []
+
+
+def test_one_network_is_measured_for_every_budget_share_and_number_of_bits():
+  planner = BudgetPlanner(
+    bytes=1, bits=8, rules=dataclasses.replace(CONFIG.planner, rate=7.0, allocation=0.3)
+  )
+  other = dataclasses.replace(CONFIG, planner=planner, bits=8)
+  assert allocation.elastic_config(other) == allocation.elastic_config(CONFIG)
+
+
+def test_bytes_count_with_the_bits_of_the_planner(tmp_path):
+  planner = BudgetPlanner(bytes=1, bits=8, rules=CONFIG.planner)
+  config = dataclasses.replace(CONFIG, planner=planner)
+  found = allocation.allocate(config, "20kB", "uniform", tmp_path)
+  assert found.bits == 8
+  assert 0.95 * 20_000 <= priced(found).stored_bytes <= 20_000
 
 
 def test_folds_hold_out_the_last_of_them():
