@@ -19,6 +19,7 @@ DIR/losses_*.jsonl  what was asked of it
 """
 
 import dataclasses
+import glob
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -201,11 +202,11 @@ class _Question:
 
   def planner(self, rates: Rates) -> BudgetPlanner:
     """Kernels' sizes in proportion to those of a choice, to fill the budget."""
-    sizes = {use.path: use for use in self._inventory.kernels}
+    uses = {use.path: use for use in self._inventory.kernels}
     weights = {}
     for (path, found), k in zip(self._members.items(), rates.member, strict=True):
-      use = sizes[path]
-      weights[_escaped(path)] = round(found[k].stored(use.shape) / use.size, 5)
+      use = uses[path]
+      weights[glob.escape(path)] = round(found[k].stored(use.shape) / use.size, 5)
     rules = dataclasses.replace(self._uniform.rules, weights=weights)
     return dataclasses.replace(self._uniform, rules=rules)
 
@@ -276,7 +277,3 @@ class _Question:
       layer = path.removesuffix("kernel")
       routing[f"{layer}map/member"] = np.array([k], np.float32)
     return {**variables, "routing": traverse_util.unflatten_dict(routing, sep="/")}
-
-
-def _escaped(path: str) -> str:
-  return path.translate({ord(c): f"[{c}]" for c in "*?["})
