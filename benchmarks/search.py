@@ -13,8 +13,12 @@ descents    on the supernet of ordered dropout, to half the multiply-adds: coord
             descent over several blocks, over single ones, and over several where no
             block may be left out; evolution, and random search with as many questions.
 found       what the descent and random search found, trained from the supernet's
-            weights and anew, against a narrower network of as many multiply-adds.
+            weights and anew, against a narrower network of as many multiply-adds;
+            that one also trained for as long as supernet, search and final took.
 latency     see `search_latency`: the same at the same measured latency.
+bytes       see `search_bytes`: the same at equal bytes, epitome rates in the space.
+apart       see `search_apart`: a search that trains every choice by itself, for 5.8
+            times as long.
 
 Choices are compared on held-out training images; what is trained in the end is also
 read on the test split (`top1` of the stages final and baseline), and never before.
@@ -31,12 +35,11 @@ from pathlib import Path
 from scipy import stats
 
 import neural_epitome as ne
-from benchmarks import common, search_latency
-from benchmarks.search_lab import QUICK, Lab, Size, narrowed, percent
+from benchmarks import common, search_apart, search_bytes, search_latency
+from benchmarks.search_lab import QUICK, Lab, Size, narrowed_to, percent
 from benchmarks.search_rows import Row, Table
 from neural_epitome.allocator import keep_freed_memory
 from neural_epitome.config import Config
-from neural_epitome.data.options import Data
 from neural_epitome.errors import UserError
 from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search.prices import Prices
@@ -50,7 +53,7 @@ from neural_epitome.search.strategies import (
 
 EXPERIMENT = "netadaptv2_mobile"
 SAMPLERS = ("ordered_dropout", "single_path", "sandwich")
-PARTS = ("samplers", "descents", "found", "latency")
+PARTS = ("samplers", "descents", "found", "latency", "bytes", "apart")
 BUDGET = 0.5
 
 
@@ -125,6 +128,7 @@ class Descents:
       self._lab.once(f"{name}_from_supernet", seed, "final", self._final)
     self._lab.once("netadaptv2_from_scratch", seed, "final", self._final)
     self._lab.once("width", seed, "baseline", self._width)
+    self._lab.once("width_longer", seed, "baseline", self._width)
 
   def _strategies(self) -> dict[str, tuple[Strategy, ChainSpace]]:
     space, count = self._lab.space, self._lab.size.evaluations
@@ -154,37 +158,33 @@ class Descents:
     return self._lab.search(name, sampler, seed, strategy, of)
 
   def _final(self, name: str, seed: int) -> Row:
-    lab = self._lab
-    strategy, _, origin = name.rpartition("_from_")
-    arch, start = lab.found(strategy, seed), ""
-    if not lab.table.find(strategy, seed, "search") or arch is None:
-      return {}
-    if origin == "supernet":
-      start = lab.cut_out(strategy, SAMPLERS[0], seed, arch)
-    config = lab.plain(lab.space.network(arch), seed, start=start, tested=True)
-    return lab.train(name, seed, config)
+    search, _, origin = name.rpartition("_from_")
+    return self._lab.final(search, SAMPLERS[0], seed, origin)
 
   def _width(self, name: str, seed: int) -> Row:
     """The largest network with all its channels scaled alike, to the same price."""
     lab = self._lab
-    space = narrowed_to(lab.space, lab.classes, lab.config.data, self._budget())
+    channels = lab.config.data.channels
+    space = narrowed_to(lab.space, lab.classes, channels, "madds", self._budget())
     config = lab.plain(space.network(space.largest), seed, tested=True)
+    if name == "width_longer":
+      # The seconds of supernet and search go into training it.
+      spent = [
+        float(row["seconds"])
+        for row in (
+          lab.table.find(SAMPLERS[0], seed, "supernet"),
+          lab.table.find("netadaptv2", seed, "search"),
+          lab.table.find("netadaptv2_from_supernet", seed, "final"),
+        )
+        if row
+      ]
+      width = lab.table.find("width", seed, "baseline")
+      if len(spent) < 3 or not width:
+        return {}
+      longer = config.training.epochs * sum(spent) / float(width["seconds"])
+      training = dataclasses.replace(config.training, epochs=longer)
+      config = dataclasses.replace(config, training=training)
     return lab.train(name, seed, config)
-
-
-def narrowed_to(
-  space: ChainSpace, classes: int, data: Data, budget: float
-) -> ChainSpace:
-  """The widest scaling of a space's largest network within so many multiply-adds."""
-  found = None
-  for step in range(5, 100):
-    candidate = narrowed(space, step / 100)
-    price = Prices(candidate, classes, data.channels).of(candidate.largest)
-    if price["madds"] <= budget:
-      found = candidate
-  if found is None:
-    raise UserError(f"No scaling of the largest network costs only {budget:,.0f}.")
-  return found
 
 
 def configure(dataset: str, data_dir: str | None, quick: bool = False) -> Config:
@@ -248,11 +248,18 @@ def main() -> None:
   lab = Lab(config, size, root, table, deadline)
   samplers, descents = Samplers(lab), Descents(lab)
   latency = search_latency.AtLatency(lab, SAMPLERS[0])
+  at_bytes = search_bytes.AtBytes(
+    Lab(search_bytes.with_rates(config), size, root / "rates", table, deadline),
+    SAMPLERS[0],
+  )
+  apart = search_apart.Apart(lab, BUDGET, SAMPLERS[0])
   runs = {
     "samplers": samplers.run,
     "descents": descents.run,
     "found": descents.run_found,
     "latency": latency.run,
+    "bytes": at_bytes.run,
+    "apart": apart.run,
   }
   for seed in range(options.seeds):
     samplers.first(seed)

@@ -18,9 +18,10 @@ from neural_epitome.errors import UserError
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.chain_space import ChainSpace
+from neural_epitome.planning import ChosenPlanner
 from neural_epitome.search import asking, slicing
 from neural_epitome.search.answers import Answers
-from neural_epitome.search.prices import Prices
+from neural_epitome.search.prices import UNITS, Prices
 from neural_epitome.search.strategies import Problem, Strategy
 from neural_epitome.training import loop, metrics, setup, starting
 
@@ -64,7 +65,7 @@ class Lab:
   ):
     self.config, self.size, self.table = config, size, table
     self.space: ChainSpace = config.model.space
-    self._root, self._deadline = root, deadline
+    self._root, self.deadline = root, deadline
     feed = setup.Feed(config)
     self.examples, self.classes = feed.examples, len(feed.classes)
     self._answers: dict[tuple[str, int], Answers] = {}
@@ -73,7 +74,7 @@ class Lab:
     self, strategy: str, seed: int, stage: str, run: Callable[[str, int], Row]
   ) -> None:
     """Adds a row, unless it is known, what it needs is not, or time is over."""
-    if self.table.find(strategy, seed, stage) or time.monotonic() > self._deadline:
+    if self.table.find(strategy, seed, stage) or time.monotonic() > self.deadline:
       return
     found = run(strategy, seed)
     if found:
@@ -159,6 +160,24 @@ class Lab:
     starting.save(sliced, path)
     return str(path)
 
+  def final(self, search: str, sampler: str, seed: int, origin: str) -> Row:
+    """Trains what a search kept, from a supernet's weights or from scratch.
+
+    Args:
+      search: which one; without a row if it is not done.
+      sampler: of the supernet that was searched.
+      seed: of both.
+      origin: `supernet` or `scratch`.
+    """
+    arch = self.found(search, seed)
+    if arch is None:
+      return {}
+    start = self.cut_out(search, sampler, seed, arch) if origin == "supernet" else ""
+    config = self.plain(self.space.network(arch), seed, start=start, tested=True)
+    planner = ChosenPlanner(self.space.generators(arch))
+    config = dataclasses.replace(config, planner=planner)
+    return self.train(f"{search}_from_{origin}", seed, config)
+
   def plain(
     self, network: ChainConfig, seed: int, *, start: str = "", tested: bool
   ) -> Config:
@@ -210,6 +229,34 @@ def narrowed(space: ChainSpace, share: float) -> ChainSpace:
     rates=(1,),
     bits=(32,),
   )
+
+
+def narrowed_to(
+  space: ChainSpace, classes: int, channels: int, metric: str, budget: float
+) -> ChainSpace:
+  """The widest scaling of a space's largest network within a budget.
+
+  Args:
+    space: see `narrowed`.
+    classes: of the network.
+    channels: of its images.
+    metric: of the budget, as in `search.prices`.
+    budget: in its units.
+
+  Raises:
+    UserError: if the narrowest costs more.
+  """
+  found = None
+  for step in range(5, 100):
+    candidate = narrowed(space, step / 100)
+    price = Prices(candidate, classes, channels).of(candidate.largest)
+    if price[metric] <= budget:
+      found = candidate
+  if found is None:
+    raise UserError(
+      f"No scaling of the largest network is within {budget:,.0f} {UNITS[metric]}."
+    )
+  return found
 
 
 def percent(share: float) -> float:
