@@ -55,7 +55,8 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
 
   Each method has a colour and its family a marker; error bars are standard
   deviations over seeds. The dense network is a dashed line too. Labels stand beside
-  points where there is room.
+  points where there is room. What lies far below the others is not drawn, as nothing
+  else could be told apart: a line inside the axes says where it is.
 
   Args:
     summary: of `comparison.summarise`; rows without `x` are left out.
@@ -75,6 +76,7 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
   rows = [row for row in summary if row.get(x)]
   if not rows:
     raise UserError(f"There is nothing to draw: no run has {x}.")
+  rows, below = far_below(rows)
   names = sorted({_name(row) for row in rows}, key=methods.order)
   looks = marks.looks(names)
   places, edges = marks.spread(
@@ -94,6 +96,7 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
     for name in names:
       _draw_method(axes, name, looks[name], rows, places)
     _ticks(axes)
+    _draw_below(axes, below)
     _legend(axes, names, looks, bool(np.any(np.diff(edges))))
     canvas.draw()  # texts have no extent before
     _label(axes, rows, places, looks, front(rows, x))
@@ -102,6 +105,27 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
 
 def _name(row: Summary) -> str:
   return comparison.name(row["method"])
+
+
+def far_below(rows: Sequence[Summary]) -> tuple[list[Summary], list[Summary]]:
+  """The rows that are drawn, and those under Tukey's outer fence."""
+  low, high = np.percentile([row["top1"] for row in rows], (25, 75))
+  fence = low - 3 * max(high - low, 1.0)
+  shown = [row for row in rows if row["top1"] >= fence]
+  return shown, [row for row in rows if row["top1"] < fence]
+
+
+def _draw_below(axes: Any, rows: Sequence[Summary]) -> None:
+  found: dict[str, list[float]] = {}
+  for row in rows:
+    found.setdefault(_name(row), []).append(row["top1"])
+  texts = []
+  for name, values in found.items():
+    ends = dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values)))
+    texts.append(f"{name} {' to '.join(ends)}")
+  if texts:
+    style = {"fontsize": 8, "color": TEXT, "transform": axes.transAxes}
+    axes.text(0.01, 0.015, f"far below: {', '.join(texts)}", **style)
 
 
 def _limits(axes: Any, rows: Sequence[Summary], edges: np.ndarray) -> None:

@@ -41,6 +41,19 @@ def test_equal_cost_is_equal_within_a_percent():
   assert [found["method"] for found in front] == ["b", "c"]
 
 
+def test_what_lies_far_below_is_told_and_does_not_flatten_the_rest():
+  rows = [row(f"m{i}", 1000 * 2**i, 86.0 + i / 3) for i in range(8)]
+  stray = [row("low_rank", 1000, 57.0), row("low_rank", 2000, 58.5)]
+  for mine in (rows, rows + stray):
+    shown, below = pareto.far_below(mine)
+    assert shown == rows
+    assert below == mine[len(rows) :]
+  rows = [one | {"sd": 0.1} for one in rows + stray]
+  axes = pareto.draw(rows, "stored_params").axes[0]
+  assert axes.get_ylim()[0] > 80
+  assert "far below: low_rank 57.0 to 58.5" in [text.get_text() for text in axes.texts]
+
+
 @given(
   st.lists(st.tuples(st.floats(1e3, 1e8), st.integers(0, 13)), min_size=1, max_size=40)
 )
