@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from benchmarks import search, search_latency
-from benchmarks.search_lab import QUICK, Lab, narrowed
+from benchmarks.search_lab import QUICK, Lab, narrowed, narrowed_to
 from benchmarks.search_rows import Table
 from neural_epitome.search.prices import Prices
 
@@ -13,11 +13,12 @@ from neural_epitome.search.prices import Prices
 def test_the_narrowed_network_costs_as_much_as_what_is_searched():
   config = search.configure("embedded", None)
   space = config.model.space
-  for share in (0.5, 0.25):
-    budget = share * Prices(space, 10, 1).of(space.largest)["madds"]
-    narrow = search.narrowed_to(space, 10, config.data, budget)
-    found = Prices(narrow, 10, 1).of(narrow.largest)["madds"]
-    assert 0.94 * budget < found <= budget
+  largest = Prices(space, 10, 1).of(space.largest)
+  for metric, share in (("madds", 0.5), ("madds", 0.25), ("bytes", 0.25)):
+    budget = share * largest[metric]
+    narrow = narrowed_to(space, 10, 1, metric, budget)
+    found = Prices(narrow, 10, 1).of(narrow.largest)[metric]
+    assert 0.91 * budget < found <= budget
     assert len(narrow.positions) == len(space.positions)
 
 
@@ -48,3 +49,13 @@ def test_whole_networks_are_timed_in_the_order_they_are_given(tmp_path):
   large, small = search_latency.AtLatency(lab, "none").times(networks, rounds=10)
   assert 0 < small < large
   assert np.isfinite(large)
+
+
+def test_the_blocks_after_the_first_cost_the_same_on_cluttered_pictures():
+  small = search.configure("embedded", None).model.space
+  config = search.configure("cluttered_fashion_mnist", "DIR")
+  large = config.model.space
+  assert (config.data.image_size, large.image_size, small.image_size) == (56, 56, 28)
+  large.check()
+  assert large.positions[1:] == small.positions[1:]
+  assert large.positions[0].size == 2 * small.positions[0].size
