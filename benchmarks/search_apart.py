@@ -2,17 +2,22 @@
 
 It draws choices within the same budget and may take `TIMES` as long as supernet, search
 and final training take together; the best of them on the held-out images is then
-trained as what any search found. Choices train as `alone_N` do.
+trained as what any search found, from random weights and from those that it has by
+then. Choices train as `alone_N` do.
 """
 
 import json
 import statistics
 import time
 
+import jax
+
+import neural_epitome as ne
 from benchmarks.search_lab import Lab
 from benchmarks.search_rows import Row
 from neural_epitome.search.prices import Prices
 from neural_epitome.search.strategies import Problem, RandomSearch
+from neural_epitome.training import starting
 
 TIMES = 5.8
 SEARCH = "apart"
@@ -34,16 +39,16 @@ class Apart:
   def run(self, seed: int) -> None:
     """The search, and what it found."""
     self._lab.once(SEARCH, seed, "search", self._search)
-    self._lab.once(f"{SEARCH}_from_scratch", seed, "final", self._final)
+    for origin in ("own", "scratch"):
+      self._lab.once(f"{SEARCH}_from_{origin}", seed, "final", self._final)
 
   def _search(self, name: str, seed: int) -> Row:
     lab = self._lab
-    rows = [lab.table.find(row, seed, stage) for stage, row in self._stages.items()]
-    if None in rows:
+    spent = lab.seconds(seed, **self._stages)
+    if spent is None:
       return {}
-    seconds = [float(row["seconds"]) for row in rows]
     # Its own final training is of the same length.
-    allowed = TIMES * sum(seconds) - seconds[-1]
+    allowed = TIMES * spent - lab.seconds(seed, final=self._stages["final"])
     prices = Prices(lab.space, lab.classes, lab.config.data.channels)
     budget = self._share * prices.of(lab.space.largest)["madds"]
     problem = Problem(lab.space, lambda a: prices.of(a)["madds"], budget, seed)
@@ -63,6 +68,9 @@ class Apart:
     best = max(top1, key=top1.get)
     directory = lab.directory(name, seed)
     directory.mkdir(parents=True, exist_ok=True)
+    trained = ne.load(lab.directory(f"{name}_{[*top1].index(best)}", seed))
+    variables = {part: trained.variables[part] for part in ("params", "batch_stats")}
+    starting.save(jax.device_get(variables), directory / "variables.npz")
     (directory / "arch.json").write_text(json.dumps(best.to_json()))
     found = prices.of(best)
     return {

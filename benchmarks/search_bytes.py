@@ -4,7 +4,8 @@ The space has, beside widths, depth and windows, the epitome rate of every 1x1 k
 supernet of it is trained as the others, and the descent comes down to a share of the
 largest network's bytes, at any number of multiply-adds. Its controls store as much: the
 largest network narrowed, all channels alike, and the largest network with the tile
-epitomes that `--mode=plan --allocation=uneven` gives it.
+epitomes that `--mode=plan --allocation=uneven` gives it; both also trained for as long
+as supernet, search and final training took.
 """
 
 import dataclasses
@@ -46,6 +47,8 @@ class AtBytes:
     once(f"{SEARCH}_from_scratch", seed, "final", self._final)
     once(f"{SEARCH}_width", seed, "baseline", self._width)
     once(f"{SEARCH}_uneven", seed, "baseline", self._uneven)
+    once(f"{SEARCH}_width_longer", seed, "baseline", self._width)
+    once(f"{SEARCH}_uneven_longer", seed, "baseline", self._uneven)
 
   def _budget(self) -> float:
     return SHARE * self._prices.of(self._lab.space.largest)["bytes"]
@@ -73,7 +76,7 @@ class AtBytes:
     channels = lab.config.data.channels
     space = narrowed_to(lab.space, lab.classes, channels, "bytes", self._budget())
     config = lab.plain(space.network(space.largest), seed, tested=True)
-    return lab.train(name, seed, config)
+    return self._train(name, seed, config)
 
   def _uneven(self, name: str, seed: int) -> Row:
     """The largest network, its kernels compressed by the rule that measures nothing."""
@@ -81,4 +84,20 @@ class AtBytes:
     rules = UniformPlanner(rule=EpitomeRule(routing="tile"), allocation=0.5)
     planner = BudgetPlanner(bytes=int(self._budget()), rules=rules)
     config = lab.plain(lab.space.network(lab.space.largest), seed, tested=True)
-    return lab.train(name, seed, dataclasses.replace(config, planner=planner))
+    return self._train(name, seed, dataclasses.replace(config, planner=planner))
+
+  def _train(self, name: str, seed: int, config: Config) -> Row:
+    """A control, or one that is given the seconds of supernet and search as well."""
+    shorter = name.removesuffix("_longer")
+    if shorter != name:
+      spent = self._lab.seconds(
+        seed,
+        supernet=f"{SEARCH}_{self._sampler}",
+        search=SEARCH,
+        final=f"{SEARCH}_from_supernet",
+      )
+      each = self._lab.seconds(seed, baseline=shorter)
+      if spent is None or each is None:
+        return {}
+      config = self._lab.longer(config, spent, each)
+    return self._lab.train(name, seed, config)

@@ -92,9 +92,14 @@ class Lab:
       config.training, seed=seed, checkpoint_every=1e6, tensorboard=False
     )
     config = dataclasses.replace(config, model=model, training=training, search=None)
-    steps = self.size.seconds / self._seconds_per_step(config)
-    epochs = steps * config.data.batch_size / self.examples
-    training = dataclasses.replace(training, epochs=epochs)
+    file = self.directory(sampler, seed).with_suffix(".json")
+    if not file.exists():  # A run that was cut short goes on to the same end.
+      steps = self.size.seconds / self._seconds_per_step(config)
+      file.parent.mkdir(parents=True, exist_ok=True)
+      file.write_text(
+        json.dumps({"epochs": steps * config.data.batch_size / self.examples})
+      )
+    training = dataclasses.replace(training, **json.loads(file.read_text()))
     config = dataclasses.replace(config, training=training)
     return loop.run(config, self.directory(sampler, seed))["seconds"]
 
@@ -120,6 +125,10 @@ class Lab:
       def with_choice(variables: Any, arch: Arch) -> Any:
         return slicing.with_choice(variables, self.space, arch)
 
+      if not self.directory(sampler, seed).exists():
+        # Its row came with the CSV, and its weights did not.
+        print(f"{sampler}, seed {seed}: trained again, for what is read off it")
+        self.train_supernet(sampler, seed)
       trained = ne.load(self.directory(sampler, seed))
       self._answers = {key: Answers(trained, with_choice, self.config.search)}
     return self._answers[key]
@@ -147,9 +156,11 @@ class Lab:
     }
 
   def found(self, name: str, seed: int) -> Arch | None:
-    """What a search kept, if it is done."""
+    """What a search kept, if it was done in this directory."""
     file = self.directory(name, seed) / "arch.json"
-    return self.space.load(file) if file.exists() else None
+    if not file.exists():
+      return None
+    return self.space.from_json(json.loads(file.read_text()), str(file))
 
   def cut_out(self, name: str, sampler: str, seed: int, arch: Arch) -> str:
     """A choice's own variables as a file to start from."""
@@ -164,15 +175,19 @@ class Lab:
     """Trains what a search kept, from a supernet's weights or from scratch.
 
     Args:
-      search: which one; without a row if it is not done.
+      search: which one; no row if it was not done in this directory.
       sampler: of the supernet that was searched.
       seed: of both.
-      origin: `supernet` or `scratch`.
+      origin: `supernet`, `scratch`, or `own`, the choice's as it was trained by itself.
     """
     arch = self.found(search, seed)
     if arch is None:
       return {}
-    start = self.cut_out(search, sampler, seed, arch) if origin == "supernet" else ""
+    start = ""
+    if origin == "supernet":
+      start = self.cut_out(search, sampler, seed, arch)
+    elif origin == "own":
+      start = str(self.directory(search, seed) / "variables.npz")
     config = self.plain(self.space.network(arch), seed, start=start, tested=True)
     planner = ChosenPlanner(self.space.generators(arch))
     config = dataclasses.replace(config, planner=planner)
@@ -199,6 +214,17 @@ class Lab:
       config, model=network, data=data, training=training, search=None
     )
 
+  def longer(self, config: Config, seconds: float, each: float) -> Config:
+    """The same run for so many seconds, where as it is it takes `each`."""
+    training = config.training
+    training = dataclasses.replace(training, epochs=training.epochs * seconds / each)
+    return dataclasses.replace(config, training=training)
+
+  def seconds(self, seed: int, **stages: str) -> float | None:
+    """The seconds of rows together, by stage; None while one is missing."""
+    rows = [self.table.find(name, seed, stage) for stage, name in stages.items()]
+    return None if None in rows else sum(float(row["seconds"]) for row in rows)
+
   def train(self, name: str, seed: int, config: Config) -> Row:
     """Trains a network by itself."""
     report = loop.run(config, self.directory(name, seed))
@@ -210,14 +236,17 @@ class Lab:
     }
 
 
-def narrowed(space: ChainSpace, share: float) -> ChainSpace:
-  """A space whose largest network is MobileNetV2's scaling of this one's.
+def narrowed(space: ChainSpace, share: float, multiple: int = 2) -> ChainSpace:
+  """A space whose largest network has fewer channels everywhere, and 3x3 windows.
 
-  All channels are scaled alike, and windows are 3x3.
+  Args:
+    space: the one that is narrowed.
+    share: of its channels.
+    multiple: that channels are rounded to.
   """
 
   def scaled(channels: int) -> int:
-    return max(4, round(channels * share / 2) * 2)
+    return max(4, round(channels * share / multiple) * multiple)
 
   return dataclasses.replace(
     space,

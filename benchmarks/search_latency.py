@@ -1,16 +1,22 @@
 """What a search finds against a narrower network of the same measured latency.
 
-The table of `--mode=latency_table` is measured once, and the descent comes down to a
-share of the largest network's latency by it. The narrower network is MobileNetV2's
-scaling of the largest one, all channels alike, of the width whose measured time is
-nearest to that of what was found, and not below it: whole networks, one call of each in
-turn. Both train from random weights by the same recipe; what was found also from the
-supernet's.
+The table of `--mode=latency_table` is measured once; how its sums agree with whole
+networks goes to results/latency_table.csv. The descent comes down to a share of the
+largest network's latency by it, with blocks that may be left out and without.
+
+The narrower network has all channels scaled alike, to multiples of 2 or 8: of those
+that take at most `TOLERANCE` longer than what was found, the one with most
+multiply-adds. Whole networks are timed, one call of each in turn. Both train from
+random weights by the same recipe; what was found also from the supernet's, and the
+narrower one also for as long as supernet, search and final training took.
 """
 
+import csv
+import dataclasses
 import functools
+import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +25,7 @@ from benchmarks.search_lab import Lab, narrowed
 from benchmarks.search_rows import Row
 from neural_epitome import models
 from neural_epitome.cost.latency import alternate
+from neural_epitome.errors import UserError
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.search import latency, latency_measurement
 from neural_epitome.search.prices import Prices
@@ -27,9 +34,11 @@ from neural_epitome.search.strategies import NetAdapt, Problem
 SHARES = (0.5, 0.25)
 # Of a call: one image of 28 x 28 pixels is over before its operators have been called.
 BATCH = 16
-# Of whole networks that are timed against each other.
-ROUNDS, FINER = 200, 40
+TOLERANCE = 0.02
+# Of whole networks that are timed against each other: all, and a pair.
+COARSE, ROUNDS = 40, 200
 WIDTHS = [step / 20 for step in range(2, 21)]
+AGREEMENT = ("dataset", "blocks", "batch", "networks", "slope", "rank_correlation")
 
 
 class AtLatency:
@@ -40,13 +49,15 @@ class AtLatency:
 
   def run(self, seed: int) -> None:
     """A search for each share of the largest latency, and its control."""
-    lab = self._lab
+    once = self._lab.once
     for share in SHARES:
       name = f"latency_{share:g}"
-      lab.once(name, seed, "search", self._search)
-      lab.once(f"{name}_from_supernet", seed, "final", self._final)
-      lab.once(f"{name}_from_scratch", seed, "final", self._final)
-      lab.once(f"{name}_width", seed, "baseline", self._width)
+      once(name, seed, "search", self._search)
+      once(f"{name}_without_bypass", seed, "search", self._search)
+      once(f"{name}_from_supernet", seed, "final", self._final)
+      once(f"{name}_from_scratch", seed, "final", self._final)
+      once(f"{name}_width", seed, "baseline", self._width)
+      once(f"{name}_width_longer", seed, "baseline", self._width)
 
   def _table(self) -> latency.LatencyTable:
     lab = self._lab
@@ -60,52 +71,104 @@ class AtLatency:
         networks=20,
         quiet=False,
       )
+      path.parent.mkdir(parents=True, exist_ok=True)
       table.save(path)
+      self._write_agreement(table)
     return latency.load(path, lab.space, anywhere=False)
 
+  def _write_agreement(self, table: latency.LatencyTable) -> None:
+    here = table.circumstances
+    blocks = len(table.blocks) + len(table.ends)
+    agreement = (round(table.slope, 3), round(table.rank_correlation, 3))
+    about = (self._lab.config.data.dataset, blocks, here.batch, table.checked)
+    row = [*about, *agreement, here.machine, here.runtime]
+    path = self._lab.table.path.with_name("latency_table.csv")
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+      writer = csv.writer(file)
+      if is_new:
+        writer.writerow([*AGREEMENT, "machine", "runtime"])
+      writer.writerow(row)
+
   def _search(self, name: str, seed: int) -> Row:
-    lab, share = self._lab, float(name.partition("_")[2])
-    if not lab.table.find(self._sampler, seed, "supernet"):
-      return {}
+    lab, (share, _, without) = self._lab, name.split("_", 1)[1].partition("_")
     prices = Prices(lab.space, lab.classes, lab.config.data.channels, self._table())
 
     def price(arch) -> float:
       return prices.of(arch)["latency"]
 
-    budget = share * price(lab.space.largest)
-    problem = Problem(lab.space, price, budget, seed)
+    space = lab.space
+    if without:
+      space = dataclasses.replace(space, bypass=False)
+    budget = float(share) * price(lab.space.largest)
+    if price(space.smallest) > budget:
+      print(f"{name}: with every block the smallest network takes longer than that")
+      return {}
+    problem = Problem(space, price, budget, seed)
     strategy = NetAdapt(layers=2, samples=12)
     row = lab.search(name, self._sampler, seed, strategy, problem)
     return row | {"latency_ms": round(price(lab.found(name, seed)), 4)}
 
   def _final(self, name: str, seed: int) -> Row:
-    lab = self._lab
     search, _, origin = name.rpartition("_from_")
-    row, arch = (
-      lab.final(search, self._sampler, seed, origin),
-      lab.found(search, seed),
-    )
-    if arch is None:
+    if self._lab.found(search, seed) is None:
       return {}
-    return row | {"latency_ms": self.times([lab.space.network(arch)])[0]}
+    times = self._timed(search, seed)
+    row = self._lab.final(search, self._sampler, seed, origin)
+    return row | {"latency_ms": times["found"]}
 
   def _width(self, name: str, seed: int) -> Row:
-    """The narrower network that takes as long as what was found, or just longer."""
     lab = self._lab
-    arch = lab.found(name.removesuffix("_width"), seed)
-    if arch is None:
+    search = name.partition("_width")[0]
+    if lab.found(search, seed) is None:
       return {}
-    spaces = [narrowed(lab.space, width) for width in WIDTHS]
-    networks = [space.network(space.largest) for space in spaces]
-    found, *times = self.times([lab.space.network(arch), *networks], FINER)
-    slower = [i for i, time in enumerate(times) if time >= found] or [len(times) - 1]
-    chosen = networks[slower[0]]
-    found, taken = self.times([lab.space.network(arch), chosen])
-    row = lab.train(name, seed, lab.plain(chosen, seed, tested=True))
-    print(f"{name}: {taken:.4f} ms, and what was found {found:.4f} ms")
-    return row | {"latency_ms": taken}
+    times = self._timed(search, seed)
+    space = narrowed(lab.space, times["width"], times["multiple"])
+    config = lab.plain(space.network(space.largest), seed, tested=True)
+    if name.endswith("_longer"):
+      stages = {"search": search, "final": f"{search}_from_supernet"}
+      spent = lab.seconds(seed, supernet=self._sampler, **stages)
+      each = lab.seconds(seed, baseline=f"{search}_width")
+      if spent is None or each is None:
+        return {}
+      config = lab.longer(config, spent, each)
+    return lab.train(name, seed, config) | {"latency_ms": times["narrower"]}
 
-  def times(self, networks: list[ChainConfig], rounds: int = ROUNDS) -> list[float]:
+  def _timed(self, search: str, seed: int) -> dict[str, float]:
+    """Which narrower network takes as long as what was found; timed in one run."""
+    lab = self._lab
+    path = lab.directory(search, seed) / "times.json"
+    if path.exists():
+      return json.loads(path.read_text())
+    arch = lab.found(search, seed)
+    wanted = lab.space.network(arch)
+    spaces = {(m, w): narrowed(lab.space, w, m) for m in (2, 8) for w in WIDTHS}
+    same = {space.network(space.largest): key for key, space in spaces.items()}
+    networks = {key: network for network, key in same.items()}
+    found, *times = self.times([wanted, *networks.values()], COARSE)
+    data = lab.config.data
+
+    def madds(key: tuple[int, float]) -> float:
+      space = spaces[key]
+      return Prices(space, lab.classes, data.channels).of(space.largest)["madds"]
+
+    # Medians of few calls: those that may be within are timed again, in pairs.
+    near = [
+      key
+      for key, taken in zip(networks, times, strict=True)
+      if taken <= (1 + 3 * TOLERANCE) * found
+    ]
+    for key in sorted(near, key=madds, reverse=True):
+      found, narrower = self.times([wanted, networks[key]])
+      if narrower <= (1 + TOLERANCE) * found:
+        told = {"found": found, "narrower": narrower}
+        told |= {"multiple": key[0], "width": key[1]}
+        path.write_text(json.dumps(told))
+        print(f"{search}: {json.dumps(told)}")
+        return told
+    raise UserError(f"{search}: no narrower network is as fast as what was found.")
+
+  def times(self, networks: Sequence[ChainConfig], rounds: int = ROUNDS) -> list[float]:
     """Milliseconds of a call, batch norms merged: medians of calls in turn."""
     lab = self._lab
     images = jnp.zeros((BATCH, *lab.config.data.input_shape))

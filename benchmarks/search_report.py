@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import common, pages
 from benchmarks.search_apart import TIMES
+from benchmarks.search_latency import SHARES
 from neural_epitome.errors import UserError
 from neural_epitome.report.comparison import MINUS
 
@@ -34,29 +35,35 @@ SEARCHES = {
 FOUND = {
   "madds": {
     "width": "narrower, all channels alike",
-    "netadaptv2_from_supernet": "found, from the supernet's weights",
-    "random_from_supernet": "found by random search, from the supernet's",
-    "netadaptv2_from_scratch": "found, from random weights",
-    "apart_from_scratch": f"found in {TIMES} times as long, each choice trained",
     "width_longer": "narrower, trained as long as all stages took",
+    "netadaptv2_from_scratch": "found, from random weights",
+    **{
+      f"{name}_from_supernet": f"{title}, from the supernet's weights"
+      for name, title in SEARCHES.items()
+    },
+    "apart_from_scratch": f"{TIMES} times as long, each choice trained: from random",
+    "apart_from_own": "the same, from its own weights",
   },
-  "latency_0.5": {
-    "latency_0.5_width": "narrower, all channels alike",
-    "latency_0.5_from_supernet": "found, from the supernet's weights",
-    "latency_0.5_from_scratch": "found, from random weights",
-  },
-  "latency_0.25": {
-    "latency_0.25_width": "narrower, all channels alike",
-    "latency_0.25_from_supernet": "found, from the supernet's weights",
-    "latency_0.25_from_scratch": "found, from random weights",
+  **{
+    f"latency_{share}": {
+      f"latency_{share}_width": "narrower, all channels alike",
+      f"latency_{share}_width_longer": "narrower, trained as long as all stages took",
+      f"latency_{share}_from_scratch": "found, from random weights",
+      f"latency_{share}_from_supernet": "found, from the supernet's weights",
+    }
+    for share in SHARES
   },
   "bytes": {
     "bytes_width": "narrower, all channels alike",
+    "bytes_width_longer": "narrower, trained as long as all stages took",
     "bytes_uneven": "the largest, tile epitomes (`--allocation=uneven`)",
-    "bytes_from_supernet": "found, from the supernet's weights",
+    "bytes_uneven_longer": "the same, trained as long as all stages took",
     "bytes_from_scratch": "found, from random weights",
+    "bytes_from_supernet": "found, from the supernet's weights",
   },
 }
+NOT_RUN = "Not run."
+HARDER = "cluttered_fashion_mnist"
 
 
 def read(path: Path) -> list[Row]:
@@ -136,6 +143,32 @@ def searches(rows: Rows) -> str:
   return pages.markdown(["strategy", "questions", "seconds", "held-out top-1"], body)
 
 
+def bypass(rows: Rows) -> str:
+  """Descents to the same latency, with blocks that may be left out and without."""
+  body = []
+  for share in SHARES:
+    for name, title in (("", "any block"), ("_without_bypass", "none")):
+      row = f"latency_{share}{name}"
+      columns = [("evaluations", 0), ("latency_ms", 3), ("top1", 2)]
+      told = [rows.text(row, column, digits) for column, digits in columns]
+      body.append([f"{share:g} of the latency, {title} may be left out", *told])
+  headers = ["descent", "questions", "ms by the table", "held-out top-1"]
+  return pages.markdown(headers, body)
+
+
+def harder(rows: Rows) -> str:
+  """All comparisons that were made on the harder set."""
+  made = {name: found(rows, name) for name in FOUND}
+  made = {name: table for name, table in made.items() if table != NOT_RUN}
+  titles = {
+    "madds": "Half of the multiply-adds",
+    "bytes": "A quarter of the bytes, rates in the space",
+    **{f"latency_{share}": f"{share} of the latency" for share in SHARES},
+  }
+  parts = [f"{titles[name]}:\n\n{table}" for name, table in made.items()]
+  return "\n\n".join(parts) or NOT_RUN
+
+
 def found(rows: Rows, comparison: str) -> str:
   """What was found, against its controls."""
   control, *_ = named = FOUND[comparison]
@@ -154,7 +187,7 @@ def found(rows: Rows, comparison: str) -> str:
     if rows.of(name, "top1")
   ]
   if not body:
-    return "Not run."
+    return NOT_RUN
   return pages.markdown(headers, body)
 
 
@@ -174,12 +207,9 @@ def costs(rows: Rows) -> str:
     "final training": ("netadaptv2_from_supernet",),
   }
   body = [[title, rows.text(*names, "seconds", 0)] for title, names in stages.items()]
-  totals = [
-    sum(of_stage)
-    for of_stage in zip(
-      *(rows.of(name, "seconds").values() for (name,) in stages.values()), strict=False
-    )
-  ]
+  seconds = [rows.of(*names, "seconds") for names in stages.values()]
+  seeds = sorted(set.intersection(*map(set, seconds)))
+  totals = [sum(of_stage[seed] for of_stage in seconds) for seed in seeds]
   body.append(["together", spread(totals, 0)])
   each = [seconds for name in alone for seconds in rows.of(name, "seconds").values()]
   body.append(["one network trained by itself", spread(each, 0)])
@@ -203,8 +233,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument("--page", type=Path, default=root / "docs" / "search.md")
   told = parser.parse_args(arguments)
   try:
-    rows = Rows(read(told.csv), "embedded")
+    everything = read(told.csv)
+    rows = Rows(everything, "embedded")
     parts = {"supernets": supernets(rows), "searches": searches(rows)}
+    parts |= {"bypass": bypass(rows), "harder": harder(Rows(everything, HARDER))}
     parts |= {"costs": costs(rows)} | {name: found(rows, name) for name in FOUND}
     told.page.write_text(pages.edit(told.page, parts), encoding="utf-8")
   except UserError as error:

@@ -20,9 +20,9 @@ class Table:
 
   def __init__(self, path: Path, experiment: str, dataset: str, command: str):
     """Reads what is there."""
-    self._path = path
-    self._same = {"experiment": experiment, "dataset": dataset}
-    self._command = command
+    self.path = path
+    # The command says what else the rows depend on.
+    self._same = {"experiment": experiment, "dataset": dataset, "command": command}
     self._rows: list[Row] = []
     if path.exists():
       with path.open(newline="") as file:
@@ -41,12 +41,11 @@ class Table:
     """Appends a row, and prints what is in it."""
     row = dict.fromkeys(COLUMNS, "") | values | self._same
     row |= {"strategy": strategy, "seed": str(seed), "stage": stage}
-    row |= {"command": self._command}
     row["device"] = common.circumstances(("jax",))["machine"]
     self._rows.append({name: str(value) for name, value in row.items()})
-    is_new = not self._path.exists()
-    self._path.parent.mkdir(exist_ok=True)
-    with self._path.open("a", newline="") as file:
+    is_new = not self.path.exists()
+    self.path.parent.mkdir(exist_ok=True)
+    with self.path.open("a", newline="") as file:
       writer = csv.DictWriter(file, COLUMNS)
       if is_new:
         writer.writeheader()

@@ -1,6 +1,7 @@
 """The flags of the command line, and the configuration and directory that they name."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -177,6 +178,16 @@ def workdir() -> Path:
   if EXPERIMENT.value is None:
     raise UserError("--workdir=DIR or --experiment=NAME is needed.")
   return Path("runs") / Path(EXPERIMENT.value).stem
+
+
+def command(overrides: Sequence[tuple[str, str]], *, without: str) -> str:
+  """The line that gives the same flags again, but for one of that name."""
+  parts = ["python", "-m", "neural_epitome.main"]
+  for flag in flags.FLAGS.get_flags_for_module(__name__):
+    if flag.present and flag.name != without:
+      parts += flag.serialize().splitlines()
+  parts += [f"{_OVERRIDE}{path}={text}" for path, text in overrides]
+  return shlex.join(parts)
 
 
 def names_processes() -> bool:

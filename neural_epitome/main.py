@@ -214,6 +214,7 @@ def _search(overrides: Sequence[tuple[str, str]]) -> None:
       given.workdir(),
       stages or job.STAGES,
       quiet=given.JSON.value,
+      command=given.command(overrides, without="stages"),
     )
     if is_first:
       from neural_epitome.report import search_page

@@ -1,6 +1,7 @@
 """The command line: every job, and one clear line for every mistake."""
 
 import json
+import shlex
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from absl.testing import flagsaver
 # Grain defines absl flags, which flagsaver would take away with it were it imported
 # inside a call.
 import neural_epitome.data.pipeline  # noqa: F401
-from neural_epitome import main
+from neural_epitome import command_line, main
 from neural_epitome.experiment import shipped
 from neural_epitome.training import metrics
 
@@ -37,6 +38,16 @@ def test_list_tells_every_experiment_and_mode(call):
   assert all(name in out for name in [*shipped(), *main.MODES])
   code, out, _ = call("--mode=list", "--json")
   assert set(json.loads(out)["experiments"]) == set(shipped())
+
+
+def test_a_command_is_told_again_without_one_flag(call):
+  del call
+  given = ["--experiment=quick", "--mode=search", "--workdir=a b", "--json"]
+  override = '--config.search.strategy={"kind": "random"}'
+  with flagsaver.flagsaver():
+    _, overrides = command_line.parse(["main", *given, "--stages=search", override])
+    told = command_line.command(overrides, without="stages")
+  assert shlex.split(told) == ["python", "-m", "neural_epitome.main", *given, override]
 
 
 def test_help_tells_every_flag_and_is_no_mistake(call):

@@ -7,7 +7,6 @@ epitome rate and the bits: how small the block is, and how small it is stored.
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -185,20 +184,21 @@ class ChainSpace:
   @functools.cached_property
   def largest(self) -> Arch:
     """Every gene the costliest: the maximal network, stored in full."""
-    return self._extreme({"window": max, "width": max, "rate": min, "bits": max})
+    return self._extreme(dict.fromkeys(FIELDS, max) | {"rate": min})
 
   @functools.cached_property
   def smallest(self) -> Arch:
     """Every gene the cheapest."""
-    extreme = {"window": min, "width": min, "rate": max, "bits": min}
+    extreme = dict.fromkeys(FIELDS, min) | {"rate": max}
     return self.canonical(self._extreme(extreme))
 
   def _extreme(self, pick: Mapping[str, Any]) -> Arch:
     found = {}
     for field, genes in self.choices.items():
-      default = (lambda gene: gene[0]) if field == "operation" else None
-      values = [(pick.get(field) or default)(gene) for gene in genes]
+      values = [pick[field](gene) for gene in genes]
       found[field] = np.array(values, np.int32).reshape(self._shape(field))
+      # Kept by the space: who would change it in place would change the space.
+      found[field].flags.writeable = False
     return Arch(**found)
 
   def canonical(self, arch: Arch) -> Arch:
@@ -217,14 +217,13 @@ class ChainSpace:
   def smaller(self, arch: Arch, block: int) -> list[Arch]:
     """The choices with one gene of a block one step smaller, its rate one step larger.
 
-    The last width before none at all is followed by none. What a block does is no step.
+    The last width before none at all is followed by none. Of the operations, those that
+    come first in `chain.OPERATIONS` are smaller.
     """
     found = []
     if not arch.width[block]:
       return found
     for field, genes in self.choices.items():
-      if field == "operation":
-        continue
       rows = np.asarray(getattr(arch, field)).reshape(len(self.positions), -1)
       for column, value in enumerate(rows[block]):
         gene = sorted(genes[block * rows.shape[1] + column])
@@ -328,15 +327,6 @@ class ChainSpace:
           )
       fields[field] = value.astype(np.int32)
     return self.canonical(Arch(**fields))
-
-  def load(self, path: Any) -> Arch:
-    """Reads an architecture file; see `from_json`."""
-    try:
-      with open(path, encoding="utf-8") as file:
-        data = json.load(file)
-    except (OSError, json.JSONDecodeError) as error:
-      raise UserError(f"Architecture file {path} cannot be read: {error}.") from None
-    return self.from_json(data, str(path))
 
 
 @functools.cache

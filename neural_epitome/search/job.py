@@ -7,8 +7,10 @@ DIR/report/       the page, and report.json
 """
 
 import dataclasses
+import hashlib
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import jax
 
 from neural_epitome import codec
 from neural_epitome.config import Config
+from neural_epitome.data.sources import open_source
 from neural_epitome.errors import UserError
 from neural_epitome.models import SupernetConfig
 from neural_epitome.models.arch import Arch
@@ -40,6 +43,7 @@ def run(
   stages: Sequence[str] = STAGES,
   *,
   quiet: bool = False,
+  command: str = "",
 ) -> dict[str, Any]:
   """Runs stages that are not done yet.
 
@@ -48,6 +52,7 @@ def run(
     workdir: see the module.
     stages: of `STAGES`, those that are wanted.
     quiet: prints nothing but what is skipped.
+    command: that does the same without `--stages`, for those who are told what is next.
 
   Returns:
     The report of what is done: prices and accuracy of the choice, and seconds and
@@ -58,7 +63,9 @@ def run(
       budget is below the smallest network, or a stage is wanted before its input.
     SystemExit: as `loop.run`.
   """
-  job = _Job(config, Path(workdir), quiet)
+  job = _Job(config, Path(workdir), quiet, command)
+  if "search" in stages:
+    job.check()
   for name in STAGES:
     if name in stages:
       job.begin(name)
@@ -69,7 +76,7 @@ def run(
 class _Job:
   """The parts of one call of `run`."""
 
-  def __init__(self, config: Config, workdir: Path, quiet: bool):
+  def __init__(self, config: Config, workdir: Path, quiet: bool, command: str):
     if config.search is None or not isinstance(config.model, SupernetConfig):
       raise UserError(
         f"Experiment {config.name} is no search: it needs config.search and a supernet "
@@ -77,6 +84,7 @@ class _Job:
       )
     self._config, self._workdir = config, workdir
     self._quiet = quiet or jax.process_index() != 0
+    self._command = command
     self._options: SearchOptions = config.search
     self._space: ChainSpace = config.model.space
     self._space.check()
@@ -91,6 +99,14 @@ class _Job:
         "config.search.final_evaluation_split is for what was chosen: they must differ."
       )
 
+  def check(self) -> None:
+    """Refuses what the search would, before a supernet has been trained for it."""
+    if (self._workdir / "search" / "found.json").exists():
+      return
+    data = self._config.data
+    classes = data.classes or len(open_source(data, data.train_split).classes)
+    self._problem(self._prices(classes))
+
   def begin(self, stage: str) -> None:
     """Says which stage begins."""
     number = STAGES.index(stage) + 1
@@ -101,7 +117,8 @@ class _Job:
       print(text, flush=True)
 
   def _next(self, stage: str) -> None:
-    self._say(f"Next: the same command, or with --stages={stage}.")
+    if self._command:
+      self._say(f"Next: {self._command} --stages={stage}")
 
   def supernet(self) -> None:
     """Trains all choices at once."""
@@ -158,6 +175,12 @@ class _Job:
     variables = self._workdir / "search" / "variables.npz"
     config = final_config(self._config, self._found_arch(), variables)
     loop.run(config, self._workdir / "final", quiet=self._quiet)
+    if self._command:
+      directory = shlex.quote(str(self._workdir / "final"))
+      self._say(
+        f"Next: python -m neural_epitome.main --mode=export --workdir={directory} "
+        "--format=onnx"
+      )
 
   def report(self) -> dict[str, Any]:
     """Writes the page of what is done."""
@@ -238,6 +261,9 @@ class _Job:
       if not name.startswith("final_") and name not in ("latency_table", "any_machine")
     }
     mine = json.loads(json.dumps({"space": codec.encode(self._space)} | mine))
+    # Answers are worth nothing with the weights, or the times, of another one.
+    mine["supernet"] = _digest(self._workdir / "supernet" / "report" / "report.json")
+    mine["table of latencies"] = _digest(Path(self._options.latency_table or "none"))
     if path.exists() and (theirs := _read(path)) != mine:
       names = [name for name in mine if theirs.get(name) != mine[name]]
       name = names[0] if names else "options"
@@ -276,6 +302,10 @@ def final_config(config: Config, arch: Arch, variables: Path) -> Config:
     ),
     search=None,
   )
+
+
+def _digest(path: Path) -> str:
+  return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,11 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 from flax import traverse_util
 
@@ -15,7 +19,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import SupernetConfig
 from neural_epitome.search import job, latency, latency_measurement
 from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.strategies import NetAdapt, RandomSearch
+from neural_epitome.search.strategies import Given, NetAdapt, RandomSearch
 from neural_epitome.training import devices, evaluation, setup, starting
 from tests.search.tiny import PLAIN
 
@@ -122,7 +126,16 @@ def test_a_finished_search_does_nothing_again(done, capsys):
   assert (workdir / "search/log.jsonl").read_text() == before
   told = capsys.readouterr().out
   assert "search is done" in told
-  assert "Next: the same command, or with --stages=final." in told
+
+
+def test_each_stage_says_which_command_is_next(done, capsys):
+  workdir, _ = done
+  assert job.run(CONFIG, workdir, command="python search.py")
+  lines = capsys.readouterr().out.splitlines()
+  told = [line.removeprefix("Next: ") for line in lines if line.startswith("Next: ")]
+  assert told[:2] == [f"python search.py --stages={s}" for s in ("search", "final")]
+  assert told[2].startswith("python -m neural_epitome.main --mode=export --workdir=")
+  assert len(told) == 3
 
 
 @pytest.mark.parametrize(
@@ -148,6 +161,75 @@ def test_a_search_that_cannot_be_is_refused_before_it_costs_anything(
   with pytest.raises(UserError, match=words) as caught:
     job.run(config, workdir, ["search"], quiet=True)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"share": 0.01}, {"metric": "latency"}])
+def test_what_no_search_can_meet_is_refused_before_a_supernet_trains(changes, tmp_path):
+  with pytest.raises(UserError):
+    job.run(with_search(**changes), tmp_path, quiet=True)
+  assert not list(tmp_path.iterdir())
+
+
+def test_answers_of_another_supernet_are_not_taken_for_this_ones(done, tmp_path):
+  workdir = shutil.copytree(done[0], tmp_path / "run")
+  report = workdir / "supernet/report/report.json"
+  changed = json.loads(report.read_text()) | {"seconds": 12345.0}
+  report.write_text(json.dumps(changed))
+  with pytest.raises(UserError, match="holds a search with another supernet"):
+    job.run(CONFIG, workdir, ["search"], quiet=True)
+
+
+def test_a_choice_that_somebody_made_is_trained_as_a_found_one(done, tmp_path):
+  workdir = tmp_path / "run"
+  shutil.copytree(done[0] / "supernet", workdir / "supernet")
+  space = CONFIG.model.space
+  file = tmp_path / "arch.json"
+  file.write_text(json.dumps(space.smallest.to_json()))
+  config = with_search(strategy=Given(str(file)))
+  report = job.run(config, workdir, quiet=True)
+  assert report["search"]["arch"] == space.smallest.to_json()
+  assert report["search"]["evaluations"] == 1
+  assert report["final"]["madds"] == report["search"]["price"]["madds"]
+  # What does not fit is told by the gene and the file.
+  wrong = space.smallest.to_json()
+  wrong["width"][0] = 7
+  file.write_text(json.dumps({"arch": wrong, "top1": 0.5}))
+  shutil.rmtree(workdir / "search")
+  with pytest.raises(UserError, match=r"arch\.json\.width\[0\]=7 is not in the space"):
+    job.run(config, workdir, ["search"], quiet=True)
+
+
+def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):
+  """SIGKILL of the process that searches, at its third answer."""
+  workdir = tmp_path / "run"
+  shutil.copytree(done[0] / "supernet", workdir / "supernet")
+  log = workdir / "search/log.jsonl"
+  script = (
+    "from neural_epitome.search import job; from tests.search.test_job import CONFIG; "
+    f"job.run(CONFIG, {str(workdir)!r}, ['search'], quiet=True)"
+  )
+  with subprocess.Popen([sys.executable, "-c", script]) as process:
+    deadline = time.monotonic() + 120
+    while not log.exists() or log.read_bytes().count(b"\n") < 3:
+      assert process.poll() is None
+      assert time.monotonic() < deadline
+      time.sleep(0.001)
+    process.kill()
+  before = log.read_bytes().splitlines()[:3]
+  assert not (workdir / "search/found.json").exists()
+  assert job.run(CONFIG, workdir, quiet=True)["search"]["evaluations"] > 3
+  assert log.read_bytes().splitlines()[:3] == before
+  for name in ("arch", "top1", "price", "evaluations"):
+    found = [
+      json.loads((d / "search/found.json").read_text())[name]
+      for d in (workdir, done[0])
+    ]
+    assert found[0] == found[1]
+  files = [d / "search/variables.npz" for d in (workdir, done[0])]
+  mine, theirs = (np.load(file) for file in files)
+  assert mine.files == theirs.files
+  for name in mine.files:
+    np.testing.assert_array_equal(mine[name], theirs[name])
 
 
 def test_a_stage_without_its_input_says_which_comes_first(tmp_path):

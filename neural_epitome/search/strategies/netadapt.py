@@ -66,7 +66,11 @@ class NetAdapt(Strategy):
         target = (price + target) / 2
         candidates = self._candidates(problem, random, arch, target)
       if not candidates:
-        return
+        raise UserError(
+          f"search.strategy.layers={self.layers}: no step of so many blocks comes down "
+          f"from {price:,.4g}, above the budget of {problem.budget:,.4g}; raise it, or "
+          "search.strategy.samples."
+        )
       answers = yield candidates
       prices = [problem.price(candidate) for candidate in candidates]
       best = min(
