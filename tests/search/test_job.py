@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from neural_epitome.search.strategies import Given, NetAdapt, RandomSearch
 from neural_epitome.training import devices, evaluation, setup, starting
 from tests.search.tiny import PLAIN
 
+ROOT = pathlib.Path(__file__).parents[2]
 # What they share is made once.
 pytestmark = pytest.mark.xdist_group("search_job")
 
@@ -230,6 +233,38 @@ def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):
   assert mine.files == theirs.files
   for name in mine.files:
     np.testing.assert_array_equal(mine[name], theirs[name])
+
+
+def test_two_processes_ask_the_same_and_write_it_once(done, tmp_path):
+  workdir = tmp_path / "run"
+  shutil.copytree(done[0] / "supernet", workdir / "supernet")
+  file = tmp_path / "searched.py"
+  file.write_text('"""Tiny."""\nfrom tests.search.test_job import CONFIG\n')
+  command = [
+    *(sys.executable, "-m", "launch.local_cluster", "--processes=2", "--"),
+    *("--mode=search", f"--experiment={file}", f"--workdir={workdir}"),
+  ]
+  ended = subprocess.run(
+    command,
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert ended.returncode == 0, ended.stdout + ended.stderr
+  told, expected = (
+    [json.loads(line) for line in (d / "search/log.jsonl").read_text().splitlines()]
+    for d in (workdir, done[0])
+  )
+  assert [one["arch"] for one in told] == [one["arch"] for one in expected]
+  assert [one["top1"] for one in told] == [one["top1"] for one in expected]
+  assert (workdir / "final/status").read_text().strip() == "done"
+  # Both go through the stages, and one says so.
+  assert {line[:6] for line in ended.stdout.splitlines() if "] ==" in line} == {
+    "[0] =="
+  }
 
 
 def test_a_stage_without_its_input_says_which_comes_first(tmp_path):
