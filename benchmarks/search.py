@@ -3,7 +3,7 @@ r"""Searches and what they are made of, against their controls.
   python -m benchmarks.search --minutes=60 --seeds=3
   python -m benchmarks.search --dataset=fashion_mnist --data_dir=DIR --seconds=600
   python -m benchmarks.search --dataset=cluttered_fashion_mnist --data_dir=DIR \
-    --seconds=600 --parts=latency,bytes
+    --seconds=600 --epochs=3 --parts=latency,bytes
 
 A row an answer in results/search.csv, written as it is known; what is there is skipped,
 so it is completed over as many calls as it takes.
@@ -228,6 +228,7 @@ def main() -> None:
   parser.add_argument("--dataset", default="embedded")
   parser.add_argument("--data_dir", help="directory of prepared data sets")
   parser.add_argument("--seconds", type=float, help="of a supernet; 150")
+  parser.add_argument("--epochs", type=float, help="of one network; 6")
   parser.add_argument("--quick", action="store_true", help="see that it runs")
   parser.add_argument("--workdir", type=Path, default=Path("runs/search_benchmark"))
   parser.add_argument("--output", default="", help="the CSV")
@@ -245,12 +246,13 @@ def main() -> None:
   if options.dataset != "embedded":
     command += f" --dataset={options.dataset}"
   size = QUICK if options.quick else Size()
-  if options.seconds:
-    size = dataclasses.replace(size, seconds=options.seconds)
-    command += f" --seconds={options.seconds:g}"
+  for option in ("seconds", "epochs"):
+    if value := getattr(options, option):
+      size = dataclasses.replace(size, **{option: value})
+      command += f" --{option}={value:g}"
   root = options.workdir.absolute()
-  if options.quick or options.dataset != "embedded" or options.seconds:
-    root /= f"{options.dataset}_{size.seconds:g}_s"
+  if command != "python -m benchmarks.search":
+    root /= f"{options.dataset}_{size.seconds:g}_s_{size.epochs:g}_epochs"
   deadline = time.monotonic() + 60 * options.minutes
   table = Table(path, EXPERIMENT, options.dataset, command)
   lab = Lab(config, size, root, table, deadline)

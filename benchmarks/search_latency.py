@@ -57,7 +57,8 @@ class AtLatency:
       once(f"{name}_from_supernet", seed, "final", self._final)
       once(f"{name}_from_scratch", seed, "final", self._final)
       once(f"{name}_width", seed, "baseline", self._width)
-      once(f"{name}_width_longer", seed, "baseline", self._width)
+    for share in SHARES:
+      once(f"latency_{share:g}_width_longer", seed, "baseline", self._width)
 
   def _table(self) -> latency.LatencyTable:
     lab = self._lab
