@@ -189,7 +189,7 @@ class Lab:
     elif origin == "own":
       start = str(self.directory(search, seed) / "variables.npz")
     config = self.plain(self.space.network(arch), seed, start=start, tested=True)
-    planner = ChosenPlanner(self.space.generators(arch))
+    planner = ChosenPlanner(self.space.generators(arch, self.classes))
     config = dataclasses.replace(config, planner=planner)
     return self.train(f"{search}_from_{origin}", seed, config)
 

@@ -7,8 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-# A block's kernels that have rates and bits, in the order of the last axis of both.
+# A block's kernels that have rates and bits, in the order of the last axis of both, and
+# those of the last row: what comes after the blocks is a block of its own kind, whose
+# hidden channels are the head's.
 KERNELS = ("expand", "project")
+LAST_KERNELS = ("head", "classifier")
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
@@ -50,8 +53,9 @@ class Arch(Genes):
     window: (L,) height and width of the depthwise kernels.
     width: (L,) hidden channels; 0 leaves the block out.
     operation: (L,) index into `chain.OPERATIONS`.
-    rate: (L, 2) channels that share one of the epitome, of `KERNELS`.
-    bits: (L, 2) of a stored number of these kernels; 32 is float32.
+    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`, and of
+      `LAST_KERNELS`.
+    bits: (L + 1, 2) of a stored number of these kernels; 32 is float32.
   """
 
   window: Any

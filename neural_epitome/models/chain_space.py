@@ -2,7 +2,8 @@
 
 A block's genes are its window, its width (hidden channels; 0 leaves the block out, so
 that one integer is width and depth), its operation, and of its two 1x1 kernels the
-epitome rate and the bits: how small the block is, and how small it is stored.
+epitome rate and the bits: how small the block is, and how small it is stored. Head and
+classifier have rates and bits too.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ import numpy as np
 from neural_epitome.epitome.generators import Dense, Epitome, GeneratorSpec, Quantised
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
-from neural_epitome.models.arch import FIELDS, KERNELS, Arch
+from neural_epitome.models.arch import FIELDS, KERNELS, LAST_KERNELS, Arch
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 
 
@@ -62,7 +63,7 @@ class ChainSpace:
       that are some more steps apart. 0 sets no limit.
     windows: of the depthwise kernels.
     operations: names in `chain.OPERATIONS`.
-    rates: epitome rates of a block's 1x1 kernels; powers of two.
+    rates: epitome rates of 1x1 kernels and of the classifier; powers of two.
     bits: of their stored numbers; 32, or 2 to 8.
     bypass: whether blocks may be left out.
   """
@@ -97,10 +98,10 @@ class ChainSpace:
           f"space.operations={list(self.operations)} must be among {list(OPERATIONS)}."
         )
     for rate in self.rates:
-      if rate < 1 or rate & (rate - 1) or self.width_step % rate:
+      if rate < 1 or rate & (rate - 1) or self.width_step % rate or self.head % rate:
         raise UserError(
           f"space.rates={list(self.rates)} must be powers of two that divide "
-          f"space.width_step={self.width_step}."
+          f"space.width_step={self.width_step} and space.head={self.head}."
         )
     for bits in self.bits:
       if bits != 32 and bits not in range(2, 9):
@@ -129,6 +130,11 @@ class ChainSpace:
       inputs, size = features, -(-size // stride)
     return tuple(found)
 
+  @functools.cached_property
+  def places(self) -> int:
+    """How many have genes: the blocks; where it has rates or bits, the last kernels."""
+    return len(self.positions) + (len(self.rates) > 1 or len(self.bits) > 1)
+
   def widths(self, block: int) -> tuple[int, ...]:
     """The widths that a block may have, narrowest first."""
     position = self.positions[block]
@@ -144,8 +150,8 @@ class ChainSpace:
       "window": [list(self.windows)] * count,
       "width": [list(self.widths(block)) for block in range(count)],
       "operation": [operations] * count,
-      "rate": [list(self.rates)] * (len(KERNELS) * count),
-      "bits": [list(self.bits)] * (len(KERNELS) * count),
+      "rate": [list(self.rates)] * (len(KERNELS) * (count + 1)),
+      "bits": [list(self.bits)] * (len(KERNELS) * (count + 1)),
     }
 
   @property
@@ -155,7 +161,7 @@ class ChainSpace:
 
   def _shape(self, field: str) -> tuple[int, ...]:
     count = len(self.positions)
-    return (count, len(KERNELS)) if field in ("rate", "bits") else (count,)
+    return (count + 1, len(KERNELS)) if field in ("rate", "bits") else (count,)
 
   def draw(self, key: jax.Array) -> Arch:
     """One choice, every gene uniform; a pure function of the key."""
@@ -203,35 +209,38 @@ class ChainSpace:
 
   def canonical(self, arch: Arch) -> Arch:
     """The same network, the genes of blocks that are left out at their first choice."""
-    is_left_out = np.asarray(arch.width) == 0
+    is_left_out, count = np.asarray(arch.width) == 0, len(self.positions)
     fields = {}
     for field, genes in self.choices.items():
       value = np.array(getattr(arch, field), np.int32)
       if field != "width":
         first = np.array([gene[0] for gene in genes], np.int32)
         first = first.reshape(value.shape)
-        value[is_left_out] = first[is_left_out]
+        value[:count][is_left_out] = first[:count][is_left_out]
       fields[field] = value
     return Arch(**fields)
 
   def smaller(self, arch: Arch, block: int) -> list[Arch]:
-    """The choices with one gene of a block one step smaller, its rate one step larger.
+    """The choices with one gene of a place one step smaller, its rate one step larger.
 
     The last width before none at all is followed by none. Of the operations, those that
     come first in `chain.OPERATIONS` are smaller.
     """
     found = []
-    if not arch.width[block]:
+    if block < len(self.positions) and not arch.width[block]:
       return found
     for field, genes in self.choices.items():
-      rows = np.asarray(getattr(arch, field)).reshape(len(self.positions), -1)
+      shape = self._shape(field)
+      rows = np.asarray(getattr(arch, field)).reshape(shape[0], -1)
+      if block >= len(rows):
+        continue
       for column, value in enumerate(rows[block]):
         gene = sorted(genes[block * rows.shape[1] + column])
         at = gene.index(value) + (1 if field == "rate" else -1)
         if 0 <= at < len(gene):
           changed = rows.copy()
           changed[block, column] = gene[at]
-          changed = changed.reshape(self._shape(field))
+          changed = changed.reshape(shape)
           found.append(self.canonical(dataclasses.replace(arch, **{field: changed})))
     return found
 
@@ -266,13 +275,15 @@ class ChainSpace:
       channels = min(channels, position.features) if is_left_out else position.features
     return [*found, channels]
 
-  def generators(self, arch: Arch) -> dict[str, GeneratorSpec]:
+  def generators(self, arch: Arch, classes: int) -> dict[str, GeneratorSpec]:
     """How the kernels of a choice are stored, by path; the others are dense."""
-    found: dict[str, GeneratorSpec] = {}
-    for index, inputs in enumerate(self.inputs(arch)[:-1]):
+    inputs = self.inputs(arch)
+    rates, bits = arch.rate[-1].tolist(), arch.bits[-1].tolist()
+    found = self.last_generators(inputs[-1], classes, rates, bits)
+    for index, channels in enumerate(inputs[:-1]):
       if width := int(arch.width[index]):
         rates, bits = arch.rate[index].tolist(), arch.bits[index].tolist()
-        found |= self.block_generators(index, inputs, width, rates, bits)
+        found |= self.block_generators(index, channels, width, rates, bits)
     return found
 
   def block_generators(
@@ -288,20 +299,24 @@ class ChainSpace:
       bits: of `KERNELS`.
     """
     features = self.positions[index].features
-    shapes = {
-      "expand": (1, 1, inputs, width // rates[0]),
-      "project": (1, 1, width // rates[1], features),
-    }
-    found: dict[str, GeneratorSpec] = {}
-    for (name, shape), rate, width_of in zip(shapes.items(), rates, bits, strict=True):
-      generator: GeneratorSpec = Dense()
-      if rate > 1:
-        generator = Epitome(shape=shape, routing="tile")
-      if width_of < 32:
-        generator = Quantised(width_of, generator)
-      if generator != Dense():
-        found[f"block_{index}/{name}/kernel"] = generator
-    return found
+    paths = [f"block_{index}/{name}/kernel" for name in KERNELS]
+    shapes = (1, 1, inputs, width // rates[0]), (1, 1, width // rates[1], features)
+    return _stored(paths, shapes, rates, bits)
+
+  def last_generators(
+    self, inputs: int, classes: int, rates: Sequence[int], bits: Sequence[int]
+  ) -> dict[str, GeneratorSpec]:
+    """How head and classifier are stored, by path.
+
+    Args:
+      inputs: channels that the head reads.
+      classes: number of classes.
+      rates: of `LAST_KERNELS`.
+      bits: of `LAST_KERNELS`.
+    """
+    paths = [f"{name}/kernel" for name in LAST_KERNELS]
+    shapes = (1, 1, inputs, self.head // rates[0]), (self.head // rates[1], classes)
+    return _stored(paths, shapes, rates, bits)
 
   def from_json(self, data: Any, where: str = "architecture") -> Arch:
     """Reads what `Arch.to_json` wrote.
@@ -327,6 +342,24 @@ class ChainSpace:
           )
       fields[field] = value.astype(np.int32)
     return self.canonical(Arch(**fields))
+
+
+def _stored(
+  paths: Sequence[str],
+  shapes: Sequence[tuple[int, ...]],
+  rates: Sequence[int],
+  bits: Sequence[int],
+) -> dict[str, GeneratorSpec]:
+  found: dict[str, GeneratorSpec] = {}
+  for path, shape, rate, width in zip(paths, shapes, rates, bits, strict=True):
+    generator: GeneratorSpec = Dense()
+    if rate > 1:
+      generator = Epitome(shape=shape, routing="tile")
+    if width < 32:
+      generator = Quantised(width, generator)
+    if generator != Dense():
+      found[path] = generator
+  return found
 
 
 @functools.cache

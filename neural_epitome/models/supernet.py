@@ -108,9 +108,11 @@ class Supernet(nn.Module):
           "rate": arch.rate[..., index, :],
         }
         x = residual(x, train, **of_block)
-      x = blocks.relu6(head_norm(head(x)))
+      last = arch.rate[..., -1, :]
+      x = blocks.relu6(head_norm(_tied(head(x), last[..., 0], space.rates)))
       rate = self.config.dropout
       x = blocks.dropout(blocks.pool(x), keys, rate=rate, train=train)
+      x = _tied(x, last[..., 1], space.rates)
       return classifier(x).astype(jnp.float32)
 
     if self.has_variable("arch", "arch"):

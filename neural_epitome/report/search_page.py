@@ -25,7 +25,7 @@ SCALES = {"madds": 1e6, "parameters": 1e3, "bytes": 1e3, "latency": 1.0}
 
 
 def arch_rows(space: ChainSpace, arch: Arch) -> list[list[str]]:
-  """A row a block; one that is left out says so."""
+  """A row a block; one that is left out says so. The last is head and classifier."""
   rows = []
   for index, (position, inputs) in enumerate(
     zip(space.positions, space.inputs(arch), strict=False)
@@ -44,11 +44,19 @@ def arch_rows(space: ChainSpace, arch: Arch) -> list[list[str]]:
         str(width),
         str(position.largest),
         OPERATIONS[int(arch.operation[index])],
-        ", ".join(map(str, arch.rate[index].tolist())),
-        ", ".join(map(str, arch.bits[index].tolist())),
+        *_stored(arch, index),
       ]
     )
-  return rows
+  position = space.positions[-1]
+  size = -(-position.size // position.stride)
+  read = f"{size}x{size}x{space.inputs(arch)[-1]}"
+  width = str(space.head)
+  return [*rows, ["head", read, "", width, width, "classifier", *_stored(arch, -1)]]
+
+
+def _stored(arch: Arch, index: int) -> list[str]:
+  """Rates and bits of two kernels."""
+  return [", ".join(map(str, gene[index].tolist())) for gene in (arch.rate, arch.bits)]
 
 
 def arch_table(space: ChainSpace, arch: Arch) -> str:

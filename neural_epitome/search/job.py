@@ -7,6 +7,7 @@ DIR/report/       the page, and report.json
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -103,9 +104,12 @@ class _Job:
     """Refuses what the search would, before a supernet has been trained for it."""
     if (self._workdir / "search" / "found.json").exists():
       return
+    self._problem(self._prices())
+
+  @functools.cached_property
+  def _classes(self) -> int:
     data = self._config.data
-    classes = data.classes or len(open_source(data, data.train_split).classes)
-    self._problem(self._prices(classes))
+    return data.classes or len(open_source(data, data.train_split).classes)
 
   def begin(self, stage: str) -> None:
     """Says which stage begins."""
@@ -134,7 +138,7 @@ class _Job:
       self._say(f"{directory} is done.")
       return self._next("final")
     trained = self._trained()
-    prices = self._prices(len(trained.classes))
+    prices = self._prices()
     problem = self._problem(prices)
     self._claim(directory)
     log = asking.Log(directory / "log.jsonl", self._space)
@@ -173,7 +177,8 @@ class _Job:
   def final(self) -> None:
     """Trains what was found as the plain network that it is."""
     variables = self._workdir / "search" / "variables.npz"
-    config = final_config(self._config, self._found_arch(), variables)
+    arch = self._found_arch()
+    config = final_config(self._config, arch, self._classes, variables)
     loop.run(config, self._workdir / "final", quiet=self._quiet)
     if self._command:
       directory = shlex.quote(str(self._workdir / "final"))
@@ -221,7 +226,7 @@ class _Job:
       raise UserError(f"{path} does not exist: --stages=search finds a network first.")
     return self._space.from_json(_read(path)["arch"], str(path))
 
-  def _prices(self, classes: int) -> Prices:
+  def _prices(self) -> Prices:
     options = self._options
     table = None
     if options.latency_table:
@@ -233,7 +238,7 @@ class _Job:
         "config.search.metric=latency needs config.search.latency_table, a file that "
         "--mode=latency_table writes."
       )
-    return Prices(self._space, classes, self._config.data.channels, table)
+    return Prices(self._space, self._classes, self._config.data.channels, table)
 
   def _problem(self, prices: Prices) -> Problem:
     options, space = self._options, self._space
@@ -274,12 +279,13 @@ class _Job:
     run_directory.write(path, json.dumps(mine, indent=2) + "\n")
 
 
-def final_config(config: Config, arch: Arch, variables: Path) -> Config:
+def final_config(config: Config, arch: Arch, classes: int, variables: Path) -> Config:
   """The configuration of the run that trains a choice as the plain network that it is.
 
   Args:
     config: of the search.
     arch: the choice.
+    classes: number of classes.
     variables: where its own lie, cut out of the supernet.
   """
   options = config.search
@@ -290,7 +296,7 @@ def final_config(config: Config, arch: Arch, variables: Path) -> Config:
     config,
     name=f"{config.name}_final",
     model=dataclasses.replace(network, dropout=config.model.dropout),
-    planner=ChosenPlanner(config.model.space.generators(arch)),
+    planner=ChosenPlanner(config.model.space.generators(arch, classes)),
     data=dataclasses.replace(
       config.data,
       train_split=options.final_train_split,

@@ -21,7 +21,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain_space import ChainSpace, Position
 
-VERSION = 1
+VERSION = 2
 Key = tuple[int, ...]
 
 
@@ -57,7 +57,7 @@ class LatencyTable:
   Attributes:
     circumstances: what they hold for.
     space: whose blocks they are.
-    ends: [inputs of the head, time of stem, head and classifier].
+    ends: inputs of the head, rates of head and classifier, time of both and the stem.
     blocks: block (the first of those that stand alike), inputs, window, width,
       operation, rates of expansion and projection, time.
     slope: measured time of whole networks over the sum of their rows, least squares.
@@ -79,8 +79,8 @@ class LatencyTable:
 
   @functools.cached_property
   def _times(self) -> dict[Key, float]:
-    rows = {tuple(int(n) for n in row[:-1]): row[-1] for row in self.blocks}
-    return rows | {(-1, int(inputs)): time for inputs, time in self.ends}
+    rows = [*self.blocks, *((-1, *row) for row in self.ends)]
+    return {tuple(int(n) for n in row[:-1]): row[-1] for row in rows}
 
   def of(self, space: ChainSpace, arch: Arch) -> float:
     """Milliseconds of a call with a choice, the sum of its rows."""
@@ -150,7 +150,7 @@ def alike(space: ChainSpace) -> tuple[int, ...]:
 def keys(space: ChainSpace, arch: Arch) -> Iterator[Key]:
   """The rows that a choice is the sum of: its ends, and each block."""
   inputs = space.inputs(arch)
-  yield -1, inputs[-1]
+  yield -1, inputs[-1], *(int(rate) for rate in arch.rate[-1])
   first = alike(space)
   for index, channels in enumerate(inputs[:-1]):
     genes = (arch.window, arch.width, arch.operation)

@@ -95,7 +95,7 @@ def measure(
   with bar(len(rows) + len(whole), "blocks", quiet) as shown:
     for key in rows:
       if key[0] < 0:
-        times[key] = _time_ends(space, key[1], classes, channels, batch)
+        times[key] = _time_ends(space, key[1:], classes, channels, batch)
       else:
         times[key] = _time_block(space, key, batch)
       shown.update()
@@ -107,7 +107,7 @@ def measure(
   return LatencyTable(
     Circumstances.here(batch),
     space,
-    tuple((key[1], round(ms, 4)) for key, ms in times.items() if key[0] < 0),
+    tuple((*key[1:], round(ms, 4)) for key, ms in times.items() if key[0] < 0),
     tuple((*key, round(ms, 4)) for key, ms in times.items() if key[0] >= 0),
     slope,
     correlation,
@@ -132,7 +132,8 @@ def _all_keys(space: ChainSpace) -> list[Key]:
         found.append((first[index], channels, window, width, operation, *pair))
     passed = {min(c, position.features) for c in readable} if space.bypass else set()
     readable = passed | {position.features}
-  found += [(-1, channels) for channels in sorted(readable)]
+  rates = list(itertools.product(space.rates, repeat=2))
+  found += [(-1, channels, *pair) for channels in sorted(readable) for pair in rates]
   return list(dict.fromkeys(found))
 
 
@@ -171,15 +172,17 @@ def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
 
 
 def _time_ends(
-  space: ChainSpace, inputs: int, classes: int, channels: int, batch: int
+  space: ChainSpace, key: Key, classes: int, channels: int, batch: int
 ) -> float:
+  inputs, *rates = key
   size = space.positions[-1].size
   size = -(-size // space.positions[-1].stride)
 
   def build(layers: Layers) -> nn.Module:
     return _Ends(space, classes, inputs, size, layers)
 
-  return _time(build, {}, (batch, space.image_size, space.image_size, channels))
+  stored = space.last_generators(inputs, classes, rates, (32, 32))
+  return _time(build, stored, (batch, space.image_size, space.image_size, channels))
 
 
 def _time_network(
@@ -188,7 +191,9 @@ def _time_network(
   network = space.network(arch)
   shape = (batch, space.image_size, space.image_size, channels)
   return _time(
-    lambda layers: network.build(classes, layers), space.generators(arch), shape
+    lambda layers: network.build(classes, layers),
+    space.generators(arch, classes),
+    shape,
   )
 
 

@@ -53,7 +53,7 @@ class Prices:
   def of(self, arch: Arch) -> Price:
     """Price by metric, layers folded; latency in milliseconds a batch."""
     inputs = self.space.inputs(arch)
-    parts = [self._ends(inputs[-1])]
+    parts = [self._ends(inputs[-1], *arch.rate[-1].tolist(), *arch.bits[-1].tolist())]
     for index, channels in enumerate(inputs[:-1]):
       parts.append(self._block(index, channels, *_genes(arch, index)))
     found = {name: sum(part[name] for part in parts) for name in METRICS[:3]}
@@ -112,9 +112,14 @@ class Prices:
     generators = self.space.block_generators(index, inputs, width, rates, bits)
     return Inventory(tuple(uses), rest_of), generators
 
-  def _ends(self, inputs: int) -> Price:
-    """Of stem, head and classifier, where the head reads so many channels."""
-    key = (-1, inputs)
+  def _ends(self, inputs: int, *rest: int) -> Price:
+    """Of stem, head and classifier, where the head reads so many channels.
+
+    Args:
+      inputs: so many.
+      *rest: rates of head and classifier, and bits.
+    """
+    key = (-1, inputs, *rest)
     if key not in self._cache:
       space = self.space
       size = -(-space.image_size // space.stem_stride)
@@ -126,12 +131,13 @@ class Prices:
         _conv("head", 1, inputs, space.head, (size,) * 2),
         KernelUse("classifier/kernel", (space.head, self.classes)),
       )
-      rest = {
+      others = {
         "stem_norm": (2 * space.stem,),
         "head_norm": (2 * space.head,),
         "classifier/bias": (self.classes,),
       }
-      self._cache[key] = _price(Inventory(uses, rest), {})
+      generators = space.last_generators(inputs, self.classes, rest[:2], rest[2:])
+      self._cache[key] = _price(Inventory(uses, others), generators)
     return self._cache[key]
 
 

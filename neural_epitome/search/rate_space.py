@@ -39,6 +39,11 @@ class RateSpace:
   counts: tuple[int, ...]
 
   @property
+  def places(self) -> int:
+    """The kernels."""
+    return len(self.positions)
+
+  @property
   def largest(self) -> Rates:
     """Every kernel in full."""
     return Rates(np.zeros(len(self.counts), np.int32))

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.epitome import rounding
-from neural_epitome.models.arch import FIELDS, KERNELS, Arch
+from neural_epitome.models.arch import FIELDS, KERNELS, LAST_KERNELS, Arch
 from neural_epitome.models.chain import OPERATIONS
 from neural_epitome.models.chain_space import ChainSpace
 
@@ -35,12 +35,25 @@ def slice_variables(
   kept: Flat = {}
   kept_stats: Flat = {}
   for path, value in params.items():
-    if not path.startswith("block_"):
+    if path.startswith("stem"):
       kept[path] = np.asarray(value)
   for path, value in stats.items():
-    if not path.startswith("block_"):
+    if path.startswith("stem"):
       kept_stats[path] = np.asarray(value)
-  kept["head/kernel"] = kept["head/kernel"][..., : inputs[-1], :]
+  # Head and classifier are as the 1x1 kernels of a block whose hidden channels are the
+  # head's.
+  width = params["head/kernel"].shape[-1]
+  order = _order(width, arch.rate[-1])
+  for path, value in _below(params, "head_norm/"):
+    kept[path] = np.asarray(value)[order]
+  for path, value in _below(stats, "head_norm/"):
+    kept_stats[path] = np.asarray(value)[order]
+  kept["classifier/bias"] = np.asarray(params["classifier/bias"])
+  kernels = {
+    "head": np.asarray(params["head/kernel"])[..., : inputs[-1], :],
+    "classifier": np.asarray(params["classifier/kernel"]),
+  }
+  kept |= _stored(kernels, order, arch.rate[-1])
   for index in range(len(space.positions)):
     if not arch.width[index]:
       continue
@@ -49,7 +62,7 @@ def slice_variables(
     own_stats = {p.removeprefix(at): np.asarray(v) for p, v in _below(stats, at)}
     cut = _block(own, arch, index, inputs[index])
     kept |= {at + path: value for path, value in cut.items()}
-    order = _order(arch, index)
+    order = _order(int(arch.width[index]), arch.rate[index])
     for path, value in own_stats.items():
       is_hidden = not path.startswith("project_norm")
       kept_stats[at + path] = value[order] if is_hidden else value
@@ -65,8 +78,8 @@ def _below(flat: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 def _block(own: Flat, arch: Arch, index: int, inputs: int) -> Flat:
   """Parameters of a block, by their path in it."""
-  order = _order(arch, index)
-  window, rate = int(arch.window[index]), arch.rate[index]
+  order = _order(int(arch.width[index]), arch.rate[index])
+  window = int(arch.window[index])
   edge = (own["depthwise/kernel"].shape[0] - window) // 2
   middle = slice(edge, edge + window)
   found: Flat = {}
@@ -89,11 +102,23 @@ def _block(own: Flat, arch: Arch, index: int, inputs: int) -> Flat:
     "expand": own["expand/kernel"][..., :inputs, :],
     "project": own["project/kernel"],
   }
-  for number, name in enumerate(KERNELS):
-    axis, count = (-1, -2)[number], int(rate[number])
+  return found | _stored(kernels, order, arch.rate[index])
+
+
+def _stored(kernels: Flat, order: np.ndarray, rates: np.ndarray) -> Flat:
+  """What is stored of a kernel that makes hidden channels, and of one that reads them.
+
+  Args:
+    kernels: both, in that order, by name.
+    order: of the hidden channels, see `_order`.
+    rates: of both.
+  """
+  found: Flat = {}
+  for number, (name, kernel) in enumerate(kernels.items()):
+    axis, count = (-1, -2)[number], int(rates[number])
     role = "kernel" if count == 1 else "epitome"
     # The first of each group of the order stand together, and hold the group's mean.
-    tied = _means(kernels[name], count, axis)
+    tied = _means(kernel, count, axis)
     chosen = order[: len(order) // count]
     found[f"{name}/{role}"] = np.take(tied, chosen, axis=axis)
   return found
@@ -109,7 +134,7 @@ def _means(kernel: np.ndarray, count: int, axis: int) -> np.ndarray:
   return np.moveaxis(mean.reshape(last.shape), -1, axis)
 
 
-def _order(arch: Arch, index: int) -> np.ndarray:
+def _order(width: int, rates: np.ndarray) -> np.ndarray:
   """The supernet's hidden channel at each place of the plain network.
 
   In the supernet channels that share stand together, whatever the rate; where they are
@@ -117,7 +142,7 @@ def _order(arch: Arch, index: int) -> np.ndarray:
   with R the larger rate, channel g * R + b goes to place rev(b) * (width / R) + g, rev
   reversing the bits of b: that does for both rates at once.
   """
-  width, largest = int(arch.width[index]), int(np.max(arch.rate[index]))
+  largest = int(np.max(rates))
   bits = largest.bit_length() - 1
   reverse = [
     sum((b >> i & 1) << (bits - 1 - i) for i in range(bits)) for b in range(largest)
@@ -142,16 +167,18 @@ def with_choice(
   if np.all(arch.bits == 32):
     return found
   params = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
-  for index, inputs in enumerate(space.inputs(arch)[:-1]):
-    width = int(arch.width[index])
-    for number, name in enumerate(KERNELS):
-      path, bits = f"block_{index}/{name}/kernel", int(arch.bits[index, number])
+  inputs, blocks = space.inputs(arch), len(space.positions)
+  for index, channels in enumerate(inputs):
+    is_last = index == blocks
+    width = params["head/kernel"].shape[-1] if is_last else int(arch.width[index])
+    for number, name in enumerate(LAST_KERNELS if is_last else KERNELS):
+      path = f"{name}/kernel" if is_last else f"block_{index}/{name}/kernel"
+      bits = int(arch.bits[index, number])
       if bits == 32 or not width:
         continue
-      axis = (-1, -2)[number]
+      axis, read = (-1, -2)[number], (channels, width)[number]
       tied = _means(np.asarray(params[path]), int(arch.rate[index, number]), axis)
       # Factors are of what the network has: rows beyond it are nothing.
-      rows = np.arange(tied.shape[-2]) < (inputs if name == "expand" else width)
-      rounded = rounding.straight_through(jnp.asarray(tied * rows[:, None]), bits)
-      params[path] = rounded
+      rows = np.arange(tied.shape[-2]) < read
+      params[path] = rounding.straight_through(jnp.asarray(tied * rows[:, None]), bits)
   return found | {"params": traverse_util.unflatten_dict(params, sep="/")}

@@ -1,6 +1,5 @@
 """What a strategy needs to know of a space, whatever is chosen in it."""
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from neural_epitome.models.arch import Genes
@@ -14,8 +13,8 @@ class Space(Protocol):
   """
 
   @property
-  def positions(self) -> Sequence[Any]:
-    """The places, from the first."""
+  def places(self) -> int:
+    """How many places there are."""
     ...
 
   @property

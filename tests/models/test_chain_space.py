@@ -14,7 +14,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 from neural_epitome.models.chain_space import ChainSpace
-from tests.search.tiny import SPACE
+from tests.search.tiny import PLAIN, SPACE
 
 
 def test_a_drawn_choice_survives_json_and_hashing():
@@ -34,7 +34,7 @@ def test_the_same_numbers_draw_the_same_choices():
 def test_choices_are_a_tree_of_arrays_that_stacks():
   many = jax.tree.map(lambda *leaves: jnp.stack(leaves), *SPACE.sample(0, count=3))
   assert many.width.shape == (3, 4)
-  assert many.rate.shape == (3, 4, 2)
+  assert many.rate.shape == (3, 5, 2)
 
 
 def test_genes_of_a_block_that_is_left_out_do_not_tell_choices_apart():
@@ -60,6 +60,12 @@ def test_a_smaller_choice_has_one_gene_one_step_further():
     assert np.sum(flat != base) == 1
   assert len(SPACE.smaller(SPACE.largest, 2)) == 7
   assert not SPACE.smaller(SPACE.smallest, 2)
+  # After the blocks, head and classifier, which have rates and bits alone.
+  for other in SPACE.smaller(SPACE.largest, SPACE.places - 1):
+    assert SPACE.network(other) == SPACE.network(SPACE.largest)
+    assert len(SPACE.generators(other, 3)) == 1
+  assert len(SPACE.smaller(SPACE.largest, SPACE.places - 1)) == 4
+  assert PLAIN.places == len(PLAIN.positions)
 
 
 @pytest.mark.parametrize(

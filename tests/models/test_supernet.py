@@ -54,7 +54,7 @@ def evaluated(variables):
 def plain(arch):
   config = SPACE.network(arch)
   found = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
-  plan = plans.make(found.kernels, SPACE.generators(arch))
+  plan = plans.make(found.kernels, SPACE.generators(arch, CLASSES))
   return models.create(config, CLASSES, plan=plan)
 
 

@@ -38,7 +38,8 @@ def test_the_table_says_what_every_block_is():
   width[1] = 0
   arch = dataclasses.replace(SPACE.largest, width=width)
   rows = search_page.arch_rows(SPACE, arch)
-  assert len(rows) == len(SPACE.positions)
+  assert len(rows) == len(SPACE.positions) + 1
+  assert rows[-1] == ["head", "2x2x16", "", "16", "16", "classifier", "1, 1", "32, 32"]
   assert rows[1][3:5] == ["left out", str(SPACE.positions[1].largest)]
   index, read, window, hidden, of, operation, rates, bits = rows[2]
   position = SPACE.positions[2]

@@ -86,7 +86,7 @@ def test_it_ends_with_a_network_within_the_budget(done):
 def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   workdir, report = done
   arch = CONFIG.model.space.from_json(report["search"]["arch"])
-  config = job.final_config(CONFIG, arch, workdir / "search/variables.npz")
+  config = job.final_config(CONFIG, arch, 10, workdir / "search/variables.npz")
   plan = config.planner.plan(setup.take_inventory(config, 10))
   model = setup.build(config, 10, plan)
   arrays, _ = starting.read(config.training.start, config)
@@ -280,7 +280,7 @@ def test_a_measured_latency_is_a_budget_like_others(done, tmp_path):
   here = latency.Circumstances.here(1)
   rows = latency_measurement._all_keys(space)
   blocks = tuple((*key, float(key[3])) for key in rows if key[0] >= 0)
-  ends = tuple((key[1], 1.0) for key in rows if key[0] < 0)
+  ends = tuple((*key[1:], 1.0) for key in rows if key[0] < 0)
   latency.LatencyTable(here, space, ends, blocks).save(tmp_path / "table.json")
   config = with_search(
     strategy=RandomSearch(evaluations=4),

@@ -17,7 +17,7 @@ PRICES = Prices(SPACE, classes=3, channels=1)
 def test_prices_are_those_of_the_plain_network(arch):
   network = models.create(SPACE.network(arch), 3)
   found = inventory.take(network, (8, 8, 1))
-  plan = plans.make(found.kernels, SPACE.generators(arch))
+  plan = plans.make(found.kernels, SPACE.generators(arch, 3))
   expected = totals.price(plan, found, "fold")
   price = PRICES.of(arch)
   assert price["madds"] == expected.madds
@@ -27,7 +27,7 @@ def test_prices_are_those_of_the_plain_network(arch):
 
 def test_every_smaller_choice_is_no_dearer_and_one_of_them_cheaper():
   for arch in SPACE.sample(5, count=10):
-    for block in range(len(SPACE.positions)):
+    for block in range(SPACE.places):
       for other in SPACE.smaller(arch, block):
         assert PRICES.of(other)["bytes"] < PRICES.of(arch)["bytes"]
         assert PRICES.of(other)["madds"] <= PRICES.of(arch)["madds"]

@@ -64,7 +64,7 @@ class Problem:
       None if the blocks with a share cannot become so cheap.
     """
     price = self.price(arch)
-    left = np.ones(len(self.space.positions)) if shares is None else shares.copy()
+    left = np.ones(self.space.places) if shares is None else shares.copy()
     while price > target:
       if not left.any():
         return None

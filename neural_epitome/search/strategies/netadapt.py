@@ -95,13 +95,13 @@ class NetAdapt(Strategy):
       left -= self.reduction * self.decay**iterations
       iterations += 1
     single = self.layers == 1
-    return 1 + iterations * (len(problem.space.positions) if single else self.samples)
+    return 1 + iterations * (problem.space.places if single else self.samples)
 
   def _candidates(
     self, problem: Problem, random: np.random.Generator, arch: Genes, target: float
   ) -> list[Genes]:
     """Different choices at or below a price, each with a few blocks made cheaper."""
-    blocks = len(problem.space.positions)
+    blocks = problem.space.places
     if self.layers == 1:
       chosen = [[block] for block in range(blocks)]
     else:
