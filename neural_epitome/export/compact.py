@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import pathlib
+import textwrap
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -156,30 +157,40 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
   return jax.jit(lambda images: found.model.apply(found.variables, images, train=False))
 
 
-def load(path: str | os.PathLike) -> Trained:
+def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
   """The network of a compact file, as `load` gives that of a run.
+
+  Args:
+    path: of the file.
+    largest: numbers that its kernels may have in full, all together; by default 2**28,
+      and no more than 1024 for each byte of the file.
 
   Raises:
     UserError: if the file is absent, damaged, or not of a network that this release
       can build.
   """
   try:
-    found = compact_reader.read(path)
-    network = dict(found.metadata["network"])
+    found = compact_reader.read(path, largest)
+    network = codec.decode(dict[str, Any], found.metadata["network"], "network")
     told = json.dumps(found.metadata["plan"])
     plan = plans.from_json(told, f"{path}: plan")
-    for name in plan.kernels:
-      found.kernel(name)  # refuses what does not fit
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
     step = codec.decode(int, network["step"], "step")
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
     kept = {name: network[name] for name in SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
+    # Shapes first: only kernels that the architecture has are expanded.
     variables = _variables(found, config, plan, len(classes))
+    for name in plan.kernels:
+      found.kernel(name)  # refuses what does not fit
   except FileNotFoundError:
     raise UserError(f"{path} does not exist.") from None
-  except (compact_reader.CompactError, KeyError, OSError) as error:
-    raise UserError(f"{path} is no compact file: {error}") from None
+  except UserError:
+    raise
+  except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+    # Names come from the file, and may be of any length and hold line breaks.
+    told = textwrap.shorten(str(error), 500)
+    raise UserError(f"{path} is no compact file: {told}") from None
   return Trained(
     model=setup.build(config, len(classes), plan),
     variables=variables,
@@ -198,6 +209,15 @@ def _variables(
   inventory = setup.take_inventory(config, classes)
   if plans.fingerprint(inventory.kernels) != plan.architecture:
     raise UserError("The file's plan is for another architecture than its model.")
+  for use in inventory.kernels:
+    # The fingerprint is the file's word.
+    if use.path not in plan.kernels or plan.kernels[use.path].shape != use.shape:
+      raise UserError(
+        f"The file has no kernel {use.path!r} of shape {list(use.shape)}."
+      )
+  if len(plan.kernels) > len(inventory.kernels):
+    extra = sorted(plan.kernels.keys() - {use.path for use in inventory.kernels})
+    raise UserError(f"The file has a kernel {extra[0]!r} that its model does not have.")
   wanted = dict(inventory.rest)
   for path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():

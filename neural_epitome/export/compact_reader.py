@@ -13,8 +13,7 @@ import zlib
 import numpy as np
 
 DTYPES = {"F32": "<f4", "I32": "<i4", "I8": "i1", "U8": "u1"}
-LARGEST_DESCRIPTION, LARGEST_KERNEL = 2**26, 2**30
-WRONG = AttributeError, LookupError, RecursionError, TypeError, ValueError, zlib.error
+LARGEST_DESCRIPTION, LARGEST = 2**24, 2**28  # bytes; numbers in full, 1024 a byte too
 
 
 class CompactError(ValueError):
@@ -26,73 +25,72 @@ def _need(holds, what):
     raise CompactError(what)
 
 
-def read(path):
-  """The `Network` of a compact file. Raises CompactError, saying what is wrong."""
-  raw = np.fromfile(path, np.uint8).tobytes()
-  end = 8 + int.from_bytes(raw[:8], "little")
+def _checked(name, shape, least=0):
+  fits = len(shape) <= 8 and all(type(n) is int and n >= least for n in shape)
+  _need(fits, f"{name} of shape {shape}")
+  return shape
+
+
+def read(path, largest=None):
+  """The `Network` of a file, of `largest` numbers in full at most. Or CompactError."""
+  raw, tensors, end = np.fromfile(path, np.uint8).tobytes(), {}, 0
+  start = 8 + int.from_bytes(raw[:8], "little")
   try:
-    _need(8 < end <= len(raw), "cut, or no safetensors")
-    return Network(*_parse(json.loads(raw[8:end]), raw[end:]))
-  except WRONG as error:
+    _need(8 < start <= len(raw), "cut, or no safetensors")
+    header, data = json.loads(raw[8:start]), raw[start:]
+    metadata = header.pop("__metadata__")
+    _need(metadata.get("format") == "neural_epitome", "of another format")
+    for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+      (begin, stop), dtype = told["data_offsets"], np.dtype(DTYPES[told["dtype"]])
+      _need(begin == end and stop <= len(data), f"{name} lies outside of the file")
+      end, tensor = stop, np.frombuffer(data[begin:stop], dtype)
+      _need(dtype.kind != "f" or np.isfinite(tensor).all(), f"{name} has NaN")
+      tensors[name] = tensor.reshape(_checked(name, told["shape"]))
+    _need(end == len(data), "bytes that belong to no tensor")
+    told = base64.b64decode(metadata["description"])
+    description = json.loads(zlib.decompressobj().decompress(told, LARGEST_DESCRIPTION))
+    for row, parts in description["parts"].items():
+      left = tensors.pop(row)
+      for name, shape in parts:
+        piece, left = np.split(left, [math.prod(shape)])
+        tensors[name] = piece.reshape(_checked(name, shape))
+    return Network(tensors, description, largest or min(LARGEST, 1024 * len(raw)))
+  except Exception as error:  # of whatever type: the file is not to be trusted
     raise CompactError(f"{path}: {type(error).__name__}: {error}") from None
-
-
-def _parse(header, data):
-  metadata, tensors, end = header.pop("__metadata__"), {}, 0
-  _need(metadata.get("format") == "neural_epitome", "of another format")
-  for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-    (begin, stop), dtype = told["data_offsets"], np.dtype(DTYPES[told["dtype"]])
-    _need(begin == end and stop <= len(data), f"{name} lies outside of the file")
-    tensors[name] = _shaped(np.frombuffer(data[begin:stop], dtype), name, told["shape"])
-    _need(dtype.kind != "f" or np.isfinite(tensors[name]).all(), f"{name} has NaN")
-    end = stop
-  _need(end == len(data), "bytes that belong to no tensor")
-  told = base64.b64decode(metadata["description"])
-  description = json.loads(zlib.decompressobj().decompress(told, LARGEST_DESCRIPTION))
-  for row, parts in description["parts"].items():
-    left = tensors.pop(row)
-    for name, shape in parts:
-      piece, left = np.split(left, [math.prod(shape)])
-      tensors[name] = _shaped(piece, name, shape)
-  return tensors, description
-
-
-def _shaped(row, name, shape):
-  fits = all(type(n) is int and n >= 0 for n in shape) and math.prod(shape) == row.size
-  _need(fits, f"{name} has {row.size} numbers, of shape {shape}")
-  return row.reshape(shape)
 
 
 class Network:
   """What a compact file holds: `tensors` as they are stored, and the `metadata`."""
 
-  def __init__(self, tensors, metadata):
+  def __init__(self, tensors, metadata, largest=LARGEST):
     self.tensors, self.metadata = tensors, metadata
     self.kernels = metadata["plan"]["kernels"]
+    size = sum(math.prod(_checked(n, k["shape"], 1)) for n, k in self.kernels.items())
+    _need(size <= largest, f"{size:,} numbers in full are over largest={largest:,}")
 
   def tensor(self, name):
     """A stored tensor in float32."""
     stored, bits = self.tensors[name], self.metadata["bits"].get(name)
     if bits is not None:
+      _need(bits in range(2, 8), f"{name} of {bits} bits")
       shape = (*self.metadata["plan"]["tensors"][name]["shape"], bits)
       digits = np.unpackbits(stored)[: math.prod(shape)].reshape(shape)
       stored = digits @ (1 << np.arange(bits)[::-1]) - (1 << (bits - 1))
     scale = self.tensors[name + ".scale"] if stored.dtype.kind != "f" else 1
-    return np.asarray(stored * scale, np.float32)
+    return np.asarray(stored * np.broadcast_to(scale, stored.shape), np.float32)
 
+  @np.errstate(divide="raise", invalid="raise", over="raise")
   def kernel(self, path):
     """A kernel in full, float32. Raises CompactError if its parts do not fit."""
-    told, layer = self.kernels[path], path.removesuffix("kernel").removesuffix("/")
-    layer += "/offsets." if layer else "offsets."
-    here = [name for name in self.tensors if name.startswith(layer)]
-    offsets = {name.removeprefix(layer): self.tensors[name] for name in here}
-    spec, shape = told["generator"], tuple(told["shape"])
-    _need(math.prod(shape) <= LARGEST_KERNEL, f"{path} of shape {shape} is too large")
+    layer = f"{path.removesuffix('kernel').removesuffix('/')}/offsets.".lstrip("/")
+    maps = {k[len(layer) :]: t for k, t in self.tensors.items() if k.startswith(layer)}
+    told, shape = self.kernels[path], tuple(self.kernels[path]["shape"])
     try:
       tensors = {role: self.tensor(name) for role, name in told["tensors"].items()}
-      kernel = KINDS[spec["kind"]](spec, tensors, offsets, shape).reshape(shape)
+      spec = told["generator"]
+      kernel = KINDS[spec["kind"]](spec, tensors, maps, shape).reshape(shape)
       return kernel.reshape(self.metadata.get("shapes", {}).get(path, shape))
-    except WRONG as error:
+    except Exception as error:
       raise CompactError(f"{path}: {type(error).__name__}: {error}") from None
 
   def parameters(self):
@@ -104,46 +102,48 @@ class Network:
 
 
 def _epitome(spec, tensors, offsets, shape):
-  epitome, (row, column) = tensors["epitome"], np.indices(shape[-2:])
+  epitome, (row, column) = tensors["epitome"], np.indices(shape[-2:], sparse=True)
   size = (1, 1) if spec["kind"] == "channel_epitome" else epitome.shape[-2:]
   block = row // size[0], column // size[1]
 
   def starts(axis, last):  # where the block of every (input, output) channel begins
     value = np.asarray(offsets.get(axis, 0))
+    _need(value.shape[2:] in ((), room.shape), f"{axis} offsets of {value.shape}")
     _need(((value >= 0) & (value <= last)).all(), f"offsets outside of the {axis} axis")
     if axis == "spatial" or not value.ndim:
       return value[block] if value.ndim == 3 else value
     return value[block if value.ndim == 2 else block[axis == "output"]]
 
   room, (rows, columns) = np.subtract(epitome.shape, shape)[:-2], epitome.shape[-2:]
-  _need((room >= 0).all(), f"an epitome of {epitome.shape}")
   row = (row + starts("input", rows - 1)) % rows
   column = (column + starts("output", columns - 1)) % columns
   start = np.broadcast_to(starts("spatial", room), (*shape[-2:], len(room)))
-  kernel, ones = 0, [1] * (len(room) + 2)
-  for corner in np.ndindex((2,) * len(room)):
+  kernel, taps = 0, np.indices(shape, sparse=True)
+  for corner in np.ndindex(*np.minimum(room, 1) + 1):
     cells, weight = [], np.float32(1)
     for axis, step in enumerate(corner):
       cell = np.clip(np.floor(start[..., axis]), 0, max(room[axis] - 1, 0)).astype(int)
       weight = weight * abs(1 - step - (start[..., axis] - cell))
-      taps = np.arange(shape[axis]).reshape(*ones[:axis], -1, *ones[axis + 1 :])
-      cells.append(np.minimum(taps + cell + step, epitome.shape[axis] - 1))
+      cells.append(np.minimum(taps[axis] + cell + step, epitome.shape[axis] - 1))
     if np.any(weight):
       kernel = kernel + weight * epitome[(*cells, row, column)]
-  block = block[spec["axis"] == "output"] if "axis" in spec else block
+  block = (block[spec["axis"] == "output"],) if "axis" in spec else block
+  _need("scale" not in tensors or tensors["scale"].ndim == len(block), "scale's axes")
   return kernel * (tensors["scale"][block] if "scale" in tensors else 1)
 
 
 def _shared_epitome(spec, tensors, offsets, shape):
+  ring, scale = tensors["epitome"].reshape(-1), tensors["scale"].reshape(-1)
   index = np.arange(math.prod(shape))
-  ring = tensors["epitome"][(spec["start"] + index) % len(tensors["epitome"])]
-  return tensors["scale"][index // spec["block"]] * ring
+  return scale[index // spec["block"]] * ring[(spec["start"] + index) % len(ring)]
 
 
 KINDS = {
   "dense": lambda spec, tensors, *_: tensors["kernel"],
   "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
-  "low_rank": lambda spec, tensors, *_: tensors["left"] @ tensors["right"],
+  "low_rank": lambda spec, tensors, _, shape: np.matmul(
+    tensors["left"], tensors["right"], np.empty(shape, np.float32)
+  ),
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
 }

@@ -1,10 +1,14 @@
 """The compact file: what goes in comes out, in as many bytes as it is said to take."""
 
+import ast
 import base64
 import dataclasses
 import json
 import os
+import sys
+import tracemalloc
 import zlib
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -212,6 +216,32 @@ def enlarge(tensors, description):
   description["plan"]["kernels"]["conv_1/kernel"]["shape"] = [2**40, 2**40, 8, 16]
 
 
+def enlarge_alone(tensors, description):
+  description["plan"]["kernels"]["conv_1/kernel"]["shape"] = [3, 3, 2**9, 2**9]
+
+
+def name_over_lines(tensors, description):
+  kernels = description["plan"]["kernels"]
+  kernels["a\nkernel"] = kernels.pop("conv_1/kernel") | {"shape": [-1]}
+
+
+def add_kernel(tensors, description):
+  kernels = description["plan"]["kernels"]
+  kernels["other/kernel"] = kernels["conv_1/kernel"]
+
+
+def network_of_a_number(tensors, description):
+  description["network"] = 5
+
+
+def network_of_a_word(tensors, description):
+  description["network"] = "abc"
+
+
+def plan_of_a_list(tensors, description):
+  description["plan"]["kernels"] = [1]
+
+
 def make_negative(tensors, description):
   description["plan"]["kernels"]["conv_1/kernel"]["shape"] = [3, 3, -8, -16]
 
@@ -261,6 +291,12 @@ def number_the_step_in_words(tensors, description):
     set_nan,
     set_infinity,
     enlarge,
+    enlarge_alone,
+    name_over_lines,
+    add_kernel,
+    network_of_a_number,
+    network_of_a_word,
+    plan_of_a_list,
     make_negative,
     rename_kind,
     shorten,
@@ -279,6 +315,124 @@ def test_a_hostile_file_is_refused_in_one_line(path, change):
   with pytest.raises(UserError) as caught:
     ne.load(path)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_scale_of_integers_that_is_no_number_is_refused(path, value):
+  compact.write(path, networks.shipped(rule=EpitomeRule(side="both")), 8)
+
+  def spoil(tensors, description):
+    names = [
+      name for name, shape in description["parts"]["float32"] for _ in range(max(shape))
+    ]
+    tensors["float32"][names.index("conv_1/epitome.scale")] = value
+
+  damaged(path, spoil)
+  with pytest.raises(UserError, match="float32 has NaN"):
+    ne.load(path)
+
+
+def written(path, kernels, tensors, **metadata):
+  """A file of its own, whatever is in it."""
+  told = {"plan": {"kernels": kernels}, "parts": {}, "bits": {}} | metadata
+  packed = compact.packed_text(told)
+  save_file(tensors, path, {"format": "neural_epitome", "description": packed})
+
+
+def of_one(kind, shape, roles, **spec):
+  """The plan's word on one kernel."""
+  names = {role: f"a/{role}" for role in roles}
+  generator = {"kind": kind} | spec
+  return {"a/kernel": {"shape": shape, "generator": generator, "tensors": names}}
+
+
+ONE, LINE = np.ones((1, 1), np.float32), np.ones(2**14, np.float32)
+# What little is stored would have to be of many GB.
+BOMBS = {
+  "shape": (of_one("epitome", [2**15, 2**15], ["epitome"]), {"a/epitome": ONE}),
+  "ring": (
+    of_one("shared_epitome", [2**20, 2**10], ["epitome", "scale"], start=0, block=1),
+    {"a/epitome": ONE, "a/scale": ONE},
+  ),
+  "many": (
+    {
+      f"{i}/kernel": kernel
+      for i in range(64)
+      for kernel in of_one("epitome", [2**9, 2**9], ["epitome"]).values()
+    },
+    {"a/epitome": ONE},
+  ),
+  "axes of a scale": (
+    of_one("epitome", [2**10, 2**10], ["epitome", "scale"]),
+    {"a/epitome": ONE, "a/scale": LINE.reshape(1, 1, -1)},
+  ),
+  "axes of an offset": (
+    of_one("epitome", [2**10, 2**10], ["epitome"]),
+    {"a/epitome": ONE, "a/offsets.spatial": 0 * LINE.reshape(1, 1, -1)},
+  ),
+  "rank": (
+    of_one("low_rank", [2, 2], ["left", "right"]),
+    {"a/left": LINE.reshape(-1, 1), "a/right": LINE.reshape(1, -1)},
+  ),
+  "factors": (
+    of_one("dense", [2, 2], ["kernel"]),
+    {"a/kernel": LINE.astype(np.int8).reshape(-1, 1), "a/kernel.scale": LINE},
+  ),
+  "axes of a kernel": (
+    of_one("epitome", [1] * 40, ["epitome"]),
+    {"a/epitome": np.full([2] * 15, 1, np.float32)},
+  ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_cannot_ask_for_much_memory(path, name):
+  written(path, *BOMBS[name])
+  tracemalloc.start()
+  with pytest.raises(compact_reader.CompactError) as caught:
+    compact_reader.read(path).parameters()
+  most = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert "\n" not in str(caught.value)
+  assert most < 2**26
+
+
+def test_bits_without_end_are_refused(path):
+  kernels = of_one("dense", [1, 1], ["kernel"])
+  plan = {"kernels": kernels, "tensors": {"a/kernel": {"shape": [0]}}}
+  stored = {"a/kernel": np.zeros(1, np.uint8), "a/kernel.scale": ONE}
+  written(path, kernels, stored, plan=plan, bits={"a/kernel": 2**40})
+  with pytest.raises(compact_reader.CompactError, match=f"of {2**40} bits"):
+    compact_reader.read(path).parameters()
+
+
+def test_as_large_a_kernel_as_is_asked_for_is_built(path):
+  kernels = of_one("epitome", [2**10, 2**10], ["epitome"])
+  written(path, kernels, {"a/epitome": ONE})
+  with pytest.raises(compact_reader.CompactError, match="1,048,576 numbers in full"):
+    compact_reader.read(path)
+  found = compact_reader.read(path, largest=2**20).parameters()
+  np.testing.assert_array_equal(found["a/kernel"], np.ones((2**10, 2**10)))
+
+
+def test_a_network_larger_than_is_allowed_is_refused_unless_asked_for(path):
+  network = networks.shipped()
+  compact.write(path, network)
+  with pytest.raises(UserError, match="largest=100"):
+    compact.load(path, largest=100)
+  assert compact.load(path, largest=10**6).plan == network.plan
+
+
+def test_the_reader_is_short_and_needs_numpy_alone():
+  source = Path(compact_reader.__file__).read_text()
+  assert len(source.splitlines()) < 150
+  imported = {
+    name.partition(".")[0]
+    for node in ast.walk(ast.parse(source))
+    if isinstance(node, ast.Import | ast.ImportFrom)
+    for name in [getattr(node, "module", None) or node.names[0].name]
+  }
+  assert imported - set(sys.stdlib_module_names) == {"numpy"}
 
 
 def test_a_file_that_is_cut_anywhere_is_refused(path):
