@@ -23,7 +23,9 @@ from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import fitting, rounding
 from neural_epitome.epitome.generators import ChannelEpitomeRule, Rule
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
+from neural_epitome.export import compact
 from neural_epitome.planning import UniformPlanner
 from neural_epitome.planning import budget as budgets
 
@@ -46,7 +48,8 @@ def compress(
   Args:
     tree: parameters, or all variables, of a Linen model, or a state of an NNX one.
       Statistics of batch norms in it are stored as they are.
-    budget: of everything in the tree: bytes ("1.0MB", "300kB", "2MiB"), numbers
+    budget: of everything in the tree: bytes of the file that `save` writes, names and
+      plan included ("1.0MB", "300kB", "2MiB"), numbers
       ("1.2M parameters"), or the rate of the compressed kernels alone ("4x").
     bits: of a stored number of a kernel's tensors: 32, or integers of 2 to 8 with a
       factor an output channel.
@@ -80,7 +83,16 @@ def compress(
   )
   if not inventory.kernels or not rules.compressible(inventory):
     raise UserError(f"The tree has no kernel to compress: {_told(inventory)}.")
-  plan = budgets.planner(budget, rules, bits).plan(inventory)
+  rest = {name: leaves.arrays[name] for name in inventory.rest}
+
+  def file_bytes(plan: Plan) -> int:
+    return compact.file_bytes(plan, rest, bits, shapes=leaves.reshaped(plan))
+
+  planner = budgets.planner(budget, rules, bits)
+  if isinstance(planner, budgets.BudgetPlanner):
+    plan = planner.fitted(inventory, file_bytes)
+  else:
+    plan = planner.plan(inventory)
   kernels = {
     path: np.asarray(leaves.arrays[path], np.float32).reshape(kernel.shape)
     for path, kernel in plan.kernels.items()
@@ -95,14 +107,14 @@ def compress(
   else:
     rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
     tensors, offsets = fitting.search(plan, kernels, offsets, rounds)
-  rest = {name: leaves.arrays[name] for name in inventory.rest}
+  price = totals.price(plan, inventory, bits=bits)
   found = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
     plan=plan,
     offsets=offsets,
     bits=bits,
     errors={},
-    totals=totals.price(plan, inventory, bits=bits),
+    totals=dataclasses.replace(price, stored_bytes=file_bytes(plan)),
     _leaves=leaves,
     _inventory=inventory,
   )

@@ -34,7 +34,8 @@ class Compressed:
     offsets: routing maps, in whole cells, by kernel and axis; stored, not trained.
     bits: of a number of the tensors that kernels come from.
     errors: |generated - given| / |given| of every kernel, rounding included.
-    totals: parameters and bytes of all that is stored, offsets and factors included.
+    totals: parameters and bytes of all that is stored, offsets and factors included;
+      bytes are those of the file that `save` writes, its names and plan too.
   """
 
   compact: dict[str, Array]
@@ -156,11 +157,7 @@ class Compressed:
   def save(self, path: str | os.PathLike) -> None:
     """Writes a compact file, which `compact_reader` reads with NumPy alone."""
     stored = {name: np.asarray(jax.device_get(a)) for name, a in self.compact.items()}
-    shapes = {
-      name: list(leaf.shape)
-      for name, leaf in self._leaves.arrays.items()
-      if name in self.plan.kernels and self.plan.kernels[name].shape != leaf.shape
-    }
+    shapes = self._leaves.reshaped(self.plan)
     compact.write_numbers(path, self.plan, stored, self.offsets, self.bits, {}, shapes)
 
   def __str__(self) -> str:

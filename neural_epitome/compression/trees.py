@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
 
@@ -46,6 +47,14 @@ class Leaves:
     """The tree with these leaves."""
     leaves = [arrays[name] for name in self.arrays]
     return jax.tree_util.tree_unflatten(self.structure, leaves)
+
+  def reshaped(self, plan: Plan) -> dict[str, list[int]]:
+    """Shapes, by name, of the leaves whose kernel is generated in another one."""
+    return {
+      name: list(leaf.shape)
+      for name, leaf in self.arrays.items()
+      if name in plan.kernels and plan.kernels[name].shape != leaf.shape
+    }
 
 
 def take_apart(tree: Tree) -> Leaves:

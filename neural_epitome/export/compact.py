@@ -6,8 +6,8 @@ integers of a few bits: the epitome, never the kernel that is generated from it.
 
 import base64
 import json
+import math
 import os
-import pathlib
 import textwrap
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from safetensors.numpy import save
 
 from neural_epitome import codec
 from neural_epitome.config import Config
@@ -34,6 +33,7 @@ IS_PROGRAM = False
 SHIPPED = ("name", "model", "norm", "data")
 # Bytes up to which a tensor lies in a row with others.
 _SMALL = 4096
+_DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 
 
 def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
@@ -100,8 +100,7 @@ def write_numbers(
   for name, array in params.items():
     width = widths.get(name, 32)
     if width == 32:
-      is_integer = np.issubdtype(array.dtype, np.integer)
-      tensors[name] = array.astype(np.int32 if is_integer else np.float32)
+      tensors[name] = array.astype(_stored_dtype(array.dtype))
       continue
     tensors[name], tensors[name + ".scale"] = map(
       np.asarray, rounding.quantise(array, width)
@@ -113,17 +112,98 @@ def write_numbers(
       dtype = np.float32 if axis == "spatial" else np.int32
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, dtype)
+  header, tensors = _laid_out(plan, tensors, packed, network, shapes)
+  with open(path, "wb") as file:
+    file.write(header)
+    for tensor in tensors:
+      file.write(np.ascontiguousarray(tensor).tobytes())
+
+
+def file_bytes(
+  plan: Plan,
+  rest: Mapping[str, Any],
+  bits: int = 32,
+  network: Mapping[str, Any] | None = None,
+  shapes: Mapping[str, Sequence[int]] | None = None,
+) -> int:
+  """Bytes of a compact file: numbers, names, plan and all; nothing is written.
+
+  Args:
+    plan: as of `write_numbers`.
+    rest: all parameters that are no kernel, or only their shapes and dtypes, by name.
+    bits: as of `write_numbers`, and so are `network` and `shapes`.
+    network: see there.
+    shapes: see there.
+  """
+
+  def blank(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    return np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
+
+  tensors = {
+    name: blank(array.shape, _stored_dtype(array.dtype)) for name, array in rest.items()
+  }
+  packed: dict[str, int] = {}
+  for name, width in plan.tensor_bits(bits).items():
+    shape = plan.tensors[name].shape
+    tensors[name] = blank(shape, np.float32 if width == 32 else np.int8)
+    if width < 32:
+      scale = shape[-1:] if len(shape) > 1 else (1,)
+      tensors[name + ".scale"] = blank(scale, np.float32)
+    if width < 8:
+      tensors[name] = blank([-(-math.prod(shape) * width // 8)], np.uint8)
+      packed[name] = width
+  for kernel_path, kernel in plan.kernels.items():
+    for axis, shape in kernel.generator.offsets(kernel.shape).items():
+      dtype = np.float32 if axis == "spatial" else np.int32
+      tensors[plans.beside(kernel_path, f"offsets.{axis}")] = blank(shape, dtype)
+  header, stored = _laid_out(plan, tensors, packed, network, shapes)
+  return len(header) + sum(tensor.nbytes for tensor in stored)
+
+
+def priced(trained: Trained, bits: int = 32) -> int:
+  """Bytes of the compact file that `write` writes of a network."""
+  trained = shipping.at_bits(trained, bits)
+  params = shipping.parameters(trained.variables)
+  rest = {name: a for name, a in params.items() if name not in trained.plan.tensors}
+  return file_bytes(trained.plan, rest, bits, description(trained))
+
+
+def _stored_dtype(dtype: Any) -> Any:
+  return np.int32 if np.issubdtype(dtype, np.integer) else np.float32
+
+
+def _laid_out(
+  plan: Plan,
+  tensors: dict[str, np.ndarray],
+  packed: Mapping[str, int],
+  network: Mapping[str, Any] | None,
+  shapes: Mapping[str, Sequence[int]] | None,
+) -> tuple[bytes, list[np.ndarray]]:
+  """The head of a file, by safetensors' rules, and the tensors that follow it."""
   tensors, parts = _in_rows(tensors)
   told = {
     "plan": codec.encode(plan),
     "parts": parts,
-    "bits": packed,
+    "bits": dict(sorted(packed.items())),
     "shapes": dict(shapes or {}),
     "network": dict(network or {}),
   }
-  metadata = {"format": "neural_epitome", "description": packed_text(told)}
-  # Not `save_file`, whose file nobody but its owner may read.
-  pathlib.Path(path).write_bytes(save(tensors, metadata))
+  header: dict[str, Any] = {
+    "__metadata__": {"format": "neural_epitome", "description": packed_text(told)}
+  }
+  end = 0
+  # The widest first, so that every number lies at a multiple of its size.
+  order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+  for name in order:
+    begin, end = end, end + tensors[name].nbytes
+    header[name] = {
+      "dtype": _DTYPES[str(tensors[name].dtype)],
+      "shape": tensors[name].shape,
+      "data_offsets": [begin, end],
+    }
+  text = json.dumps(header, separators=(",", ":")).encode()
+  text += b" " * (-len(text) % 8)
+  return len(text).to_bytes(8, "little") + text, [tensors[name] for name in order]
 
 
 def packed_text(value: Any) -> str:

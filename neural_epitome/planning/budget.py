@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import ClassVar
 
 from neural_epitome.cost import totals
@@ -18,7 +19,8 @@ class BudgetPlanner(Planner):
 
   Attributes:
     parameters: numbers stored in all, routing maps and batch norm included.
-    bytes: the same in bytes, kernels' tensors at `bits` and the rest at 32.
+    bytes: the same in bytes, kernels' tensors at `bits` and the rest at 32; without
+      the names and the plan that a compact file has beside them.
     madds: multiply-adds of one image, layers folded (blockwise routing never
       folds, so it cannot meet such a budget).
     bits: width of stored kernel tensors.
@@ -34,7 +36,17 @@ class BudgetPlanner(Planner):
   rules: UniformPlanner = UniformPlanner()
 
   def plan(self, inventory: Inventory) -> Plan:
-    """See the class.
+    """See the class; raises as `fitted`."""
+    return self.fitted(inventory)
+
+  def fitted(
+    self, inventory: Inventory, file_bytes: Callable[[Plan], int] | None = None
+  ) -> Plan:
+    """The same.
+
+    Args:
+      inventory: of the architecture.
+      file_bytes: what counts as the bytes of a plan instead of its numbers'.
 
     Raises:
       UserError: if no budget is given, or one is below what is feasible, naming
@@ -48,8 +60,10 @@ class BudgetPlanner(Planner):
 
     def at(rate: float) -> tuple[Plan, dict[str, int]]:
       plan = dataclasses.replace(self.rules, rate=rate).plan(inventory)
-      price = totals.price(plan, inventory, "fold", self.bits)
-      return plan, in_units(price)
+      prices = in_units(totals.price(plan, inventory, "fold", self.bits))
+      if file_bytes is not None and self.bytes is not None:
+        prices["bytes"] = file_bytes(plan)
+      return plan, prices
 
     def fits(prices: dict[str, int]) -> bool:
       return all(prices[name] <= budget for name, budget in budgets.items())

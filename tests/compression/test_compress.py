@@ -166,9 +166,7 @@ def test_a_file_holds_what_expands_here_in_the_bytes_that_are_told(tmp_path, fit
   small = ne.compress(variables["params"], "2x", bits=bits, fit=fit, quiet=True)
   path = tmp_path / "bert.safetensors"
   small.save(path)
-  beside = os.path.getsize(path) - small.totals.stored_bytes
-  # Names, shapes and the plan.
-  assert 0 < beside < 100 * len(small.compact)
+  assert os.path.getsize(path) == small.totals.stored_bytes
   found = compact_reader.read(path).parameters()
   whole = trees.take_apart(small.expand(small.compact)).arrays
   assert found.keys() == whole.keys()
@@ -194,6 +192,30 @@ def test_a_budget_is_met_and_nearly_used(budget):
     "40k parameters": (totals.stored_params, 40_000),
   }[budget]
   assert 0.95 * limit < stored <= limit
+
+
+@pytest.mark.parametrize("bits", [32, 8, 4])
+def test_a_small_file_takes_what_is_told_to_the_byte(tmp_path, bits):
+  variables = initialised(Attention(), jnp.ones((1, 6, 8)))
+  small = ne.compress(variables, "2x", bits=bits)
+  small.save(tmp_path / "small")
+  assert os.path.getsize(tmp_path / "small") == small.totals.stored_bytes
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(32, 200_000), (8, 60_000), (4, 40_000)])
+def test_a_file_is_within_its_budget_with_names_and_plan(tmp_path, bits, limit):
+  _, variables, _ = bert()
+  ne.compress(variables, f"{limit}B", bits=bits).save(tmp_path / "small")
+  assert 0.95 * limit < os.path.getsize(tmp_path / "small") <= limit
+
+
+def test_the_smallest_feasible_budget_is_of_the_whole_file(tmp_path):
+  _, variables, _ = bert()
+  with pytest.raises(UserError, match="smallest feasible budget is") as told:
+    ne.compress(variables, "100B", bits=8)
+  limit = told.value.args[0].partition("budget is ")[2].split()[0].replace(",", "")
+  ne.compress(variables, f"{limit}B", bits=8).save(tmp_path / "small")
+  assert os.path.getsize(tmp_path / "small") == int(limit)
 
 
 def test_heads_are_read_as_matrices_and_dtypes_come_back():

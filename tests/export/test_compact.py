@@ -143,6 +143,14 @@ def test_a_file_is_within_one_percent_of_the_accounting(path):
     assert os.path.getsize(path) == pytest.approx(price.stored_bytes, rel=0.01)
 
 
+@pytest.mark.parametrize("bits", [32, 8, 4])
+@pytest.mark.parametrize("name", RULES)
+def test_the_file_of_a_small_network_takes_what_is_told_to_the_byte(path, name, bits):
+  network = networks.shipped(rule=RULES[name])
+  compact.write(path, network, bits)
+  assert os.path.getsize(path) == compact.priced(network, bits)
+
+
 def test_a_file_takes_the_bytes_that_its_budget_was(path):
   planner = BudgetPlanner(bytes=400_000, bits=8)
   model = ResNetConfig(depth=8, width=3.0, stem_stride=2)
