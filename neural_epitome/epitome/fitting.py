@@ -128,19 +128,34 @@ def search(
     start: tensors to start from, as of `fit`.
 
   Returns:
-    Tensors as of `fit`, and routing maps of whole cells.
+    Tensors as of `fit`, and routing maps of whole cells: the nearest that were met.
   """
   moved = {path: dict(axes) for path, axes in offsets.items()}
   tensors = fit(plan, kernels, moved, start)
+  # A round may lead away: cells that nothing reads are given to others.
+  least, best = _error(plan, kernels, tensors, moved), (tensors, moved)
   for _ in rounds:
-    for path in moved:
-      kernel = plan.kernels[path]
-      own = {role: tensors[name] for role, name in kernel.tensors.items()}
-      moved[path] = kernel.generator.reroute(
-        np.asarray(kernels[path], np.float32), own, moved[path]
+    moved = {
+      path: plan.kernels[path].generator.reroute(
+        np.asarray(kernels[path], np.float32),
+        {role: tensors[name] for role, name in plan.kernels[path].tensors.items()},
+        axes,
       )
-    tensors = fit(plan, kernels, moved, tensors, rounds=1)
-  return fit(plan, kernels, moved, tensors), moved
+      for path, axes in moved.items()
+    }
+    tensors = fit(plan, kernels, moved, tensors)
+    error = _error(plan, kernels, tensors, moved)
+    if error < least:
+      least, best = error, (tensors, moved)
+  return best
+
+
+def _error(plan: Plan, kernels: Kernels, tensors: Tensors, offsets: Maps) -> float:
+  """What `fit` minimises."""
+  return sum(
+    relative_error(kernels[path], generate(plan, tensors, offsets, path)) ** 2
+    for path in plan.compressed
+  )
 
 
 def generate(plan: Plan, tensors: Tensors, offsets: Maps, path: str) -> np.ndarray:

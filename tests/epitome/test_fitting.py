@@ -124,6 +124,45 @@ def test_a_search_comes_nearer_than_the_routing_it_starts_from(name):
     assert ((value >= 0) & (value < cells[0])).all()
 
 
+def distance(plan, kernels, tensors, offsets):
+  """What a fit minimises: the sum of squared relative errors."""
+  return sum(
+    fitting.relative_error(kernel, fitting.generate(plan, tensors, offsets, path)) ** 2
+    for path, kernel in kernels.items()
+  )
+
+
+@pytest.mark.parametrize(
+  "name", ["factorised", "blockwise_scaled", "channel_output", "channel_input"]
+)
+def test_more_rounds_of_a_search_never_end_farther_away(name):
+  plan, offsets = network(GENERATORS[name], ("a/kernel", "b/kernel"))
+  random = np.random.default_rng(6)
+  kernels = {path: random.normal(size=SHAPE) for path in plan.kernels}
+  errors = [
+    distance(plan, kernels, *fitting.search(plan, kernels, offsets, range(rounds)))
+    for rounds in range(7)
+  ]
+  assert errors == sorted(errors, reverse=True)
+
+
+def test_a_search_that_goes_astray_ends_where_it_was_nearest(monkeypatch):
+  plan, offsets = network(GENERATORS["channel_output"])
+  kernels = {"a/kernel": np.random.default_rng(5).normal(size=SHAPE)}
+  rounds, reroute = [], ChannelEpitome.reroute
+
+  def astray(self, kernel, tensors, offsets):
+    rounds.append(reroute(self, kernel, tensors, offsets))
+    all_to_one = {axis: np.zeros_like(value) for axis, value in offsets.items()}
+    return rounds[-1] if len(rounds) < 3 else all_to_one
+
+  wanted = distance(plan, kernels, *fitting.search(plan, kernels, offsets, range(2)))
+  monkeypatch.setattr(ChannelEpitome, "reroute", astray)
+  found = fitting.search(plan, kernels, offsets, range(5))
+  assert len(rounds) == 5
+  assert distance(plan, kernels, *found) <= wanted + 1e-6
+
+
 def test_channels_that_are_copies_up_to_sign_and_size_are_found():
   random = np.random.default_rng(0)
   cells = random.normal(size=(1, 1, 16, 5))
