@@ -135,6 +135,11 @@ def _entry(
   for table, values in tables.items():
     pointers[table] = "0"
     if values is not None:
+      if table != "scale" and np.max(values) >= 2**16:
+        raise UserError(
+          f"{path} begins a replica at cell {int(np.max(values)):,}, and a C header "
+          "holds starts below 65,536; export --format=compact."
+        )
       pointers[table] = f"{identifier(path)}_{table}"
       dtype = np.float32 if table == "scale" else np.uint16
       arrays[pointers[table]] = np.asarray(values).astype(dtype)

@@ -86,6 +86,16 @@ def test_its_arrays_take_no_more_bytes_than_are_told(tmp_path):
     assert size == pytest.approx(told - saved, abs=4 * len(network.plan.kernels))
 
 
+def test_a_start_that_sixteen_bits_do_not_hold_is_refused(tmp_path):
+  network = networks.shipped(rule=EpitomeRule(routing="blockwise"))
+  starts = network.variables["routing"]["conv_1"]["map"]
+  starts["output"] = np.full_like(starts["output"], 65_535)
+  c_header.write(tmp_path / "network.h", network)
+  starts["output"][-1] = 65_536
+  with pytest.raises(UserError, match=r"^conv_1/kernel .* cell 65,536"):
+    c_header.write(tmp_path / "network.h", network)
+
+
 @pytest.mark.parametrize(
   ("rule", "bits", "words"),
   [
