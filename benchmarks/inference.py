@@ -28,7 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import common, turns
-from benchmarks.step_time import Without
+from benchmarks.step_time import Absent, Without
 from neural_epitome.config import Config
 from neural_epitome.cost import totals
 from neural_epitome.epitome.generators import EpitomeRule
@@ -87,9 +87,12 @@ def network(config: Config, planner: Planner) -> Trained:
 
 
 def write_files(
-  config: Config, runtime: str, directory: Path
-) -> dict[str, tuple[Path, Trained]]:
-  """A file and its network for each mode."""
+  config: Config, runtime: str, batches: Sequence[int], directory: Path
+) -> dict[tuple[str, int], tuple[Path, Trained]]:
+  """A file and what it holds, by mode and batch size.
+
+  What is faster folded depends on the batch size, so `measured` has a file for each.
+  """
   module: ModuleType = importlib.import_module(
     f"neural_epitome.export.{RUNTIMES[runtime][0]}"
   )
@@ -98,16 +101,22 @@ def write_files(
     "dense": program.run_as(ready, "decode"),
     "materialise": program.run_as(ready, "materialise"),
     "fold": program.run_as(ready, "fold"),
-    "measured": program.run_as(
-      ready, "fold", measured.faster_decoded(ready, module.compiled)
-    ),
     "floor": program.run_as(network(config, Without(config.planner)), "fold"),
   }
   files = {}
   for mode, run in tqdm(networks.items(), f"{runtime} files", disable=None):
     path = directory / f"{runtime}_{mode}"
     module.write(path, run)
-    files[mode] = path, run
+    # LiteRT's converter computes what depends on no input: the file has full kernels.
+    is_dense = runtime == "litert" and mode == "materialise"
+    held = networks["dense"] if is_dense else run
+    files |= {(mode, batch): (path, held) for batch in batches}
+  for batch in batches:
+    decoded = measured.faster_decoded(ready, module.compiled, batch)
+    path = directory / f"{runtime}_measured_{batch}"
+    run = program.run_as(ready, "fold", decoded)
+    module.write(path, run)
+    files["measured", batch] = path, run
   return files
 
 
@@ -144,16 +153,20 @@ def rows(
   config, found = configuration(rate, side, size), []
   with tempfile.TemporaryDirectory() as temporary:
     directory = Path(temporary)
-    written = {
-      (runtime, mode): file
+    by_runtime = {
+      runtime: write_files(config, runtime, batches, directory)
       for runtime, (_, needed) in RUNTIMES.items()
       if importlib.util.find_spec(needed)
-      for mode, file in write_files(config, runtime, directory).items()
     }
-    files = {case: path for case, (path, _) in written.items()}
-    if importlib.util.find_spec("torch"):
-      files["torch", "dense"] = Path(os.devnull)
     for batch in batches:
+      written = {
+        (runtime, mode): files[mode, batch]
+        for runtime, files in by_runtime.items()
+        for mode in MODES
+      }
+      files = {case: path for case, (path, _) in written.items()}
+      if importlib.util.find_spec("torch"):
+        files["torch", "dense"] = Path(os.devnull)
       inputs = directory / "inputs.npz"
       save_inputs(config, batch, inputs)
       told = measure(files, inputs, rounds if batch == 1 else rounds // 2, core)
@@ -189,11 +202,17 @@ _NO_SIZE = dict.fromkeys(("file_bytes", "stored_params", "madds", "folded"), "")
 def _size(path: Path, run: Trained) -> dict[str, Any]:
   inventory = setup.take_inventory(run.config, CLASSES)
   price = totals.price(run.plan, inventory, run.config.execution)
+  # An absent kernel is neither folded nor multiplied with.
+  absent = {
+    path for path, k in run.plan.kernels.items() if isinstance(k.generator, Absent)
+  }
+  costs = totals.kernel_costs(run.plan, inventory, run.config.execution)
+  folded = set(run.plan.compressed) - absent if run.config.execution == "fold" else ()
   return {
     "file_bytes": path.stat().st_size,
     "stored_params": price.stored_params,
-    "madds": price.madds,
-    "folded": len(run.plan.compressed) if run.config.execution == "fold" else 0,
+    "madds": price.madds - sum(costs[path].madds for path in absent),
+    "folded": len(folded),
   }
 
 
