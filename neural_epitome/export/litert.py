@@ -21,6 +21,7 @@ from neural_epitome.export import packages, program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
+RUNTIME = "LiteRT"
 
 
 def write(path: str | os.PathLike, trained: Trained) -> None:

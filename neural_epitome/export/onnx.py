@@ -19,6 +19,7 @@ from neural_epitome.export import packages, program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
+RUNTIME = "ONNX Runtime"
 
 
 def write(path: str | os.PathLike, trained: Trained) -> None:

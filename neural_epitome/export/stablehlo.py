@@ -19,6 +19,7 @@ from neural_epitome.export import program
 from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
+RUNTIME = "XLA"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 

@@ -133,8 +133,14 @@ def export_table(exported: Mapping[str, Any]) -> str:
     [file["file"], f"{file['bytes']:,}", f"{file['largest_difference']:.1e}"]
     for file in exported["files"]
   ]
+  runtimes = list(
+    dict.fromkeys(r for mode in exported["modes"].values() for r in mode["median_ms"])
+  )
   modes = [
-    [name, f"{mode['madds']:,}", f"{mode['median_ms']:.2f}"]
+    [
+      *(name, f"{mode['madds']:,}"),
+      *(f"{ms[r]:.2f}" if r in (ms := mode["median_ms"]) else "" for r in runtimes),
+    ]
     for name, mode in exported["modes"].items()
   ]
   right = ("left", "right", "right")
@@ -147,7 +153,12 @@ def export_table(exported: Mapping[str, Any]) -> str:
     ),
     f"{network['stored_params']:,} numbers stored in {network['stored_bytes']:,} bytes "
     f"for {network['expanded_params']:,} parameters",
-    tabulate(modes, ["run as", "MAdds", "ms"], colalign=right, disable_numparse=True),
+    tabulate(
+      modes,
+      ["run as", "MAdds", *(f"{runtime}, ms" for runtime in runtimes)],
+      colalign=("left", "right", *("right" for _ in runtimes)),
+      disable_numparse=True,
+    ),
   ]
   return "\n\n".join(parts)
 

@@ -1,6 +1,9 @@
 """What an export says of its files holds of the files."""
 
 import dataclasses
+import re
+import time
+import types
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 import neural_epitome as ne
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, compact_reader, job, shipping
+from neural_epitome.export import compact, compact_reader, job, onnx, program, shipping
 from neural_epitome.report import summary, tables
 from neural_epitome.training import setup
 from tests.export import networks
@@ -34,10 +37,56 @@ def test_an_export_says_bytes_numbers_differences_and_times(tmp_path):
   assert (
     modes["fold"]["madds"] < modes["materialise"]["madds"] == modes["decode"]["madds"]
   )
-  assert all(mode["median_ms"] > 0 for mode in modes.values())
+  assert all(mode["median_ms"].keys() == {"XLA"} for mode in modes.values())
+  assert all(mode["median_ms"]["XLA"] > 0 for mode in modes.values())
   text = tables.export_table(found)
   assert str(path) in text
   assert f"{modes['fold']['madds']:,}" in text
+
+
+# Of the converter's own dependencies.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_printed_tells_the_time_in_the_runtime_of_the_format(
+  tmp_path, monkeypatch
+):
+  pytest.importorskip("onnxruntime")
+  compiled, called = onnx.compiled, []
+
+  def slow(function, shape):
+    run = compiled(function, shape)
+    called.append(shape)
+    return lambda x: (time.sleep(0.05), run(x))
+
+  monkeypatch.setattr(onnx, "compiled", slow)
+  monkeypatch.setattr(job, "_ROUNDS", 3)
+  network = networks.trained(rule=EpitomeRule(side="both"), rate=4.0)
+  found = job.export(network, tmp_path, ["onnx"], quiet=True)
+  assert called == [(1, 28, 28, 1)] * 3
+  head, _, *lines = tables.export_table(found).splitlines()[-5:]
+  assert re.split(r"  +", head.strip()) == [
+    "run as",
+    "MAdds",
+    "XLA, ms",
+    "ONNX Runtime, ms",
+  ]
+  for line, name in zip(lines, ("fold", "materialise", "decode"), strict=True):
+    told, madds, xla, own = line.split()
+    assert (told, madds) == (name, f"{found['modes'][name]['madds']:,}")
+    assert 0 < float(xla) < 50 <= float(own)
+
+
+def test_a_way_to_run_that_a_runtime_does_not_take_has_no_time_in_it():
+  network = networks.shipped()
+
+  def compiled(function, shape):
+    raise UserError("no operator for it")
+
+  other = types.SimpleNamespace(IS_PROGRAM=True, RUNTIME="other", compiled=compiled)
+  example = networks.images(network, 1)
+  [row] = job._modes(
+    {"decode": program.run_as(network, "decode")}, {"other": other}, example, True
+  ).values()
+  assert set(row["median_ms"]) == {"XLA"}
 
 
 def test_stored_numbers_are_the_same_however_a_program_would_run_them(tmp_path):
