@@ -174,6 +174,19 @@ def test_a_file_holds_what_expands_here_in_the_bytes_that_are_told(tmp_path, fit
     np.testing.assert_allclose(found[name], value, atol=1e-6)
 
 
+@pytest.mark.parametrize("fit", ["closed", "full"])
+@pytest.mark.parametrize("bits", [32, 4])
+def test_errors_are_of_what_expands_relative_to_what_was_given(fit, bits):
+  variables = initialised(Attention(), jnp.ones((1, 6, 8)))
+  small = ne.compress(variables, "2x", bits=bits, fit=fit, quiet=True)
+  given = trees.take_apart(variables).arrays
+  found = trees.take_apart(small.expand(small.compact)).arrays
+  assert small.errors.keys() == small.plan.kernels.keys()
+  for path, error in small.errors.items():
+    wanted = np.linalg.norm(found[path] - given[path]) / np.linalg.norm(given[path])
+    assert error == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+
+
 def test_a_search_keeps_more_of_the_values():
   _, variables, _ = bert()
   closed = ne.compress(variables, "2x")
