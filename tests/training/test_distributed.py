@@ -1,5 +1,6 @@
 """Real processes that train together: one run, however many, whatever ends them."""
 
+import json
 import os
 import pathlib
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import neural_epitome as ne
+from launch import local_cluster
 from neural_epitome.errors import UserError
 from neural_epitome.training import distributed, metrics
 from tests.training import tiny
@@ -166,6 +168,150 @@ def test_one_process_in_a_cluster_waits_for_nobody(monkeypatch, environment):
     monkeypatch.setenv(name, value)
   with distributed.joined():
     assert jax.process_count() == 1
+    assert not jax.distributed.is_initialized()
+
+
+# As the launchers tell it to process 1 of 2 on one machine.
+LAUNCHERS = {
+  "slurm": {
+    "SLURM_JOB_ID": "{job}",
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_NTASKS": "2",
+    "SLURM_PROCID": "{index}",
+    "SLURM_LOCALID": "{index}",
+  },
+  "open_mpi_4": {
+    "OMPI_MCA_orte_hnp_uri": "{job4}.0;tcp://127.0.0.1:34911",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+    "OMPI_COMM_WORLD_RANK": "{index}",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "{index}",
+  },
+  "open_mpi_5": {
+    "PMIX_NAMESPACE": "prterun-host-{job}@1",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+    "OMPI_COMM_WORLD_RANK": "{index}",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "{index}",
+  },
+  "open_mpi_5_on_several_machines": {
+    "JAX_COORDINATOR_ADDRESS": "127.0.0.1:{port}",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "1",
+    "OMPI_COMM_WORLD_RANK": "{index}",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+  },
+}
+COUNTS = """
+import jax
+from neural_epitome.training import distributed
+with distributed.joined():
+  print(jax.process_index(), jax.process_count())
+"""
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_processes_of_a_launcher_meet(launcher):
+  # The port follows from the number of the job.
+  job = os.getpid()
+  values = {"job": job, "job4": job * 4096, "port": local_cluster.free_port()}
+  started = []
+  for index in range(2):
+    told = {k: v.format(index=index, **values) for k, v in LAUNCHERS[launcher].items()}
+    started.append(
+      subprocess.Popen(
+        [sys.executable, "-c", COUNTS],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"} | told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+    )
+  for index, process in enumerate(started):
+    told, wrong = process.communicate(timeout=120)
+    assert told.split() == [str(index), "2"], wrong
+
+
+UNMET = [
+  (
+    {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"},
+    "OMPI_COMM_WORLD_SIZE=2 .*--coordinator_address=HOST:PORT .*--num_processes=1",
+  ),
+  (
+    {
+      "PMIX_NAMESPACE": "prterun-host-7@1",
+      "OMPI_COMM_WORLD_SIZE": "8",
+      "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
+    },
+    "OMPI_COMM_WORLD_SIZE=8 .*--coordinator_address=HOST:PORT",
+  ),
+  ({"PMI_SIZE": "4", "PMI_RANK": "0"}, "PMI_SIZE=4 .*--coordinator_address=HOST:PORT"),
+  # A step, but not all that JAX reads of one.
+  (
+    {"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"},
+    "SLURM_STEP_NUM_TASKS=2 .*--coordinator_address=HOST:PORT",
+  ),
+  (
+    {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"},
+    r"\(a,b\).*--coordinator_address, --num_processes and --process_id",
+  ),
+]
+
+
+# In a process of its own: JAX looks for a cluster only before the first device is used.
+ASKS = """
+import json, os, sys
+from neural_epitome.errors import UserError
+from neural_epitome.training import distributed
+for told in json.loads(sys.argv[1]):
+  os.environ.update(told)
+  try:
+    with distributed.joined():
+      print("alone")
+  except UserError as error:
+    print(error)
+  for name in told:
+    del os.environ[name]
+"""
+
+
+def test_one_of_several_that_finds_no_other_does_not_train_alone():
+  environments = [environment for environment, _ in UNMET]
+  done = subprocess.run(
+    [sys.executable, "-c", ASKS, json.dumps(environments)],
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+  lines = done.stdout.splitlines()
+  assert len(lines) == len(UNMET), done.stderr
+  for line, (_, told) in zip(lines, UNMET, strict=True):
+    assert re.search(told, line)
+
+
+def test_one_of_several_trains_alone_when_told(monkeypatch):
+  for name, value in UNMET[0][0].items():
+    monkeypatch.setenv(name, value)
+  with distributed.joined(num_processes=1):
+    assert not jax.distributed.is_initialized()
+
+
+def test_the_script_of_a_job_is_one_process(monkeypatch):
+  # `salloc --ntasks=4` and the script of `sbatch` have the job's number of tasks.
+  monkeypatch.setenv("SLURM_NTASKS", "4")
+  monkeypatch.setenv("SLURM_JOB_ID", "7")
+  with distributed.joined():
+    assert not jax.distributed.is_initialized()
+  for name in ("SLURM_PROCID", "SLURM_LOCALID"):
+    monkeypatch.setenv(name, "0")
+  monkeypatch.setenv("SLURM_STEP_NODELIST", "node1")
+  monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+  with distributed.joined():
     assert not jax.distributed.is_initialized()
 
 
