@@ -215,6 +215,9 @@ class _Run:
         if self.profile.ends_at(self.step):
           self._settle_all()
           self.profile.close()
+        if not self.step % options.log_every:
+          # Where several processes meet anyway, to decide alike.
+          setup.feed.share_bad()
         stop, save = interruption.decide(
           self.stop, self.step, self._is_save_due(), options.log_every
         )
@@ -236,6 +239,8 @@ class _Run:
     return age >= self.config.training.checkpoint_every
 
   def _save(self, **more: Any) -> None:
+    # Process 0 writes the record, of what all have met.
+    self.setup.feed.share_bad()
     bad = sorted(self.setup.feed.bad.indices)
     self.checkpoints.save(self.state, seconds=self.seconds(), bad_examples=bad, **more)
     self.saved_at = time.monotonic()
@@ -278,6 +283,7 @@ class _Run:
       found = evaluation.evaluate(
         self.counter, self.state.weights(), batches, self.setup.mesh
       )
+    self.setup.feed.share_bad()
     values = {}
     for name, shares in found.items():
       suffix = "" if name == "raw" else f"_{name}"

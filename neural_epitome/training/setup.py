@@ -1,6 +1,7 @@
 """What a run consists of before its first step: data, plan, model, numbers of steps."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -27,7 +28,8 @@ class Feed:
   Attributes:
     classes: class names, by label.
     examples: number of training examples.
-    bad: those that could not be decoded, as far as this process knows.
+    bad: those that could not be decoded, as far as this process knows: its own, and
+      at the last `share_bad` those of all.
   """
 
   def __init__(self, config: Config):
@@ -67,19 +69,42 @@ class Feed:
       bad=self._bad_in_evaluation,
     )
 
+  def share_bad(self) -> None:
+    """Tells all processes which examples each could not decode; all must call it.
+
+    Raises:
+      UserError: in all of them, if together they met more than are allowed.
+    """
+    for bad in (self.bad, self._bad_in_evaluation):
+      bad.merge(_union(bad.untold))
+
   def count_bad(self, evaluated: float) -> dict[str, int]:
     """How many examples of each split could not be decoded; all processes ask alike.
 
     Args:
       evaluated: examples that all processes together evaluated.
+
+    Raises:
+      UserError: as `share_bad`.
     """
-    own = np.full(max(1, self._options.maximum_bad_examples), -1, np.int32)
-    own[: len(self.bad.indices)] = sorted(self.bad.indices)
-    known = set(np.ravel(multihost_utils.process_allgather(own)).tolist()) - {-1}
+    self.share_bad()
     return {
-      "bad_train_examples": len(known),
+      "bad_train_examples": len(self.bad.indices),
       "bad_evaluation_examples": len(self._evaluation) - int(evaluated),
     }
+
+
+def _union(own: Collection[int]) -> set[int]:
+  """The indices of all processes together."""
+  if jax.process_count() == 1:
+    return set(own)
+  # How many first, so that all send the same shape; mostly there are none.
+  longest = int(multihost_utils.process_allgather(np.int32(len(own))).max())
+  if not longest:
+    return set()
+  padded = np.full(longest, -1, np.int32)
+  padded[: len(own)] = sorted(own)
+  return set(np.ravel(multihost_utils.process_allgather(padded)).tolist()) - {-1}
 
 
 @dataclasses.dataclass(frozen=True)

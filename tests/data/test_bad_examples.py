@@ -95,6 +95,19 @@ def test_one_more_than_allowed_ends_the_run(options):
     _take(allowed, 6, bad=BadExamples(3, known=[0]))
 
 
+def test_those_of_other_processes_count_once_and_are_not_named_again(capfd):
+  bad = BadExamples(3, known=[0])
+  bad.note({4: "four"})
+  assert bad.untold == {4}
+  bad.merge([4, 7])
+  bad.note({7: "seven"})
+  assert not bad.untold
+  assert bad.indices == {0, 4, 7}
+  assert capfd.readouterr().err.strip() == "Skipped: four."
+  with pytest.raises(UserError, match=r"^5 examples .* more than .*_bad_examples=3;"):
+    bad.merge([1, 2])
+
+
 def test_evaluation_masks_bad_examples(options):
   source, bad = open_source(options, "test"), BadExamples(3)
   with pipeline.evaluation_batches(source, options, bad=bad) as found:

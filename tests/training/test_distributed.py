@@ -1,5 +1,6 @@
 """Real processes that train together: one run, however many, whatever ends them."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,9 +15,14 @@ import numpy as np
 import pytest
 
 import neural_epitome as ne
+from benchmarks import fault_data
 from launch import local_cluster
+from neural_epitome.data import pipeline
+from neural_epitome.data.bad_examples import BadExamples
+from neural_epitome.data.sources import open_source
 from neural_epitome.errors import UserError
 from neural_epitome.training import distributed, metrics
+from neural_epitome.training.run_directory import RunDirectory
 from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -131,6 +137,48 @@ def test_an_error_of_one_process_ends_all(start, tmp_path):
   assert "[1] error: One host has no data.\n" in told
   assert re.search(r"\[0\] error: process 1 of 2 .*: One host has no data\.\n", told)
   assert "Traceback" not in told
+
+
+@pytest.fixture(scope="module")
+def corrupt(tmp_path_factory):
+  """Flags of a data set of JPEGs some of which are cut short, and their number."""
+  folder = tmp_path_factory.mktemp("corrupt") / "data"
+  folder = fault_data.make(folder, range(0, fault_data.TRAIN, 25))
+  options = dataclasses.replace(tiny.experiment().data, dataset=str(folder))
+  source = open_source(options, options.train_split)
+  bad = BadExamples(len(source))
+  with pipeline.evaluation_batches(source, options, bad=bad) as batches:
+    for _ in batches:
+      pass
+  return [f"--dataset={folder}"], len(bad.indices)
+
+
+def skipped(told):
+  """How many examples each process names as left out."""
+  return [told.count(f"[{index}] Skipped: example") for index in range(2)]
+
+
+def test_bad_examples_of_all_processes_count_together(start, tmp_path, corrupt):
+  flags, count = corrupt
+  limit = f"--config.data.maximum_bad_examples={count - 1}"
+  code, told = start(tmp_path / "run", "9 0 none", *flags, limit)
+  assert code == 1, told
+  assert all(0 < met < count for met in skipped(told)), "none met too many"
+  assert re.search(rf"error: .*more than .*maximum_bad_examples={count - 1};", told)
+  assert "Traceback" not in told
+
+
+def test_bad_examples_of_all_processes_are_kept_for_one(start, tmp_path, corrupt):
+  workdir, (flags, count) = tmp_path / "run", corrupt
+  limit = f"--config.data.maximum_bad_examples={count}"
+  code, told = start(workdir, "1 6 SIGTERM", *flags, limit)
+  assert code == 143, told
+  assert all(skipped(told))
+  report = ne.run(RunDirectory(workdir).config(), workdir, quiet=True)
+  assert report["bad_train_examples"] == count
+  # All but the first steps know those of the other process.
+  lines = [r for r in metrics.read(workdir / "metrics.jsonl") if r["kind"] == "train"]
+  assert lines[-1]["bad_examples"] == count
 
 
 def test_one_that_is_not_met_is_told_in_time():
