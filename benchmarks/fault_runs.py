@@ -1,16 +1,18 @@
 """Two processes of one run, and what each of them read and said; see `faults`."""
 
+import collections
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import fault_data
 from launch import local_cluster
-from neural_epitome.errors import UserError
 
 PROCESSES, BATCH, EPOCHS = 2, 32, 2
 STEPS = EPOCHS * fault_data.TRAIN // BATCH
@@ -151,43 +153,52 @@ def start(workdir: Path, data: Path, store: Path, label: str) -> Launch:
 
 
 def metrics(workdir: Path) -> dict[int, float]:
-  """Training loss by step; a step that stands twice raises UserError."""
+  """Training loss by step, the last one where a step stands twice."""
+  return {line["step"]: line["loss"] for line in _lines(workdir)}
+
+
+def repeated_steps(workdir: Path) -> list[int]:
+  """The steps that stand twice among the metrics."""
+  counts = collections.Counter(line["step"] for line in _lines(workdir))
+  return sorted(step for step, count in counts.items() if count > 1)
+
+
+def _lines(workdir: Path) -> list[dict]:
   from neural_epitome.training import metrics as logs
 
-  lines = [r for r in logs.read(workdir / "metrics.jsonl") if r["kind"] == "train"]
-  found = {line["step"]: line["loss"] for line in lines}
-  if len(found) != len(lines):
-    raise UserError(f"{workdir}/metrics.jsonl has a step twice.")
-  return found
+  return [r for r in logs.read(workdir / "metrics.jsonl") if r["kind"] == "train"]
 
 
-def wrong_positions(launches: list[Launch]) -> int:
+def wrong_positions(launches: list[Launch], begin: int) -> int:
   """Examples that a step read and should not have, or should have and did not.
 
   Every launch is looked at: what it read ahead of a fault counts as well.
+
+  Args:
+    launches: of one run, the last of them the resume.
+    begin: the step of the checkpoint that the resume had.
   """
   wrong = 0
   for launch in launches:
     read: dict[int, list[int]] = {}
     complete: dict[int, int] = {}
-    for file in launch.positions:
-      for line in file.read_text().splitlines():
-        try:
-          step, positions = json.loads(line)
-        except json.JSONDecodeError:
-          continue  # cut short by the kill
-        read.setdefault(step, []).extend(positions)
-        complete[step] = complete.get(step, 0) + 1
+    for step, positions in itertools.chain(*map(_noted, launch.positions)):
+      read.setdefault(step, []).extend(positions)
+      complete[step] = complete.get(step, 0) + 1
     for step, positions in read.items():
       wanted = set(range(step * BATCH, (step + 1) * BATCH))
       wrong += len(set(positions) - wanted) + len(positions) - len(set(positions))
       if complete[step] == PROCESSES:
         wrong += len(wanted - set(positions))
-  last = {step for f in launches[-1].positions for step in _steps(f)}
   # The resume reads all that is left, and one that was done before it reads nothing.
-  wrong += BATCH * len(set(range(min(last, default=STEPS), STEPS)) - last)
-  return wrong
+  last = {step for file in launches[-1].positions for step, _ in _noted(file)}
+  return wrong + BATCH * len(last ^ set(range(begin, STEPS)))
 
 
-def _steps(file: Path) -> set[int]:
-  return {json.loads(line)[0] for line in file.read_text().splitlines()}
+def _noted(file: Path) -> Iterator[tuple[int, list[int]]]:
+  for line in file.read_text().splitlines():
+    try:
+      step, positions = json.loads(line)
+    except json.JSONDecodeError:
+      continue  # cut short by the kill
+    yield step, positions

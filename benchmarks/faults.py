@@ -6,8 +6,9 @@ Two processes on this machine train a small network. At a random moment, drawn f
 kind and number of the run, comes a fault, or the data have been damaged before; then
 what is broken is mended and the same command resumes. Losses of all steps are compared
 with those of a run without a fault, and which examples each step read with those it
-should have read. A row a fault, written as it is done; the same command goes on with
-those that are missing. Linux only; `disk_full` needs the right to mount.
+should have read. A row a fault, written as it is done, and also where the resume failed
+(column `resume`); the same command goes on with those that are missing. Linux only;
+`disk_full` needs the right to mount.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from benchmarks.fault_runs import (
   STEPS,
   Launch,
   metrics,
+  repeated_steps,
   start,
   wrong_positions,
 )
@@ -36,6 +38,8 @@ from neural_epitome.errors import UserError
 NAME = "faults"
 # config.data.maximum_bad_examples as it is.
 LIMIT = 10
+# Column `resume` where it is as it should be.
+DONE = "done"
 # A whole run takes 1,300 KB, and one whose first checkpoint is being written 500.
 SMALL_DISK_KB, LARGE_DISK_MB = (500, 1100), 200
 
@@ -108,7 +112,7 @@ def damage(kind: str, root: Path, store: Path, draw: random.Random) -> tuple[Pat
     data = fault_data.make(store / "data")
     return data, fault_data.truncate(data, draw)
   if kind == "corrupt_images":
-    # A process counts those that it meets: so few are always allowed, so many never.
+    # So few are always allowed; so many never, also where each process counts its own.
     few, many = draw.randrange(1, LIMIT + 1), draw.randrange(2 * LIMIT + 1, 40)
     chosen = draw.sample(range(fault_data.TRAIN), draw.choice([few, many]))
     return fault_data.make(store / "data", chosen), f"{len(chosen)} images"
@@ -142,19 +146,19 @@ def run(
     moment, since = KINDS[kind](launch, draw)
     codes = launch.wait()
     seconds = time.monotonic() - since
+    if kind == "disk_full" and not any(codes):
+      raise UserError(f"{kind} {number}: the disk was not full.")
     if kind == "disk_full":
       _mount(disk, f"remount,size={LARGE_DISK_MB}m")
     # Nothing is kept where the data could not even be opened.
-    whole = _newest(workdir) if (workdir / "checkpoints").exists() else ""
+    begin, whole = 0, ""
+    if (workdir / "checkpoints").exists():
+      begin, whole = _newest(workdir)
     if damaged:
       fault_data.make(store / "data")
     again = start(workdir, data, store, "resume")
-    if any(again.wait()):
-      told = " / ".join(again.messages())
-      raise UserError(f"{kind} {number}: the resume failed: {told} (see {store})")
+    resume = _verdict(again, store)
     losses = metrics(workdir)
-    if kind == "disk_full" and not any(codes):
-      raise UserError(f"{kind} {number}: the disk was not full.")
     # What was done without some images learned something else.
     is_other = bool(launch.skipped())
     row = {
@@ -164,16 +168,29 @@ def run(
       "seconds_to_end": round(seconds, 2),
       "exit_codes": " ".join(map(str, codes)),
       "message": " / ".join(launch.messages()).replace(str(root), "runs/faults"),
+      "resume": resume.replace(str(root), "runs/faults"),
       "checkpoint_whole": whole,
       "skipped_examples_named": len(launch.skipped()),
       "losses_equal_after_resume": "" if is_other else losses == expected,
-      "repeated_or_skipped_examples": wrong_positions([launch, again]),
+      "repeated_or_skipped_examples": wrong_positions([launch, again], begin),
     }
   finally:
     if kind == "disk_full":
       subprocess.run(["umount", str(disk)], check=True)
-  shutil.rmtree(disk, ignore_errors=True)
+  if resume == DONE:
+    shutil.rmtree(disk, ignore_errors=True)
   return row
+
+
+def _verdict(again: Launch, store: Path) -> str:
+  """What became of the resume: `done`, or what is wrong with it."""
+  codes = again.wait()
+  if any(codes):
+    told = " / ".join(again.messages()) or "no message"
+    return f"failed with {' '.join(map(str, codes))}: {told} (see {store})"
+  if repeated := repeated_steps(again.workdir):
+    return f"steps twice: {' '.join(map(str, repeated))} (see {store})"
+  return DONE
 
 
 def _mount(disk: Path, options: str) -> None:
@@ -184,8 +201,8 @@ def _mount(disk: Path, options: str) -> None:
     raise UserError(f"disk_full needs the right to mount: {error}.") from None
 
 
-def _newest(workdir: Path) -> str:
-  """Whether the newest checkpoint is read: its step, or what is wrong."""
+def _newest(workdir: Path) -> tuple[int, str]:
+  """The step of the newest checkpoint that is read, 0 if none is, and in words."""
   import contextlib
   import io
 
@@ -195,8 +212,8 @@ def _newest(workdir: Path) -> str:
     try:
       step = loading.load(workdir).step
     except UserError as error:
-      return str(error).replace(str(workdir), "the directory")
-  return said.getvalue().strip().replace("\n", " ") or f"step {step}"
+      return 0, str(error).replace(str(workdir), "the directory")
+  return step, said.getvalue().strip().replace("\n", " ") or f"step {step}"
 
 
 def main() -> None:
@@ -235,7 +252,8 @@ def main() -> None:
 def _read(name: str) -> list[dict[str, Any]]:
   try:
     with (common.RESULTS / f"{name}.csv").open(newline="") as file:
-      return list(csv.DictReader(file))
+      # A table without the column was written of such rows only.
+      return [row | {"resume": row.get("resume", DONE)} for row in csv.DictReader(file)]
   except FileNotFoundError:
     return []
 
