@@ -5,6 +5,7 @@ import socket
 import time
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from neural_epitome.errors import UserError
@@ -16,6 +17,23 @@ SHARED_SECONDS = 60.0
 def agreed(decision: bool) -> bool:
   """Process 0's decision, in all processes; all must call it."""
   return bool(multihost_utils.broadcast_one_to_all(decision))
+
+
+def of_all(value: int) -> list[int]:
+  """The values of all processes, by process; all must call it."""
+  if jax.process_count() == 1:
+    return [value]
+  return multihost_utils.process_allgather(np.int32(value)).tolist()
+
+
+def of_first(values: list[int]) -> list[int]:
+  """Process 0's values, in all processes; all must call it."""
+  if jax.process_count() == 1:
+    return values
+  count = int(multihost_utils.broadcast_one_to_all(np.int32(len(values))))
+  padded = np.zeros(count, np.int32)
+  padded[: len(values)] = values[:count]
+  return multihost_utils.broadcast_one_to_all(padded).tolist() if count else []
 
 
 def wait_for_shared(file: pathlib.Path) -> None:

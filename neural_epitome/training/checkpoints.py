@@ -5,6 +5,7 @@ trained). It is written asynchronously and becomes visible by a rename once whol
 The step is read from the restored state, never from a file name.
 """
 
+import enum
 import errno
 import functools
 import gc
@@ -23,12 +24,35 @@ import jax
 import orbax.checkpoint as ocp
 
 from neural_epitome.errors import UserError
+from neural_epitome.training import agreement
 from neural_epitome.training.state import State
 from neural_epitome.training.write_failures import WriteFailures
 
 Record = dict[str, Any]
 
 _POLL_SECONDS = 0.02
+# Seconds before a checkpoint is read again that could not be for a reason that passes.
+RETRY_SECONDS = (1.0, 3.0, 10.0)
+# What a file system, a network or a machine answers for a while, or until someone
+# gives a right: it says nothing of what is in the files.
+_PASSING = (
+  *(errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+  *(errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT),
+  *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN),
+  *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+)
+_PASSING_STATUS = (
+  *("UNAVAILABLE:", "DEADLINE_EXCEEDED:", "RESOURCE_EXHAUSTED:", "ABORTED:"),
+  *("CANCELLED:", "PERMISSION_DENIED:", "UNAUTHENTICATED:"),
+)
+
+
+class _Read(enum.IntEnum):
+  """What came of reading a checkpoint in one process."""
+
+  WHOLE = 0
+  DAMAGED = 1
+  FAILED = 2
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -39,6 +63,26 @@ def is_disk_full(error: BaseException | None) -> bool:
     # Tensorstore tells errors of the file system in words only.
     text = str(error)
     if "No space left on device" in text or "Disk quota exceeded" in text:
+      return True
+    error = error.__cause__ or error.__context__
+  return False
+
+
+def is_passing(error: BaseException | None) -> bool:
+  """Whether `error`, or what caused it, may be gone at another attempt to read.
+
+  Whatever is wrong with a file, Orbax and tensorstore have many words for; these are
+  the others.
+  """
+  while error is not None:
+    if isinstance(error, MemoryError):
+      return True
+    if isinstance(error, OSError) and error.errno in _PASSING:
+      return True
+    text = str(error)
+    if text.startswith(_PASSING_STATUS) or any(
+      os.strerror(number) in text for number in _PASSING
+    ):
       return True
     error = error.__cause__ or error.__context__
   return False
@@ -94,12 +138,8 @@ class Checkpoints:
     self._manager = self._open()
 
   def _open(self) -> ocp.CheckpointManager:
-    handlers = {
-      "state": ocp.StandardCheckpointHandler(),
-      "record": ocp.JsonCheckpointHandler(),
-    }
     return ocp.CheckpointManager(
-      self.directory, options=self._options, item_handlers=handlers
+      self.directory, options=self._options, item_handlers=_handlers()
     )
 
   def steps(self) -> list[int]:
@@ -167,7 +207,7 @@ class Checkpoints:
 
     One that is truncated, or of another plan, is moved to `<directory>_set_aside`
     (unless only reading), so that training can write its step again and nothing is
-    lost.
+    lost. All processes must call it, and none sets aside what another can read.
 
     Args:
       like: state of the run's shapes, types and shardings (arrays are not read).
@@ -175,12 +215,17 @@ class Checkpoints:
 
     Returns:
       The state and the JSON record, or None if no checkpoint can be used.
+
+    Raises:
+      UserError: if one cannot be read, in some process, for another reason than that
+        it is damaged, also not a while later.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like))
     arguments = ocp.args.Composite(
       state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore()
     )
-    steps = self.steps()
+    # A shared file system may show processes different ones for a while.
+    steps = agreement.of_first(self.steps())
     while steps:
       step = steps.pop()
       found, reason = self._read(step, arguments)
@@ -199,12 +244,39 @@ class Checkpoints:
     return None
 
   def _read(self, step: int, arguments: Any) -> tuple[Any, str]:
+    """A checkpoint, or None and why it is damaged, in all processes alike."""
+    for seconds in (*RETRY_SECONDS, None):
+      found, reason, outcome = self._read_once(step, arguments)
+      outcomes = agreement.of_all(outcome)
+      if set(outcomes) == {_Read.WHOLE}:
+        return found, ""
+      if set(outcomes) == {_Read.DAMAGED}:
+        return None, reason
+      del found
+      if seconds is not None:
+        time.sleep(seconds)
+    if not reason:
+      others = [i for i, outcome in enumerate(outcomes) if outcome != _Read.WHOLE]
+      reason = f"cannot be read by process {', '.join(map(str, others))}"
+    raise UserError(
+      f"Checkpoint of step {step} {reason}, and is not known to be damaged; it is "
+      f"kept. Run the same command again when {self.directory} can be read, or move "
+      f"{self.directory / str(step)} away to fall back."
+    )
+
+  def _read_once(self, step: int, arguments: Any) -> tuple[Any, str, _Read]:
     with _silent_coroutines():
       try:
-        return self._manager.restore(step, args=arguments), ""
+        return self._load(step, arguments), "", _Read.WHOLE
       except Exception as error:
-        # Whatever is wrong with a file, Orbax and tensorstore have many words for.
-        return None, f"cannot be read ({_first_line(error)})"
+        outcome = _Read.FAILED if is_passing(error) else _Read.DAMAGED
+        return None, f"cannot be read ({_first_line(error)})", outcome
+
+  def _load(self, step: int, arguments: Any) -> Any:
+    # Not through the manager: a process that it has read for waits for the others at a
+    # barrier, to which one whose read failed does not come.
+    reader = ocp.CompositeCheckpointHandler(**_handlers())
+    return reader.restore(self.directory / str(step), arguments)
 
   def _set_aside(self, step: int) -> None:
     self._manager.close()
@@ -220,6 +292,13 @@ class Checkpoints:
 
       multihost_utils.sync_global_devices("checkpoint set aside")
     self._manager = self._open()
+
+
+def _handlers() -> dict[str, Any]:
+  return {
+    "state": ocp.StandardCheckpointHandler(),
+    "record": ocp.JsonCheckpointHandler(),
+  }
 
 
 @functools.cache

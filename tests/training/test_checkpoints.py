@@ -2,8 +2,12 @@
 
 import contextlib
 import errno
+import os
+import pathlib
+import re
 import shutil
 import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +15,9 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from launch import local_cluster
 from neural_epitome.errors import UserError
+from neural_epitome.training import checkpoints as module
 from neural_epitome.training import devices
 from neural_epitome.training.checkpoints import Checkpoints, is_disk_full
 from neural_epitome.training.state import State
@@ -90,6 +96,104 @@ def test_damage_to_any_file_is_harmless_or_falls_back_and_says_so(
     # Nothing is lost, and training can write step 3 again.
     assert (tmp_path / f"{number}_set_aside" / "3.0").is_dir()
     assert save(directory, 3) == [2, 3]
+
+
+@pytest.fixture
+def flaky(monkeypatch):
+  """Makes the first `count` reads fail with an error; returns the attempts."""
+
+  def fail(error, count):
+    plain, attempts = Checkpoints._load, []
+
+    def load(self, step, arguments):
+      attempts.append(step)
+      if len(attempts) <= count:
+        raise error
+      return plain(self, step, arguments)
+
+    monkeypatch.setattr(Checkpoints, "_load", load)
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    return attempts
+
+  return fail
+
+
+PASSING = [
+  OSError(errno.EIO, "Input/output error"),
+  PermissionError(errno.EACCES, "Permission denied"),
+  ValueError("UNAVAILABLE: Error opening the bucket"),
+  ValueError("Error reading d/1: [OS error 116: ESTALE Stale file handle]"),
+  MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_what_passes_is_tried_again(copy, flaky, error):
+  attempts = flaky(error, 2)
+  (state, _), said = restore(copy)
+  assert (int(state.step), said, attempts) == (3, [], [3, 3, 3])
+
+
+def test_what_does_not_pass_is_told_and_no_checkpoint_is_set_aside(copy, flaky):
+  attempts = flaky(OSError(errno.EIO, "Input/output error"), 9)
+  with pytest.raises(
+    UserError, match=r"step 3 cannot be read \(OSError.* kept"
+  ) as told:
+    restore(copy)
+  assert "\n" not in str(told.value)
+  assert attempts == [3, 3, 3]
+  assert (copy / "3").is_dir()
+  assert not copy.with_name("c_set_aside").exists()
+
+
+# Process 1 finds the newest checkpoint damaged so many times.
+PROCESS = """
+import pathlib, sys
+import jax
+from neural_epitome.training import checkpoints as module, distributed
+from tests.training import test_checkpoints as tests
+
+address, index, times, directory = sys.argv[1:]
+plain, attempts = module.Checkpoints._load, []
+
+def load(self, step, arguments):
+  attempts.append(step)
+  if index == "1" and step == 3 and len(attempts) <= int(times):
+    raise ValueError("DATA_LOSS: half a file")
+  return plain(self, step, arguments)
+
+module.Checkpoints._load = load
+module.RETRY_SECONDS = (0.0, 0.0)
+with distributed.joined(address, 2, int(index)):
+  (state, _), said = tests.restore(pathlib.Path(directory))
+  print(int(state.step), attempts, len(said))
+"""
+
+
+@pytest.mark.parametrize("times", [0, 1, 9])
+def test_none_sets_aside_what_another_process_can_read(copy, times):
+  address = f"127.0.0.1:{local_cluster.free_port()}"
+  started = [
+    subprocess.Popen(
+      [sys.executable, "-c", PROCESS, address, str(index), str(times), str(copy)],
+      cwd=pathlib.Path(__file__).parents[2],
+      env=local_cluster.environment(os.environ, index, 2),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for index in range(2)
+  ]
+  for process in started:
+    told, wrong = process.communicate(timeout=180)
+    if times == 9:
+      assert process.returncode == 1
+      assert re.search("error: .*Checkpoint of step 3 cannot be read", wrong)
+      assert "Traceback" not in wrong
+    else:
+      assert told.splitlines()[-1:] == [f"3 {[3] * (1 + times)} 0"], wrong
+  assert (copy / "3").is_dir()
+  assert not copy.with_name("c_set_aside").exists()
 
 
 def test_a_checkpoint_of_another_plan_is_not_used(copy):
