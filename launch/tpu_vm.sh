@@ -17,6 +17,7 @@ TYPE=${TYPE:-v5litepod-16}
 RUNTIME=${RUNTIME:-v2-alpha-tpuv5-lite}
 SPOT=${SPOT:-}
 DRY_RUN=${DRY_RUN:-}
+POLL_SECONDS=${POLL_SECONDS:-30}
 
 call() {
   if [[ $DRY_RUN ]]; then
@@ -41,23 +42,34 @@ delete() {
     --force --quiet
 }
 
+request() {
+  call gcloud compute tpus queued-resources create "$TPU" --node-id="$TPU" \
+    --zone="$ZONE" --accelerator-type="$TYPE" --runtime-version="$RUNTIME" \
+    --scopes=cloud-platform ${SPOT:+--spot}
+}
+
+# A TPU that is taken back is SUSPENDING and then SUSPENDED for ever, here at the start
+# or while it is waited for: it is asked for anew. One that cannot be had is an error.
 create() {
   local found
   found=$(state)
-  if [[ $found == SUSPENDED || $found == FAILED ]]; then # preempted, or never got
+  if [[ $found == FAILED ]]; then # of an earlier command
     delete
     found=
   fi
-  if [[ ! $found ]]; then
-    call gcloud compute tpus queued-resources create "$TPU" --node-id="$TPU" \
-      --zone="$ZONE" --accelerator-type="$TYPE" --runtime-version="$RUNTIME" \
-      --scopes=cloud-platform ${SPOT:+--spot}
-  fi
+  [[ $found ]] || request
   until [[ $DRY_RUN || $found == ACTIVE ]]; do
-    sleep 30
+    if [[ $found == SUSPENDED ]]; then
+      delete
+      request
+    fi
+    sleep "$POLL_SECONDS"
     found=$(state)
     echo "$TPU: ${found:-unknown}"
-    [[ $found != FAILED ]] || exit 1
+    if [[ $found == FAILED ]]; then
+      echo "$TPU cannot be had; the same command asks again." >&2
+      exit 1
+    fi
   done
 }
 

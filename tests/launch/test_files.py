@@ -164,3 +164,54 @@ def test_a_tpu_is_made_used_and_given_back_in_one_command():
   assert verbs[-1] == ["queued-resources", "delete"]
   [training] = [c[-1] for c in commands if "docker run" in c[-1]]
   assert shlex.split(training)[-3:] == ["--workdir=/runs/mine", *flags]
+
+
+# Answers each question for the state with the next one, and notes what it is told.
+GCLOUD = """#!/bin/sh
+case "$*" in
+  *queued-resources\\ describe*) head -n 1 states; sed -i 1d states ;;
+  *storage\\ cat*) echo done ;;
+  *queued-resources*) echo "$4" >>told ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+  ("states", "code", "expected"),
+  [
+    (["", "WAITING_FOR_RESOURCES", "ACTIVE"], 0, ["create", "delete"]),
+    (["ACTIVE"], 0, ["delete"]),
+    (
+      ["SUSPENDING", "SUSPENDING", "SUSPENDED", "ACTIVE"],
+      0,
+      ["delete", "create", "delete"],
+    ),
+    (["FAILED", "ACTIVE"], 0, ["delete", "create", "delete"]),
+    (["", "PROVISIONING", "FAILED"], 1, ["create"]),
+  ],
+)
+def test_a_tpu_that_is_taken_back_is_asked_for_anew(tmp_path, states, code, expected):
+  gcloud, launch = tmp_path / "bin" / "gcloud", tmp_path / "launch"
+  for folder in (gcloud.parent, launch):
+    folder.mkdir()
+  gcloud.write_text(GCLOUD)
+  gcloud.chmod(0o755)
+  script = Path(shutil.copy(LAUNCH / "tpu_vm.sh", launch))
+  # What the script packs for the hosts.
+  for name in ("setup.cfg", "pyproject.toml", "requirements.txt", "README.md"):
+    (tmp_path / name).touch()
+  for name in ("LICENSE", "neural_epitome", "experiments"):
+    (tmp_path / name).touch()
+  (tmp_path / "states").write_text("".join(f"{state}\n" for state in states))
+  found = run(
+    ["timeout", "30", script],
+    PATH=f"{gcloud.parent}:{os.environ['PATH']}",
+    TPU="mine",
+    ZONE="here",
+    BUCKET="bucket",
+    POLL_SECONDS="0",
+  )
+  assert found.returncode == code, found.stderr
+  assert (tmp_path / "told").read_text().split() == expected
+  if code:
+    assert found.stderr == "mine cannot be had; the same command asks again.\n"
