@@ -4,8 +4,9 @@
 
 Everything behind `--` goes to `neural_epitome.main` in each process. A process gets
 one GPU where there are as many as processes, else one CPU device; JAX_PLATFORMS wins.
-Each line that one prints starts with its number. SIGINT and SIGTERM are passed on; when
-one fails the others are ended, and the exit code is that of the first that failed.
+Each line that one prints starts with its number. SIGINT and SIGTERM are passed on, and
+what has not ended --stop_grace seconds later is killed; when one fails the others are
+ended, and the exit code is that of the first that failed.
 """
 
 import argparse
@@ -22,6 +23,9 @@ from typing import IO
 
 # Seconds that the others have to end by themselves, or after SIGTERM.
 GRACE_SECONDS = 30.0
+# Seconds that all have after SIGINT or SIGTERM: to compile what they are compiling, and
+# to write a checkpoint to a slow disk.
+STOP_SECONDS = 300.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     default=GRACE_SECONDS,
     help=f"seconds to end in, before SIGTERM and then SIGKILL ({GRACE_SECONDS:g})",
   )
+  parser.add_argument(
+    "--stop_grace",
+    type=float,
+    default=STOP_SECONDS,
+    help=f"seconds from SIGINT or SIGTERM to SIGKILL ({STOP_SECONDS:g})",
+  )
   parser.add_argument("flags", nargs="*", help="of neural_epitome.main, behind --")
   options = parser.parse_args(arguments)
   address = f"127.0.0.1:{free_port()}"
@@ -62,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment(os.environ, index, options.processes)
     for index in range(options.processes)
   ]
-  return run(commands, environments, grace=options.grace)
+  return run(commands, environments, grace=options.grace, stop_grace=options.stop_grace)
 
 
 def free_port() -> int:
@@ -93,6 +103,7 @@ def run(
   environments: Sequence[Mapping[str, str]],
   *,
   grace: float = GRACE_SECONDS,
+  stop_grace: float = STOP_SECONDS,
 ) -> int:
   """Runs commands at once until all have ended. See `main` for what it returns.
 
@@ -123,7 +134,7 @@ def run(
   try:
     for reader in readers:
       reader.start()
-    code = _wait(processes, asked, grace)
+    code = _wait(processes, asked, grace, stop_grace)
   finally:
     for process in processes:
       _signal(process, signal.SIGKILL)  # and what it started
@@ -135,23 +146,49 @@ def run(
   return code
 
 
-def _wait(processes: Sequence[subprocess.Popen], asked: list[int], grace: float) -> int:
+def _wait(
+  processes: Sequence[subprocess.Popen],
+  asked: list[int],
+  grace: float,
+  stop_grace: float,
+) -> int:
   """Waits, passing on what was asked; returns the exit code."""
   code, steps, deadline = 0, [signal.SIGTERM, signal.SIGKILL], None
+  stop_deadline, first = None, None
   while running := [process for process in processes if process.poll() is None]:
     while asked:
       number = asked.pop(0)
       for process in running:
         _signal(process, number)
+      if stop_deadline is None:
+        # Asking again gives no more time.
+        stop_deadline, first = time.monotonic() + stop_grace, signal.Signals(number)
+    if stop_deadline is not None and first and time.monotonic() > stop_deadline:
+      _kill(processes, f"{stop_grace:g} s after {first.name} (--stop_grace)")
+      first = None
     if not code and (code := _first_failure(processes)):
       deadline = time.monotonic() + grace
     if deadline is not None and time.monotonic() > deadline and steps:
       number, deadline = steps.pop(0), time.monotonic() + grace
-      for process in running:
-        _signal(process, number)
+      if number == signal.SIGKILL:
+        _kill(processes, f"{2 * grace:g} s after another failed (--grace)")
+      else:
+        for process in running:
+          _signal(process, number)
     time.sleep(0.05)
   code = code or _first_failure(processes)
   return code if code >= 0 else 128 - code
+
+
+def _kill(processes: Sequence[subprocess.Popen], when: str) -> None:
+  """Kills those that still run, with a word."""
+  left = [i for i, process in enumerate(processes) if process.poll() is None]
+  if not left:
+    return
+  names = ", ".join(map(str, left))
+  print(f"Killed process {names}: not ended {when}.", file=sys.stderr, flush=True)
+  for index in left:
+    _signal(processes[index], signal.SIGKILL)
 
 
 def _first_failure(processes: Sequence[subprocess.Popen]) -> int:

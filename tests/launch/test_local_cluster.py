@@ -51,6 +51,8 @@ def test_one_that_ignores_sigterm_is_killed(capfd):
   started = time.monotonic()
   assert run(stubborn, "import time; time.sleep(0.5); raise SystemExit(3)") == 3
   assert time.monotonic() - started < 30
+  told = capfd.readouterr().err
+  assert told == "Killed process 0: not ended 1 s after another failed (--grace).\n"
 
 
 LAUNCHER = f"""
@@ -74,6 +76,35 @@ def test_nothing_outlives_the_launcher(number, code):
     launcher.send_signal(number)
     assert launcher.wait(20) == code
   wait_until(lambda: not any(is_alive(pid) for pid in children))
+
+
+IGNORES = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
+STUBBORN = f"""
+import os, sys
+from launch import local_cluster
+wait = "print('ready', flush=True); time.sleep(60)"
+programs = [{IGNORES!r} + wait, "import time; " + wait]
+commands = [[sys.executable, "-c", program] for program in programs]
+sys.exit(local_cluster.run(commands, [os.environ] * 2, stop_grace=1.0))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_does_not_stop_when_asked_is_killed_with_a_word(number):
+  with subprocess.Popen(
+    [sys.executable, "-c", STUBBORN],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as launcher:
+    for _ in range(2):
+      assert launcher.stdout.readline().endswith("ready\n")
+    launcher.send_signal(number)
+    _, told = launcher.communicate(timeout=20)
+    assert launcher.returncode == 128 + number, "the other ended first, of the signal"
+  assert told == (
+    f"Killed process 0: not ended 1 s after {number.name} (--stop_grace).\n"
+  )
 
 
 def test_a_process_has_one_device_of_its_own():
