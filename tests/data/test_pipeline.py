@@ -71,6 +71,28 @@ def test_every_epoch_holds_each_example_once_in_an_order_of_its_own(count):
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 16
 
 
+def test_four_two_and_one_process_in_turn_read_each_image_once_an_epoch():
+  # 25.1 steps an epoch; the sessions end in the midst of one.
+  source, options = ArraySource(201), _options(batch_size=8)
+  sessions, ids, positions = [(4, 0, 7), (2, 7, 16), (1, 16, 51)], [], []
+  for processes, start, stop in sessions:
+    arguments = {"seed": 3, "start_step": start, "process_count": processes}
+    parts = [
+      _take(stop - start, source, options, process_index=p, **arguments)
+      for p in range(processes)
+    ]
+    for step in zip(*parts, strict=True):
+      shards = [batch["image"][:, 0, 0, 0].round().astype(int) for batch in step]
+      ids.extend(np.concatenate(shards).tolist())
+      positions.extend(np.concatenate([b["position"] for b in step]).tolist())
+  assert positions == list(range(8 * 51))
+  for epoch in (ids[:201], ids[201:402]):
+    assert sorted(epoch) == list(range(201)), "an image twice, or none"
+  whole = _take(51, source, options, seed=3)
+  whole = np.concatenate([b["image"][:, 0, 0, 0] for b in whole]).round().astype(int)
+  assert ids == whole.tolist()
+
+
 def test_seeds_next_to_each_other_share_no_epoch():
   orders = set()
   for seed in range(4):

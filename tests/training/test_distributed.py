@@ -6,9 +6,11 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -23,6 +25,7 @@ from neural_epitome.data.sources import open_source
 from neural_epitome.errors import UserError
 from neural_epitome.training import distributed, metrics
 from neural_epitome.training.run_directory import RunDirectory
+from tests.launch.test_local_cluster import is_alive, wait_until
 from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,12 +33,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.xdist_group("loop")
 
 # An experiment file. In the process whose id is named, it sends itself a signal, or
-# raises an error, when the batch of a given step is read.
+# raises an error, when the batch of a given step is read, or is slow to commit each
+# checkpoint.
 EXPERIMENT = '''"""Tiny."""
-import os, signal, sys
+import os, signal, sys, time
 
 from neural_epitome.errors import UserError
 from neural_epitome.training.setup import Feed
+from neural_epitome.training.write_failures import WriteFailures
 from tests.training import tiny
 
 CONFIG = tiny.experiment()
@@ -49,7 +54,7 @@ class Eventful:
   def __iter__(self):
     return self
   def __next__(self):
-    if self.at == int(step):
+    if self.at == int(step) and hasattr(signal, event):
       os.kill(os.getpid(), getattr(signal, event))
     self.at += 1
     return next(self.batches)
@@ -61,16 +66,25 @@ def fail(self, config):
   raise UserError("One host has no data.")
 
 
+def slow(barrier):
+  def wait(self, **arguments):
+    time.sleep(0.3)
+    barrier(self, **arguments)
+  return wait
+
+
 if f"--process_id={process}" in sys.argv:
   if event == "error":
     Feed.__init__ = fail
+  if event == "slow":
+    WriteFailures.barrier = slow(WriteFailures.barrier)
   Feed.training = lambda self, at: Eventful(plain(self, at), at)
 '''
 
 
 @pytest.fixture
-def start(tmp_path, compilation_cache):
-  """Runs two processes on `workdir`: (exit code, what they print)."""
+def launch(tmp_path, compilation_cache):
+  """Starts two processes on `workdir`, as a launcher's process."""
   file = tmp_path / "tiny.py"
   file.write_text(EXPERIMENT)
 
@@ -82,19 +96,32 @@ def start(tmp_path, compilation_cache):
       "JAX_NUMPY_DTYPE_PROMOTION": "strict",
       "TEST_EVENT": event,
     }
-    done = subprocess.run(
+    return subprocess.Popen(
       [
         *(sys.executable, "-m", "launch.local_cluster", "--processes=2", "--"),
         *(f"--experiment={file}", f"--workdir={workdir}", *more),
       ],
       cwd=ROOT,
       env=os.environ | variables,
-      capture_output=True,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
       text=True,
-      timeout=300,
-      check=False,
     )
-    return done.returncode, done.stdout + done.stderr
+
+  return run
+
+
+@pytest.fixture
+def start(launch):
+  """Runs two processes on `workdir`: (exit code, what they print)."""
+
+  def run(*arguments):
+    with launch(*arguments) as process:
+      try:
+        told, _ = process.communicate(timeout=300)
+      finally:
+        process.kill()
+    return process.returncode, told
 
   return run
 
@@ -129,6 +156,42 @@ def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tm
 
   ne.run(tiny.experiment(), workdir, quiet=True)
   assert_same_losses(workdir, whole[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_all_killed_while_a_checkpoint_is_written_lose_nothing(whole, launch, tmp_path):
+  workdir = tmp_path / "run"
+  checkpoints = workdir / "checkpoints"
+  with launch(workdir, "0 0 slow") as launcher:
+    # One is whole, the next is being written.
+    while len(steps := list(checkpoints.glob("*"))) < 2 or not unfinished(steps):
+      assert launcher.poll() is None, launcher.communicate()[0]
+      time.sleep(0.005)
+    tasks = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+    children = [int(child) for child in tasks.read_text().split()]
+    for process in (*children, launcher.pid):
+      os.kill(process, signal.SIGKILL)
+    assert len(children) == 2
+  wait_until(lambda: not any(is_alive(child) for child in children))
+  assert unfinished(checkpoints.iterdir())
+  kept = ne.load(workdir).step
+  assert kept < 12
+  report = ne.run(tiny.experiment(), workdir, quiet=True)
+  assert not unfinished(checkpoints.iterdir())
+  assert_same_losses(workdir, whole[0])
+  assert report["top1"] == pytest.approx(whole[1]["top1"])
+  for found, expected in zip(*map(trained, (workdir, whole[0])), strict=True):
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def unfinished(folders):
+  return [folder for folder in folders if "tmp" in folder.name]
+
+
+def trained(workdir):
+  loaded = ne.load(workdir)
+  assert loaded.step == 12
+  return jax.tree.leaves(loaded.variables["params"])
 
 
 def test_an_error_of_one_process_ends_all(start, tmp_path):
