@@ -34,7 +34,7 @@ pytestmark = pytest.mark.xdist_group("loop")
 
 # An experiment file. In the process whose id is named, it sends itself a signal, or
 # raises an error, when the batch of a given step is read, or is slow to commit each
-# checkpoint.
+# checkpoint. All can note what they write, in a file for each beside the run directory.
 EXPERIMENT = '''"""Tiny."""
 import os, signal, sys, time
 
@@ -55,6 +55,7 @@ class Eventful:
     return self
   def __next__(self):
     if self.at == int(step) and hasattr(signal, event):
+      print("signal at", time.monotonic(), flush=True)
       os.kill(os.getpid(), getattr(signal, event))
     self.at += 1
     return next(self.batches)
@@ -72,6 +73,19 @@ def slow(barrier):
     barrier(self, **arguments)
   return wait
 
+
+def note(kind, arguments):
+  writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+  is_write = kind == "open" and (arguments[2] or 0) & writes
+  if is_write or kind in ("os.mkdir", "os.rename"):
+    os.write(notes, f"{arguments[0]}\\n".encode())
+
+
+if event == "notes":
+  (index,) = [arg[-1] for arg in sys.argv if arg.startswith("--process_id=")]
+  beside = os.path.dirname(__file__)
+  notes = os.open(f"{beside}/notes.{index}", os.O_CREAT | os.O_WRONLY)
+  sys.addaudithook(note)
 
 if f"--process_id={process}" in sys.argv:
   if event == "error":
@@ -144,6 +158,8 @@ def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tm
 
   code, told = start(workdir, "1 6 SIGKILL")
   assert code == 137, told
+  (killed,) = re.findall(r"\[1\] signal at ([\d.]+)", told)
+  assert time.monotonic() - float(killed) < 60, "the other ends soon"
   assert re.search(r"\[0\] error: process 1 of 2 .* is gone; the same command", told)
   assert "at step 3/12" in told
 
@@ -156,6 +172,27 @@ def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tm
 
   ne.run(tiny.experiment(), workdir, quiet=True)
   assert_same_losses(workdir, whole[0])
+
+
+def test_only_process_0_writes_logs_and_reports(start, tmp_path):
+  workdir = tmp_path / "run"
+  code, told = start(workdir, "9 0 notes", "--config.training.tensorboard=true")
+  assert code == 0, told
+  assert RunDirectory(workdir).status == "done"
+  written = []
+  for index in range(2):
+    paths = map(pathlib.Path, (tmp_path / f"notes.{index}").read_text().splitlines())
+    inside = {p.relative_to(workdir) for p in paths if p.is_relative_to(workdir)}
+    # Each writes its part of a checkpoint.
+    written.append({p.parts[0] for p in inside if p.parts} - {"checkpoints"})
+  assert {"metrics.jsonl", "events", "report"} < written[0]
+  assert not written[1]
+  lines = metrics.read(workdir / "metrics.jsonl")
+  steps = [line["step"] for line in lines if line["kind"] == "train"]
+  assert steps == list(range(1, 13))
+  assert (workdir / "report/report.json").exists()
+  assert "[0] Report: " in told
+  assert not re.search(r"^\[1\] (?!\[Gloo\])", told, re.MULTILINE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
