@@ -94,9 +94,17 @@ def speed_text(speed: Mapping[str, float]) -> str:
   if not speed:
     return ""
   rate, wait = speed["images_per_second"], speed["input_wait"]
-  text = f"  {rate:,.{0 if rate >= 100 else 1}f} images/s  input wait {wait:.0%}"
+  text = f"  {_rate(rate)} images/s"
+  each = speed.get("images_per_second_per_device", rate)
+  if each != rate:
+    text += f" ({_rate(each)} a device)"
+  text += f"  input wait {wait:.0%}"
   share = speed.get("flops_utilisation")
   return text if share is None else f"{text}  {share:.1%} of peak"
+
+
+def _rate(value: float) -> str:
+  return f"{value:,.{0 if value >= 100 else 1}f}"
 
 
 def clock(seconds: float) -> str:
