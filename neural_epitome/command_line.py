@@ -123,6 +123,12 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, fr
 INITIALIZATION_TIMEOUT = flags.DEFINE_integer(
   "initialization_timeout", 300, "Seconds in which all processes must be there."
 )
+MAINTENANCE_NOTICES = flags.DEFINE_bool(
+  "maintenance_notices",
+  False,
+  "On a machine of Google Compute Engine: stop as at SIGTERM when it is announced that "
+  "the machine will be stopped, for a GPU an hour before.",
+)
 
 
 def parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

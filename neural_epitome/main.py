@@ -45,17 +45,18 @@ def _joined(*, is_preemptible: bool) -> Iterator[bool]:
 
 
 def _train(overrides: Sequence[tuple[str, str]]) -> None:
-  from neural_epitome.training import loop, profiling
+  from neural_epitome.training import loop, maintenance, profiling
 
   text = given.PROFILE_STEPS.value
   profile_steps = None if text is None else profiling.parse_steps(text)
   with _joined(is_preemptible=True) as is_first:
-    report = loop.run(
-      given.configuration(overrides),
-      given.workdir(),
-      quiet=given.JSON.value,
-      profile_steps=profile_steps,
-    )
+    with maintenance.watched(given.MAINTENANCE_NOTICES.value):
+      report = loop.run(
+        given.configuration(overrides),
+        given.workdir(),
+        quiet=given.JSON.value,
+        profile_steps=profile_steps,
+      )
     if given.JSON.value and is_first:
       print(json.dumps(report, indent=2))
 

@@ -1,0 +1,73 @@
+"""Notices of Google Compute Engine that it will stop this machine, taken as SIGTERM.
+
+A machine with a GPU is told an hour ahead, others a minute, and only those that ask:
+https://cloud.google.com/compute/docs/metadata/getting-live-migration-notice
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+
+from neural_epitome.errors import UserError
+
+POLL_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
+_STOPS = "TERMINATE_ON_HOST_MAINTENANCE"
+
+
+@contextlib.contextmanager
+def watched(is_wanted: bool) -> Iterator[None]:
+  """Sends this process SIGTERM when the machine's stop is announced in the body.
+
+  Not for a notice that stands at the start: a run that is restarted on the same machine
+  would end at once, again and again, for the hour in which it could train. Nor for a
+  migration, after which all goes on.
+
+  Raises:
+    UserError: if there is no metadata server.
+  """
+  if not is_wanted:
+    yield
+    return
+  host = os.environ.get("GCE_METADATA_HOST", "metadata.google.internal")
+  try:
+    is_told = _ask(host) == _STOPS
+  except OSError as error:
+    raise UserError(
+      f"--maintenance_notices: the metadata server {host} does not answer ({error}); "
+      "leave the flag out where this is no machine of Google Compute Engine."
+    ) from None
+  over = threading.Event()
+  arguments = (host, is_told, over)
+  watch = threading.Thread(target=_watch, args=arguments, daemon=True)
+  watch.start()
+  try:
+    yield
+  finally:
+    over.set()
+    watch.join()
+
+
+def _watch(host: str, is_told: bool, over: threading.Event) -> None:
+  while not over.wait(POLL_SECONDS):
+    try:
+      is_stopping = _ask(host) == _STOPS
+    except OSError:
+      continue  # it is asked again
+    if is_stopping and not is_told:
+      sys.stderr.write("This machine is to be stopped for maintenance.\n")
+      os.kill(os.getpid(), signal.SIGTERM)
+    is_told = is_stopping
+
+
+def _ask(host: str) -> str:
+  url = f"http://{host}/computeMetadata/v1/instance/maintenance-event"
+  request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
+  # The server is this machine's own: a proxy does not know it.
+  direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  with direct.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+    return answer.read().decode().strip()
