@@ -58,14 +58,20 @@ def prepared(archives, tmp_path_factory):
   return root
 
 
+# The first releases of Python 3.11 have none.
+FILTER = getattr(tarfile, "data_filter", None)
+
+
 def _unpack(archives, folder):
   """The folders that torchvision reads."""
   with tarfile.open(archives / imagenet2012.ARCHIVES["train"]) as outer:
     for member in outer:
       with tarfile.open(fileobj=outer.extractfile(member)) as inner:
-        inner.extractall(folder / "train" / member.name[:-4], filter="data")
+        inner.extraction_filter = FILTER
+        inner.extractall(folder / "train" / member.name[:-4])
   with tarfile.open(archives / imagenet2012.ARCHIVES["validation"]) as archive:
-    archive.extractall(folder / "val", filter="data")
+    archive.extraction_filter = FILTER
+    archive.extractall(folder / "val")
   return folder
 
 
