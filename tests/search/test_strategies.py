@@ -122,6 +122,22 @@ def test_coordinate_descent_keeps_what_loses_least_for_what_it_saves():
   assert price <= of.budget
 
 
+def test_a_price_that_rises_on_the_way_down_is_passed():
+  """As times do: here every other width of a block is dearer than the next wider."""
+
+  def price(arch):
+    uneven = np.where(arch.width // 8 % 2, arch.width + 12, arch.width)
+    return float(np.sum(uneven))
+
+  budget = 0.3 * price(SPACE.largest)
+  of = Problem(SPACE, price, budget, 0)
+  shrunk = of.shrunk(SPACE.largest, np.random.default_rng(0), budget)
+  assert shrunk is not None
+  assert price(shrunk) <= budget
+  asked = ask_all(STRATEGIES["netadapt"], of)
+  assert any(of.fits(arch) for arch in asked)
+
+
 def test_single_layer_descent_tries_each_block_once():
   of = problem(share=0.8)
   questions = STRATEGIES["single"].search(of)
