@@ -268,8 +268,8 @@ def _tied(x: jax.Array, rate: jax.Array, rates: tuple[int, ...]) -> jax.Array:
   *_, most = rates = tuple(sorted(rates))
   if most == 1:
     return x
-  # Products with a small matrix an image: reductions over so few channels, and their
-  # gradients, take a CPU ten times as long.
+  # Products with a small matrix an image: XLA's CPU compiler makes slow code of
+  # reductions over so few channels.
   number = np.arange(most)
   means = [(number[:, None] // count == number // count) / count for count in rates]
   chosen = jnp.searchsorted(jnp.asarray(rates), rate)
