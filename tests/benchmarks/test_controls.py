@@ -18,6 +18,7 @@ def arguments(**changes):
     "size": "small",
     "split": "validation",
     "seeds": 2,
+    "close_seeds": 0,
     "methods": None,
     "backbones": None,
     "datasets": None,
@@ -117,6 +118,37 @@ def test_the_trial_with_the_best_validation_mean_is_used_for_the_test():
   tested = [as_row(job, top1="50", trial="factor=2.0") for job in found]
   with pytest.raises(UserError, match=r"was tested with factor=2\.0"):
     list(controls.jobs(chosen, rows + tested))
+
+
+def test_methods_within_a_point_of_the_learned_one_get_the_further_seeds():
+  wanted = {"backbones": "mbconv", "split": "test", "rates": [16.0], "seeds": 3}
+  setting, _ = control_suites.settings("2d", "small")
+  tops = {"learned": 88.0, "random": 87.2, "tile": 86.9, "hashed": 88.9, "dense": 91.0}
+  folded = {"learned_folded": 90.5}
+  rows = []
+  for name, top in (tops | folded).items():
+    method = METHODS[name]
+    rate = 16.0 if method.rates is None else method.rates[0]
+    rows += [
+      as_row(controls.Job(setting, name, rate, trial, 1000, "validation"), top1="50")
+      for trial in method.trials
+    ]
+    # Of later seeds nothing is asked, however far they lie.
+    rows += [
+      as_row(
+        controls.Job(setting, name, rate, method.trials[0], seed, "test"),
+        top1=str(top if seed < 3 else 0.0),
+      )
+      for seed in range(4)
+    ]
+  methods = ",".join(tops | folded)
+  call = arguments(**wanted, methods=methods, close_seeds=5)
+  seeds = {}
+  for job in controls.jobs(call, rows):
+    seeds.setdefault(job.method, []).append(job.seed)
+  more = {name for name, found in seeds.items() if found == [0, 1, 2, 3, 4]}
+  assert more == {"dense", "learned", "random", "hashed", "learned_folded"}
+  assert seeds["tile"] == [0, 1, 2]
 
 
 def test_jobs_are_distinct_and_a_row_is_known_again():
