@@ -108,13 +108,21 @@ def _planned(
   rule: Rule, indices: IndexOptions = FIXED, **settings: Any
 ) -> Callable[..., Config]:
   def configure(
-    dense: Config, rate: float, allocation: float = 1.0, factor: float = 1.0, **changes
+    dense: Config,
+    rate: float,
+    allocation: float = 1.0,
+    classifier: float = 1.0,
+    factor: float = 1.0,
+    **changes: Any,
   ) -> Config:
     known = {field.name for field in dataclasses.fields(rule)}  # type: ignore
     ruled = dataclasses.replace(
       rule, **{name: changes.pop(name) for name in known & changes.keys()}
     )
-    planner = UniformPlanner(rate=rate, rule=ruled, allocation=allocation)
+    weights = {} if classifier == 1.0 else {"classifier/kernel": classifier}
+    planner = UniformPlanner(
+      rate=rate, rule=ruled, allocation=allocation, weights=weights
+    )
     found = dataclasses.replace(indices, **changes)
     config = dataclasses.replace(dense, planner=planner, indices=found, **settings)
     return with_learning_rate(config, factor)
@@ -165,6 +173,11 @@ SHARES = (
   {"side": "both", "allocation": 0.25, "factor": 2.0},
 )
 
+# At an even rate a classifier is left one rank, and all logits lie on a line.
+RANKS = tuple(
+  {"allocation": 0.5, "classifier": share, "factor": factor}
+  for share, factor in ((4.0, 1.0), (4.0, 2.0), (8.0, 2.0), (8.0, 4.0))
+)
 BLOCKS = tuple(
   {"block": block, "factor": factor} for block in (256, 1024) for factor in (1.0, 2.0)
 )
@@ -188,7 +201,7 @@ METHODS: dict[str, Method] = {
     _planned(EpitomeRule(routing="blockwise")), SHARES, is_brief=True
   ),
   "wsnet": Method(_planned(WSNetRule()), RATES, is_brief=True),
-  "low_rank": Method(_planned(LowRankRule()), RATES),
+  "low_rank": Method(_planned(LowRankRule()), RANKS),
   "hashed": Method(_planned(HashedRule()), RATES),
   "pruned": Method(_dense, RATES, is_pruned=True),
   "int8": Method(_planned(QuantisedRule()), RATES, rates=(4.0,)),

@@ -79,12 +79,20 @@ def trial_means(
 
 
 def commit() -> str:
-  """The commit the numbers are of, marked if files differ from it."""
-  found = subprocess.run(
-    ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-    capture_output=True,
-    text=True,
-    cwd=Path(__file__).parent,
-    check=False,
-  )
-  return found.stdout.strip() or "unknown"
+  """The commit the numbers are of, marked if files other than results differ."""
+
+  def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+      ["git", *arguments],
+      capture_output=True,
+      text=True,
+      cwd=Path(__file__).parent,
+      check=False,
+    )
+
+  found = git("rev-parse", "--short=10", "HEAD").stdout.strip()
+  if not found:
+    return "unknown"
+  # Results are tracked too, and every row that is appended changes them.
+  differs = git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)*/results/*")
+  return found + "-dirty" * (differs.returncode != 0)
