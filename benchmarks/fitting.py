@@ -26,7 +26,6 @@ from neural_epitome.epitome.generators import (
   ChannelEpitomeRule,
   EpitomeRule,
   LowRankRule,
-  Rule,
 )
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
@@ -34,10 +33,13 @@ from neural_epitome.planning import UniformPlanner
 
 RATES = (2.0, 4.0)
 TUNED_EPOCHS = 2.0
-FORMS: dict[str, Rule] = {
-  "channels": ChannelEpitomeRule(),
-  "tile": EpitomeRule(routing="tile"),
-  "low_rank": LowRankRule(),
+FORMS = {
+  "channels": UniformPlanner(rule=ChannelEpitomeRule()),
+  "tile": UniformPlanner(rule=EpitomeRule(routing="tile")),
+  # At an even rate of 4 a classifier of ten classes is left two ranks.
+  "low_rank": UniformPlanner(
+    rule=LowRankRule(), allocation=0.5, weights={"classifier/kernel": 4.0}
+  ),
 }
 # Half of the peak at which the dense network is trained.
 TUNED_RATE = 0.5
@@ -70,7 +72,7 @@ def configuration(
   return dataclasses.replace(
     dense,
     name=f"{form}_{what}",
-    planner=UniformPlanner(rate=rate, rule=FORMS[form]),
+    planner=dataclasses.replace(FORMS[form], rate=rate),
     indices=IndexOptions(source="fixed", start="zero"),
     optimizer=dataclasses.replace(optimizer, learning_rate=peak),
     training=dataclasses.replace(
