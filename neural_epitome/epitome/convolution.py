@@ -31,19 +31,33 @@ Spelling = Literal["backend", "platform", "convolution"]
 _spelling: contextvars.ContextVar[Spelling] = contextvars.ContextVar(
   "spelling", default="backend"
 )
+_least: contextvars.ContextVar[int] = contextvars.ContextVar("least", default=1)
 
 
 @contextlib.contextmanager
-def spelled(spelling: Spelling) -> Iterator[None]:
+def spelled(spelling: Spelling, least: int = 1) -> Iterator[None]:
   """Everything traced inside, for inference elsewhere, is spelled so.
 
   A function that `jax.jit` has traced before keeps its spelling.
+
+  Args:
+    spelling: of convolutions.
+    least: see `least_channels`.
   """
-  token = _spelling.set(spelling)
+  tokens = _spelling.set(spelling), _least.set(least)
   try:
     yield
   finally:
-    _spelling.reset(token)
+    _spelling.reset(tokens[0])
+    _least.reset(tokens[1])
+
+
+def least_channels() -> int:
+  """Channels that an activation within a network should have at least.
+
+  A runtime that lays channels out in blocks leaves that layout for fewer than a block.
+  """
+  return _least.get()
 
 
 def explicit_padding(

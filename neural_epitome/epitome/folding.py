@@ -14,12 +14,10 @@ stride, padding and dilation, which act on other axes.
 import functools
 import operator
 
-import jax.numpy as jnp
-from jax import lax
-
-from neural_epitome.epitome import convolution, sampling
+from neural_epitome.epitome import convolution, sampling, stream
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.epitome.sampling import Array, Offsets, Shape
+from neural_epitome.epitome.stream import Stream
 
 
 def wrap(x: Array, starts: Array | None, cells: int) -> Array:
@@ -38,11 +36,7 @@ def wrap(x: Array, starts: Array | None, cells: int) -> Array:
   channels = x.shape[-1]
   if channels == cells and starts is None:
     return x
-  full, rest = divmod(channels, cells)
-  sizes = [cells] * full + [rest] * (rest > 0)
-  blocks = list(lax.split(x, sizes, x.ndim - 1))
-  if rest:
-    blocks[-1] = jnp.pad(blocks[-1], [(0, 0)] * (x.ndim - 1) + [(0, cells - rest)])
+  blocks = stream.blocks(x, cells)
   if starts is not None:
     blocks = [
       sampling.unshift(block, start, -1)
@@ -52,13 +46,13 @@ def wrap(x: Array, starts: Array | None, cells: int) -> Array:
 
 
 def fold(
-  x: Array,
+  x: Array | Stream,
   epitome: Array,
   offsets: Offsets,
   shape: Shape,
   application: Application,
   scale: Array | None = None,
-) -> Array | None:
+) -> Array | Stream | None:
   """Applies a layer whose kernel is `sample(epitome, offsets, shape)`.
 
   With feature groups the wrap acts within each group and the output side is
@@ -73,7 +67,8 @@ def fold(
     scale: (R_in, R_out) factors of the kernel's blocks; None for all one.
 
   Returns:
-    The layer's output, or None where there is nothing to reuse: blockwise routing,
+    The layer's output, as a stream where the application takes one and replicas stand
+    in step; or None where there is nothing to reuse: blockwise routing,
     no replica along an axis that folds, or scales along both axes or with groups.
   """
   groups = application.groups
@@ -87,19 +82,32 @@ def fold(
     factors = sampling.repeat_cells(factors, epitome.shape[axis], shape[axis], 0)
     factors = factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     if rows > 1:
-      x = x * factors
+      x = stream.full(x) * factors
     else:
       y = fold(x, epitome, offsets, shape, application)
-      return None if y is None else y * factors
+      return None if y is None else stream.full(y) * factors
   kernel = sampling.crop(epitome, offsets.get("spatial"), shape[:-2]).astype(x.dtype)
-  if rows > 1:
+  starts, cells = offsets.get("input"), epitome.shape[-2]
+  if rows > 1 and groups == 1 and starts is None:
+    x = stream.wrapped(x, cells)
+  elif rows > 1:
+    x = stream.full(x)
     parts = x.reshape(*x.shape[:-1], groups, -1) if groups > 1 else x
-    x = wrap(parts, offsets.get("input"), epitome.shape[-2])
+    x = wrap(parts, starts, cells)
     x = x.reshape(*x.shape[:-2], -1) if groups > 1 else x
+  x = stream.full(x)
   if groups > 1:
     kernel = sampling.repeat_shifted(kernel, offsets.get("output"), shape[-1], -1)
     return application(x, kernel)
+  kernel = stream.zeros_behind(kernel, -2, x.shape[-1])
+  cells = kernel.shape[-1]
+  writes = columns > 1 and application.streams and "output" not in offsets
+  if writes:
+    least = min(convolution.least_channels(), shape[-1])
+    kernel = stream.zeros_behind(kernel, -1, max(cells, least))
   y = application(x, kernel)
+  if writes:
+    return stream.Replicated(y, shape[-1], cells)
   if columns == 1:
     return y
   y = sampling.repeat_shifted(y, offsets.get("output"), shape[-1], -1)

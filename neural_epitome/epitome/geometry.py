@@ -19,12 +19,14 @@ class Application:
     padding: (low, high) zeros a spatial axis, or "SAME" or "VALID".
     dilation: one a spatial axis.
     groups: feature groups.
+    streams: whether what reads the output takes a `stream.Stream`.
   """
 
   strides: tuple[int, ...] = ()
   padding: convolution.Padding = ()
   dilation: tuple[int, ...] = ()
   groups: int = 1
+  streams: bool = False
 
   @classmethod
   def of_convolution(

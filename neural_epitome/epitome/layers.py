@@ -6,6 +6,7 @@ collection of its own, `routing`, updated in a forward pass that makes it mutabl
 and read in every other.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -15,24 +16,25 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import routing
+from neural_epitome.epitome import routing, stream
 from neural_epitome.epitome.convolution import Padding
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.epitome.sampling import Array, Offsets, Shape
+from neural_epitome.epitome.stream import Stream
 
 Execution = Literal["materialise", "fold"]
 
 
 def execute(
-  x: Array,
+  x: Array | Stream,
   generator: GeneratorSpec,
   tensors: Offsets,
   offsets: Offsets,
   shape: Shape,
   application: Application,
   execution: Execution,
-) -> Array:
+) -> Array | Stream:
   """A layer's output without bias, its kernel built or not.
 
   Args:
@@ -44,6 +46,8 @@ def execute(
     application: how a kernel is applied to `x`.
     execution: see `GeneratedLayer`.
   """
+  if execution != "fold" or not generator.reads_streams:
+    x = stream.full(x)
   if execution == "fold":
     y = generator.fold(x, tensors, offsets, shape, application)
     if y is not None:
@@ -54,7 +58,7 @@ def execute(
     return application(x, kernel.astype(x.dtype))
 
   # Rematerialised: the backward pass keeps the epitome, not the kernel.
-  is_stored = isinstance(generator, Dense)
+  x, is_stored = stream.full(x), isinstance(generator, Dense)
   run = materialised if is_stored else jax.checkpoint(materialised)
   return run(x, tensors, offsets)
 
@@ -88,7 +92,9 @@ class GeneratedLayer(nn.Module, kw_only=True):
   kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
   bias_init: Callable[..., Array] = nn.initializers.zeros
 
-  def _apply_kernel(self, x: Array, shape: Shape, application: Application) -> Array:
+  def _apply_kernel(
+    self, x: Array | Stream, shape: Shape, application: Application
+  ) -> Array | Stream:
     """The layer's output from x (batch, ..., channels), bias included."""
     path = "/".join((*self.path, "kernel"))
     generator, names = plans.layer_plan(self.generator, path, shape)
@@ -105,6 +111,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     y = execute(x, generator, tensors, offsets, shape, application, execution)
     if self.use_bias:
       bias = self.param("bias", self.bias_init, (shape[-1],), jnp.float32)
+      y = stream.full(y)
       y = y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
     return y
 
@@ -129,7 +136,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     return root.get_variable("params", name)
 
   def _offsets(
-    self, x: Array, generator: GeneratorSpec, shape: Shape
+    self, x: Array | Stream, generator: GeneratorSpec, shape: Shape
   ) -> dict[str, Array]:
     """Offsets to sample with, and one step of the routing map that follows them."""
     shapes = generator.offsets(shape)
@@ -158,7 +165,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     elif options.source == "learner" and is_training:
       learner = routing.IndexLearner(options, self.axis_name, name="index_learner")
       # The learner reads features; it does not shape them.
-      live = learner(jax.lax.stop_gradient(x), initial)
+      live = learner(jax.lax.stop_gradient(stream.full(x)), initial)
     if not is_training or self.is_initializing():
       return state.value
     if options.source == "drawn":
@@ -189,6 +196,8 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
       (window - 1) // 2 * dilation on both sides, as the published torch models do.
     dilation: one number, or one a spatial axis.
     groups: feature groups.
+    streams: whether what reads the output takes a `stream.Stream`, which it then is
+      where replicas that stand in step are folded.
   """
 
   features: int
@@ -197,11 +206,12 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
   padding: Padding | None = None
   dilation: int | Sequence[int] = 1
   groups: int = 1
+  streams: bool = False
 
   @nn.compact
   def __call__(
-    self, x: Array, apply: Callable[[Array, Array], Array] | None = None
-  ) -> Array:
+    self, x: Array | Stream, apply: Callable[[Array, Array], Array] | None = None
+  ) -> Array | Stream:
     """(batch, *space, channels) -> (batch, *output space, features).
 
     Args:
@@ -212,6 +222,7 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
     application = Application.of_convolution(
       self.window, self.strides, self.padding, self.dilation, self.groups
     )
+    application = dataclasses.replace(application, streams=self.streams)
     if apply is not None:
       application = apply
     shape = (*self.window, x.shape[-1] // self.groups, self.features)

@@ -4,6 +4,7 @@ A narrow convolution may be slower than the wide one that it replaces, and wrapp
 replicating move memory: how much, only the machine knows.
 """
 
+import dataclasses
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -35,8 +36,9 @@ def faster_decoded(
     quiet: shows no progress.
 
   Returns:
-    Those whose layer, with the batch norm after it, took longer folded than built,
-    median against median, both timed in turns; and those that do not fold.
+    Those whose layer, with the batch norm after it, took longer folded than built, and
+    those that do not fold; or these alone, where the whole network was not faster with
+    the others built. Medians, both timed in turns.
   """
   found = sites.find(trained, batch)
   inventory = setup.take_inventory(trained.config, len(trained.classes))
@@ -44,27 +46,46 @@ def faster_decoded(
     totals.kernel_costs(trained.plan, inventory, how) for how in ("fold", "materialise")
   )
   folded, dense = (program.run_as(trained, mode) for mode in ("fold", "decode"))
+  streamed = sites.find(folded, batch)
   seen: dict[Any, bool] = {}
-  slower = []
+  whole, slower = [], []
   for path in tqdm(trained.plan.compressed, "timing layers", disable=quiet or None):
+    if less[path].madds == full[path].madds:
+      whole.append(path)
+      continue
     kernel, site = trained.plan.kernels[path], found[path]
-    key = (kernel.shape, kernel.generator, site.input_shape, site.application)
+    within = dataclasses.replace(streamed[path], norm=site.norm)
+    key = (kernel.shape, kernel.generator, dataclasses.replace(within, norm=None))
     if key not in seen:
-      layers = [program.layer(network, path, site) for network in (folded, dense)]
-      seen[key] = less[path].madds == full[path].madds or _is_slower(
-        *layers, site.input_shape, compile_layer
+      seen[key] = _is_slower(
+        program.layer(folded, path, within),
+        program.layer(dense, path, site),
+        compile_layer,
       )
     if seen[key]:
       slower.append(path)
-  return tuple(slower)
+  # A layer alone does not show what it costs that its neighbours are run otherwise.
+  shape = (batch, *trained.config.data.input_shape)
+  mixed, most = (
+    (program.logits(program.run_as(trained, "fold", paths)), shape)
+    for paths in ([*whole, *slower], whole)
+  )
+  if slower and not _is_slower(mixed, most, compile_layer):
+    whole += slower
+  return tuple(path for path in trained.plan.compressed if path in whole)
 
 
 def _is_slower(
-  folded: Function, dense: Function, shape: tuple[int, ...], compile_layer: Compile
+  one: tuple[Function, tuple[int, ...]],
+  other: tuple[Function, tuple[int, ...]],
+  compile_layer: Compile,
 ) -> bool:
-  x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-  calls = {"fold": compile_layer(folded, shape), "dense": compile_layer(dense, shape)}
-  runs = {name: lambda run=run: run(x) for name, run in calls.items()}
+  """Whether a function of an array of some shape takes longer than another one."""
+  runs = {}
+  for name, (function, shape) in {"one": one, "other": other}.items():
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    call = compile_layer(function, shape)
+    runs[name] = lambda call=call, x=x: call(x)
   latency.alternate(runs, 3)
   seconds = latency.alternate(runs, _ROUNDS)
-  return statistics.median(seconds["fold"]) > statistics.median(seconds["dense"])
+  return statistics.median(seconds["one"]) > statistics.median(seconds["other"])

@@ -20,6 +20,8 @@ from neural_epitome.training.loading import Trained
 
 IS_PROGRAM = True
 RUNTIME = "ONNX Runtime"
+# Channels of its blocked layout where vectors have 512 bits; 8 where they have 256.
+_BLOCK = 16
 
 
 def write(path: str | os.PathLike, trained: Trained) -> None:
@@ -54,7 +56,10 @@ def _converted(
 ) -> bytes:
   jax2onnx = packages.needed("jax2onnx", "onnx")
   try:
-    with convolution.spelled("convolution"), _errors_only("jax2onnx", "onnx_ir"):
+    with (
+      convolution.spelled("convolution", least=_BLOCK),
+      _errors_only("jax2onnx", "onnx_ir"),
+    ):
       model = jax2onnx.to_onnx(
         function,
         [shape],

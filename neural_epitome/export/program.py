@@ -14,9 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neural_epitome.epitome import convolution
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.layers import execute
 from neural_epitome.epitome.plan import Plan
+from neural_epitome.epitome.stream import Replicated, Stream, zeros_behind
 from neural_epitome.errors import UserError
 from neural_epitome.export import shipping, sites
 from neural_epitome.export.sites import Site
@@ -121,13 +123,16 @@ def logits(trained: Trained) -> Function:
   return run
 
 
-def layer(trained: Trained, path: str, site: Site) -> Function:
+def layer(trained: Trained, path: str, site: Site) -> tuple[Function, tuple[int, ...]]:
   """One layer as the network runs it, the batch norm after it included, without bias.
 
   Args:
     trained: from `run_as`.
     path: of its kernel.
-    site: of the kernel.
+    site: of the kernel; what is a stream is read and written as it is carried.
+
+  Returns:
+    The layer, and the shape of what it reads.
   """
   kernel = trained.plan.kernels[path]
   params = shipping.parameters(trained.variables)
@@ -137,15 +142,39 @@ def layer(trained: Trained, path: str, site: Site) -> Function:
   ones = (1,) * (len(site.input_shape) - 1)
   scale, bias = (None if a is None else a.reshape(*ones, -1) for a in after)
 
+  shape = (
+    site.input_shape if site.reads is None else (*site.input_shape[:-1], site.reads)
+  )
+
   def run(x: jax.Array) -> jax.Array:
     y = execute(
-      *(x, kernel.generator, tensors, offsets, kernel.shape, site.application),
+      x if site.reads is None else _Carried(x, site.input_shape),
+      *(kernel.generator, tensors, offsets, kernel.shape, site.application),
       trained.config.execution,
     )
+    if isinstance(y, Replicated):
+      factors, shifts = (None if a is None else a.ravel() for a in (scale, bias))
+      return y.scaled(factors, shifts).wrapped(y.cells)
     y = y if scale is None else y * scale
     return y if bias is None else y + bias
 
-  return run
+  return run, shape
+
+
+class _Carried(Stream):
+  """What layers before have made of a stream, as those behind them read it."""
+
+  def __init__(self, x: jax.Array, shape: tuple[int, ...]):
+    super().__init__(shape, x.dtype, x.shape[-1])
+    self._x = x
+
+  def _full(self) -> jax.Array:
+    raise NotImplementedError("Only its wrapped form is known.")
+
+  def _wrapped(self, cells: int) -> jax.Array:
+    assert cells == self.cells
+    least = min(convolution.least_channels(), self.shape[-1])
+    return zeros_behind(self._x, -1, max(cells, least))
 
 
 def converted(
@@ -174,7 +203,7 @@ def converted(
     if kind not in tried:
       tried.add(kind)
       try:
-        convert(layer(trained, path, site), site.input_shape)
+        convert(*layer(trained, path, site))
       except UserError as error:
         raise UserError(f"{path} cannot be exported as it is run: {error}") from None
   raise UserError(f"{trained.config.name} cannot be exported as it is run: {told}")

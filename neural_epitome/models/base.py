@@ -20,8 +20,10 @@ class Layers:
 
   Attributes:
     conv: `conv(features, window, *, strides=1, groups=1, dilation=1, padding=None,
-      use_bias=False, name=...)`; `padding=None` is (window - 1) // 2 * dilation
-      on both sides, the convention of the published torch models.
+      use_bias=False, linear=False, name=...)`; `padding=None` is (window - 1) // 2 *
+      dilation on both sides, the convention of the published torch models. `linear`
+      says that nothing but batch norms, sums and other layers read the output, which a
+      network that only runs may then carry as a `stream.Stream`.
     dense: `dense(features, *, use_bias=True, name=...)`.
     norm: `norm(use_running_average=..., name=...)`, a batch norm.
   """

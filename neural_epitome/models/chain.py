@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from neural_epitome.epitome import stream
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
@@ -127,7 +128,8 @@ class InvertedResidual(nn.Module):
     conv, norm, frozen = self.layers.conv, self.layers.norm, not train
     block = self.block
     if not block.hidden:
-      return bypass(x, block.features, block.stride)
+      is_whole = block.stride == 1 and x.shape[-1] <= block.features
+      return x if is_whole else bypass(stream.full(x), block.features, block.stride)
     hidden, window = block.hidden, (block.window,) * 2
     y = conv(hidden, (1, 1), name="expand")(x)
     y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
@@ -137,9 +139,12 @@ class InvertedResidual(nn.Module):
     if block.operation == "squeeze_excite":
       squeezed = max(1, block.features // self.squeeze)
       y = SqueezeExcite(squeezed, self.layers, name="se")(y)
-    y = conv(block.features, (1, 1), name="project")(y)
+    y = conv(block.features, (1, 1), linear=True, name="project")(y)
     y = norm(use_running_average=frozen, name="project_norm")(y)
-    return y + widen(x, block.features) if block.shortcut else y
+    if not block.shortcut:
+      return y
+    # The same channels, or fewer where blocks before it are left out.
+    return y + (x if x.shape == y.shape else widen(stream.full(x), block.features))
 
 
 class Chain(nn.Module):

@@ -119,7 +119,7 @@ class MBConv(nn.Module):
     y = nn.silu(norm(use_running_average=frozen, name="depthwise_norm")(y))
     squeezed = max(1, x.shape[-1] // 4)
     y = SqueezeExcite(squeezed, self.layers, self.grouped_se, name="se")(y)
-    y = conv(self.features, (1, 1), name="project")(y)
+    y = conv(self.features, (1, 1), linear=True, name="project")(y)
     y = norm(use_running_average=frozen, name="project_norm")(y)
     if self.stride != 1 or x.shape[-1] != self.features:
       return y

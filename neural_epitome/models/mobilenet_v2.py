@@ -223,7 +223,7 @@ class InvertedResidual(nn.Module):
     y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if multiplier > 1 and self.sums_multiplied:
       y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)
-    y = conv(block.features, (1, 1), name="project")(y)
+    y = conv(block.features, (1, 1), linear=True, name="project")(y)
     y = norm(use_running_average=frozen, name="project_norm")(y)
     fits = block.stride == 1 and block.inputs == block.features
     return x + y if fits else y

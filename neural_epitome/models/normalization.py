@@ -12,6 +12,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.epitome import stream
+from neural_epitome.epitome.stream import Replicated, Stream
+
 
 class BatchNorm(nn.Module):
   """Normalises each channel (the last axis) over all others.
@@ -105,13 +108,16 @@ class Affine(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(batch, ..., channels) -> the same shape."""
+  def __call__(self, x: jax.Array | Stream) -> jax.Array | Stream:
+    """(batch, ..., channels) -> the same shape; of a stream, one."""
     assert self.use_running_average
-    channels, y = (x.shape[-1],), x.astype(jnp.float32)
-    shape = (1,) * (x.ndim - 1) + channels
+    channels, scale = (x.shape[-1],), None
     if self.has_variable("params", "scale"):
       scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
-      y = y * scale.reshape(shape)
     bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+    if isinstance(x, Replicated):
+      return x.scaled(scale, bias)
+    y = stream.full(x).astype(jnp.float32)
+    shape = (1,) * (x.ndim - 1) + channels
+    y = y if scale is None else y * scale.reshape(shape)
     return (y + bias.reshape(shape)).astype(self.dtype or x.dtype)

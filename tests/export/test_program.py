@@ -14,6 +14,7 @@ from neural_epitome.epitome.generators import (
   SharedEpitomeRule,
 )
 from neural_epitome.export import program, shipping, sites
+from neural_epitome.models.chain import ChainBlock
 from neural_epitome.models.mobilenet_v2 import MBCONV
 from tests.export import networks
 from tests.training import tiny
@@ -28,6 +29,17 @@ BACKBONES = {
   ),
   "efficientnet": models.EfficientNetConfig(width=0.25, depth=0.1),
   "resnet": models.ResNetConfig(depth=8),
+  # One block is left out, another one reads fewer channels than it makes.
+  "chain": models.ChainConfig(
+    blocks=(
+      ChainBlock(16, 32, stride=2, shortcut=False),
+      ChainBlock(24, 0, shortcut=False),
+      ChainBlock(24, 32, shortcut=True),
+      ChainBlock(24, 48, shortcut=True),
+    ),
+    stem=16,
+    head=32,
+  ),
 }
 
 
@@ -35,10 +47,11 @@ def scales(network):
   return [p for p in shipping.parameters(network.variables) if p.endswith("/scale")]
 
 
+@pytest.mark.parametrize("side", ["wide", "narrow"])
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_every_backbone_answers_the_same_as_a_program(name):
+def test_every_backbone_answers_the_same_as_a_program(name, side):
   config = dataclasses.replace(tiny.experiment(), model=BACKBONES[name])
-  network = networks.shipped(config, EpitomeRule(routing="tile"))
+  network = networks.shipped(config, EpitomeRule(routing="tile", side=side))
   batch = networks.images(network, 2)
   programs = [program.run_as(network, execution) for execution in ("fold", "decode")]
   # One compilation: operation by operation, a network takes longer.
@@ -53,6 +66,17 @@ def test_every_backbone_answers_the_same_as_a_program(name):
     np.testing.assert_allclose(logits / largest, wanted / largest, atol=1e-5)
   assert not scales(programs[1])
   assert all("batch_stats" not in run.variables for run in programs)
+
+
+def test_between_narrow_tiles_nothing_is_replicated():
+  config = dataclasses.replace(tiny.experiment(), model=BACKBONES["mobilenet_v2"])
+  spelled = {}
+  for side in ("narrow", "wide"):
+    network = networks.shipped(config, EpitomeRule(routing="tile", side=side))
+    run = program.logits(program.run_as(network, "fold"))
+    spelled[side] = str(jax.make_jaxpr(run)(networks.images(network, 2)))
+  assert "concatenate" in spelled["wide"]
+  assert "concatenate" not in spelled["narrow"]
 
 
 @pytest.mark.parametrize(

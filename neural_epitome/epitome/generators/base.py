@@ -119,6 +119,11 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del kernel, tensors
     return {axis: np.asarray(value) for axis, value in offsets.items()}
 
+  @property
+  def reads_streams(self) -> bool:
+    """Whether `fold` takes a `stream.Stream`, as it may return one."""
+    return False
+
   def fold(
     self,
     x: Array,

@@ -18,6 +18,7 @@ from neural_epitome.epitome.generators.base import (
   Tensors,
 )
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 Axis = Literal["spatial", "input", "output"]
@@ -150,14 +151,19 @@ class Epitome(GeneratorSpec):
     scale = np.asarray(tensors["scale"]) if "scale" in tensors else None
     return matching.starts(kernel, self.shape[-2:], held, scale)
 
+  @property
+  def reads_streams(self) -> bool:
+    """It wraps."""
+    return True
+
   def fold(
     self,
-    x: Array,
+    x: Array | Stream,
     tensors: Tensors,
     offsets: Tensors,
     shape: Shape,
     application: Application,
-  ) -> Array | None:
+  ) -> Array | Stream | None:
     """`folding.fold`."""
     return folding.fold(
       x, tensors["epitome"], offsets, shape, application, tensors.get("scale")

@@ -20,6 +20,7 @@ from neural_epitome.epitome.generators.base import (
 )
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 
@@ -97,14 +98,19 @@ class Quantised(GeneratorSpec):
     """As `of` does."""
     return self.of.reroute(kernel, tensors, offsets)
 
+  @property
+  def reads_streams(self) -> bool:
+    """As `of` does."""
+    return self.of.reads_streams
+
   def fold(
     self,
-    x: Array,
+    x: Array | Stream,
     tensors: Tensors,
     offsets: Tensors,
     shape: Shape,
     application: Application,
-  ) -> Array | None:
+  ) -> Array | Stream | None:
     """As `of` does, from what is rounded."""
     return self.of.fold(x, self._read(tensors), offsets, shape, application)
 
