@@ -196,8 +196,9 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
       (window - 1) // 2 * dilation on both sides, as the published torch models do.
     dilation: one number, or one a spatial axis.
     groups: feature groups.
-    streams: whether what reads the output takes a `stream.Stream`, which it then is
-      where replicas that stand in step are folded.
+    linear: whether nothing but batch norms, sums and layers read the output.
+    streams: whether such an output may be a `stream.Stream`, which it then is where
+      replicas that stand in step are folded: in a network that only runs.
   """
 
   features: int
@@ -206,6 +207,7 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
   padding: Padding | None = None
   dilation: int | Sequence[int] = 1
   groups: int = 1
+  linear: bool = False
   streams: bool = False
 
   @nn.compact
@@ -222,7 +224,8 @@ class EpitomeConv(GeneratedLayer, kw_only=True):
     application = Application.of_convolution(
       self.window, self.strides, self.padding, self.dilation, self.groups
     )
-    application = dataclasses.replace(application, streams=self.streams)
+    streams = self.linear and self.streams
+    application = dataclasses.replace(application, streams=streams)
     if apply is not None:
       application = apply
     shape = (*self.window, x.shape[-1] // self.groups, self.features)

@@ -94,15 +94,12 @@ def make_layers(
     "axis_name": axis_name,
   }
 
-  def conv(
-    features: int, window: tuple[int, ...], *, linear: bool = False, **geometry: Any
-  ) -> EpitomeConv:
+  def conv(features: int, window: tuple[int, ...], **geometry: Any) -> EpitomeConv:
     return EpitomeConv(
       features=features,
       window=window,
       kernel_init=_KERNEL_INIT,
-      streams=linear and merged,
-      **{"use_bias": False} | shared | geometry,
+      **{"use_bias": False, "streams": merged} | shared | geometry,
     )
 
   def dense(features: int, **options: Any) -> EpitomeDense:
