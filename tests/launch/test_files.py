@@ -135,6 +135,34 @@ def test_slurm_requeues_a_run_that_was_stopped_and_no_other(tmp_path, code, rest
   assert ("scontrol requeue 7" in found.stdout) == is_requeued
 
 
+def test_xpk_makes_a_job_set_of_the_documented_line(tmp_path):
+  xpk, yaml = needed("xpk"), pytest.importorskip("yaml")
+  table = (LAUNCH / "README.md").read_text()
+  [line] = re.findall(r"`xpk (workload create [^`]*)`", table)
+  line = line.replace("CLUSTER", "cluster").replace("IMAGE", "image")
+  nowhere = ["--dry-run", "--skip-validation", "--project=none", "--zone=us-central1-a"]
+  found = run([xpk, *shlex.split(line), *nowhere], HOME=str(tmp_path))
+  assert found.returncode == 0, found.stdout + found.stderr
+  _, begin, rest = found.stdout.partition("apiVersion:")
+  manifest = yaml.safe_load(begin + rest.partition("[XPK]")[0])
+  assert manifest["kind"] == "JobSet"
+  assert manifest["spec"]["failurePolicy"]["maxRestarts"] == 100
+  [job] = manifest["spec"]["replicatedJobs"]
+  spec = job["template"]["spec"]
+  # A v5litepod-16 is four machines, of which each runs the command.
+  assert spec["completions"] == spec["parallelism"] == 4
+  [container] = spec["template"]["spec"]["containers"]
+  command = shlex.split(line)[-1].removeprefix("--command=")
+  assert command.startswith("python -m neural_epitome.main ")
+  assert command in json.dumps(container)
+  [rule] = spec["podFailurePolicy"]["rules"]
+  assert rule["action"] == "FailJob"
+  codes = rule["onExitCodes"]
+  assert codes["operator"] == "NotIn"
+  assert interruption.INTERRUPTED in codes["values"]
+  assert 1 not in codes["values"]
+
+
 def test_slurm_accepts_the_batch_file():
   found = run([needed("sbatch"), "--test-only", LAUNCH / "slurm.sh"])
   assert found.returncode == 0, found.stderr
