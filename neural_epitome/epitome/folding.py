@@ -68,8 +68,8 @@ def fold(
 
   Returns:
     The layer's output, as a stream where the application takes one and replicas stand
-    in step; or None where there is nothing to reuse: blockwise routing,
-    no replica along an axis that folds, or scales along both axes or with groups.
+    in step; or None where there is nothing to reuse: blockwise routing, no replica
+    along an axis that folds, or scales along both axes or with groups.
   """
   groups = application.groups
   rows, columns = sampling.replica_counts(shape, epitome.shape)
@@ -80,12 +80,14 @@ def fold(
       return None
     factors, axis = (scale[:, 0], -2) if rows > 1 else (scale[0], -1)
     factors = sampling.repeat_cells(factors, epitome.shape[axis], shape[axis], 0)
-    factors = factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     if rows > 1:
-      x = stream.full(x) * factors
+      x = stream.full(x)
+      x = x * factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     else:
       y = fold(x, epitome, offsets, shape, application)
-      return None if y is None else stream.full(y) * factors
+      if isinstance(y, stream.Replicated):
+        return y.scaled(factors, None)
+      return y * factors.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
   kernel = sampling.crop(epitome, offsets.get("spatial"), shape[:-2]).astype(x.dtype)
   starts, cells = offsets.get("input"), epitome.shape[-2]
   if rows > 1 and groups == 1 and starts is None:

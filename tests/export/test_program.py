@@ -47,11 +47,17 @@ def scales(network):
   return [p for p in shipping.parameters(network.variables) if p.endswith("/scale")]
 
 
-@pytest.mark.parametrize("side", ["wide", "narrow"])
-@pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_every_backbone_answers_the_same_as_a_program(name, side):
+@pytest.mark.parametrize(
+  ("name", "side", "scaled"),
+  [
+    *((name, side, False) for name in sorted(BACKBONES) for side in ("wide", "narrow")),
+    *((name, "narrow", True) for name in ("chain", "mobilenet_v2")),
+  ],
+)
+def test_every_backbone_answers_the_same_as_a_program(name, side, scaled):
   config = dataclasses.replace(tiny.experiment(), model=BACKBONES[name])
-  network = networks.shipped(config, EpitomeRule(routing="tile", side=side))
+  rule = EpitomeRule(routing="tile", side=side, scaled=scaled)
+  network = networks.shipped(config, rule)
   batch = networks.images(network, 2)
   programs = [program.run_as(network, execution) for execution in ("fold", "decode")]
   # One compilation: operation by operation, a network takes longer.
