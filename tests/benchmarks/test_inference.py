@@ -1,38 +1,45 @@
 """What a row of inference says of its file holds of the file."""
 
-import dataclasses
 import importlib
 
+import pytest
+
 from benchmarks import inference
-from benchmarks.step_time import Without
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.export import measured, program
 from neural_epitome.training import setup
 from tests.export import networks
 
 
-def test_a_floor_counts_what_is_left_of_the_network(tmp_path, monkeypatch):
+@pytest.mark.parametrize("side", ["narrow", "wide"])
+def test_a_floor_has_one_channel_of_the_side_that_is_compressed(
+  tmp_path, monkeypatch, side
+):
   monkeypatch.setattr(inference, "CLASSES", 10)
-  network = networks.shipped(rule=EpitomeRule(routing="tile"))
-  uses = setup.take_inventory(network.config, 10).kernels
-  without = Without(network.config.planner).plan(
-    setup.take_inventory(network.config, 10)
-  )
-  folding = dataclasses.replace(network.config, execution="fold")
+  network = networks.shipped(rule=EpitomeRule(routing="tile", side=side))
+  inventory = setup.take_inventory(network.config, 10)
+  plan = inference.Narrowest(network.config.planner).plan(inventory)
+  compressed = network.plan.compressed
+  assert plan.compressed == compressed
+  for path in compressed:
+    *_, rows, columns = network.plan.kernels[path].generator.shape
+    *_, inputs, outputs = network.plan.kernels[path].shape
+    one = (1 if rows < inputs else inputs, 1 if columns < outputs else outputs)
+    assert plan.kernels[path].generator.shape[-2:] == one
   path = tmp_path / "file"
   path.touch()
-  dense, fold, floor = (
+  told = [
     inference._size(path, run)
     for run in (
-      program.run_as(network, "decode"),
-      program.run_as(network, "fold"),
-      dataclasses.replace(network, plan=without, config=folding),
+      program.run_as(inference.network(network.config, network.config.planner), how)
+      for how in ("decode", "fold")
     )
-  )
-  assert floor["folded"] == dense["folded"] == 0
-  assert fold["folded"] == len(network.plan.compressed)
-  left = sum(use.madds for use in uses if use.path not in network.plan.compressed)
-  assert left == floor["madds"] < fold["madds"] < dense["madds"]
+  ]
+  floor = inference.network(network.config, inference.Narrowest(network.config.planner))
+  told.append(inference._size(path, program.run_as(floor, "fold")))
+  madds = [row["madds"] for row in told]
+  assert sorted(madds, reverse=True) == madds
+  assert [row["folded"] for row in told] == [0, len(compressed), len(compressed)]
 
 
 def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch):
