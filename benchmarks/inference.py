@@ -8,8 +8,9 @@ these tiles one channel of that side. What is left is the time of all other laye
 of reading and writing what these stand between: no rate goes below it.
 
 Every case is a process of its own, all of a batch size take turns on one core, a call
-to warm the caches and one that is timed, and a ratio is the median over rounds of the case over the dense network of the same runtime,
-or over torch's where torch is installed. --quick is 96 px and a few rounds.
+to warm the caches and one that is timed, and a ratio is the median over rounds of the
+case over the dense network of the same runtime, or over torch's where torch is
+installed. --quick is 96 px and a few rounds.
 """
 
 import argparse
