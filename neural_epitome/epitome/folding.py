@@ -33,15 +33,12 @@ def wrap(x: Array, starts: Array | None, cells: int) -> Array:
     with zeros), block r rolled by starts[r]; a fractional offset rolls to both
     neighbouring cells, blended.
   """
-  channels = x.shape[-1]
-  if channels == cells and starts is None:
-    return x
-  blocks = stream.blocks(x, cells)
-  if starts is not None:
-    blocks = [
-      sampling.unshift(block, start, -1)
-      for block, start in zip(blocks, starts, strict=True)
-    ]
+  if starts is None:
+    return x if x.shape[-1] == cells else stream.wrap(x, cells)
+  blocks = [
+    sampling.unshift(block, start, -1)
+    for block, start in zip(stream.blocks(x, cells), starts, strict=True)
+  ]
   return functools.reduce(operator.add, blocks)
 
 

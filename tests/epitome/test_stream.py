@@ -43,6 +43,15 @@ def test_a_sum_of_streams_and_activations_reads_wrapped_as_its_full_form(
   np.testing.assert_allclose(x.wrapped(4), stream.wrap(full, 4), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("cells", [1, 2, 7, 20, 41])
+def test_wrapping_adds_up_the_blocks_however_many(cells):
+  x = draw(2, 3, 41)
+  padded = np.pad(x, [(0, 0), (0, 0), (0, -41 % cells)])
+  expected = padded.reshape(2, 3, -1, cells).sum(2)
+  found = stream.wrap(jnp.asarray(x), cells)
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_scaling_twice_is_scaling_by_both():
   x = Replicated(jnp.asarray(draw(2, CELLS)), 12, CELLS)
   scales, shifts = draw(2, 12, seed=1), draw(2, 12, seed=2)
