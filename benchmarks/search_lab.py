@@ -15,6 +15,7 @@ import neural_epitome as ne
 from benchmarks.search_rows import Row, Table
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
+from neural_epitome.models import chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.chain_space import ChainSpace
@@ -189,7 +190,7 @@ class Lab:
     elif origin == "own":
       start = str(self.directory(search, seed) / "variables.npz")
     config = self.plain(self.space.network(arch), seed, start=start, tested=True)
-    planner = ChosenPlanner(self.space.generators(arch, self.classes))
+    planner = ChosenPlanner(chain_generators.of_choice(self.space, arch, self.classes))
     config = dataclasses.replace(config, planner=planner)
     return self.train(f"{search}_from_{origin}", seed, config)
 

@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.epitome.generators import Dense, Epitome, GeneratorSpec, Quantised
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
-from neural_epitome.models.arch import FIELDS, KERNELS, LAST_KERNELS, Arch
+from neural_epitome.models.arch import FIELDS, KERNELS, Arch
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 
 
@@ -66,6 +65,9 @@ class ChainSpace:
     rates: epitome rates of 1x1 kernels and of the classifier; powers of two.
     bits: of their stored numbers; 32, or 2 to 8.
     bypass: whether blocks may be left out.
+    only: what each gene may still be, genes in the order of `choices`, one field after
+      the other; all of it where there is none. So a part of a space has the blocks and
+      the largest network of the whole one.
   """
 
   stages: tuple[tuple[int, int, int], ...] = ((2, 32, 1), (6, 48, 2), (6, 64, 2))
@@ -82,6 +84,7 @@ class ChainSpace:
   rates: tuple[int, ...] = (1,)
   bits: tuple[int, ...] = (32,)
   bypass: bool = True
+  only: tuple[tuple[int, ...], ...] = ()
 
   def check(self) -> None:
     """Raises UserError, naming the field, if there is no such space."""
@@ -111,6 +114,16 @@ class ChainSpace:
         raise UserError(
           f"space.width_step={self.width_step} leaves no width for block {index} of "
           f"{position.inputs} inputs; lower it or raise the expansion."
+        )
+    genes = [gene for genes in self._all_choices.values() for gene in genes]
+    if self.only and len(self.only) != len(genes):
+      raise UserError(
+        f"space.only names {len(self.only)} genes; the space has {len(genes)}."
+      )
+    for number, (kept, gene) in enumerate(zip(self.only, genes, strict=False)):
+      if not kept or not set(kept) <= set(gene):
+        raise UserError(
+          f"space.only[{number}]={list(kept)} must be one or more of {gene}."
         )
 
   @functools.cached_property
@@ -144,6 +157,21 @@ class ChainSpace:
   @functools.cached_property
   def choices(self) -> dict[str, list[list[int]]]:
     """What each gene of a field may be, genes in the order of the flat field."""
+    if not self.only:
+      return self._all_choices
+    kept = iter(self.only)
+    return {
+      field: [list(next(kept)) for _ in genes]
+      for field, genes in self._all_choices.items()
+    }
+
+  def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "ChainSpace":
+    """The space of some choices of each gene, given as `choices` gives them."""
+    only = tuple(tuple(gene) for field in self.choices for gene in choices[field])
+    return dataclasses.replace(self, only=only)
+
+  @functools.cached_property
+  def _all_choices(self) -> dict[str, list[list[int]]]:
     count = len(self.positions)
     operations = [OPERATIONS.index(name) for name in self.operations]
     return {
@@ -275,49 +303,6 @@ class ChainSpace:
       channels = min(channels, position.features) if is_left_out else position.features
     return [*found, channels]
 
-  def generators(self, arch: Arch, classes: int) -> dict[str, GeneratorSpec]:
-    """How the kernels of a choice are stored, by path; the others are dense."""
-    inputs = self.inputs(arch)
-    rates, bits = arch.rate[-1].tolist(), arch.bits[-1].tolist()
-    found = self.last_generators(inputs[-1], classes, rates, bits)
-    for index, channels in enumerate(inputs[:-1]):
-      if width := int(arch.width[index]):
-        rates, bits = arch.rate[index].tolist(), arch.bits[index].tolist()
-        found |= self.block_generators(index, channels, width, rates, bits)
-    return found
-
-  def block_generators(
-    self, index: int, inputs: int, width: int, rates: Sequence[int], bits: Sequence[int]
-  ) -> dict[str, GeneratorSpec]:
-    """How a block's kernels are stored, by path.
-
-    Args:
-      index: of the block.
-      inputs: channels that it reads.
-      width: hidden channels, above 0.
-      rates: of `KERNELS`.
-      bits: of `KERNELS`.
-    """
-    features = self.positions[index].features
-    paths = [f"block_{index}/{name}/kernel" for name in KERNELS]
-    shapes = (1, 1, inputs, width // rates[0]), (1, 1, width // rates[1], features)
-    return _stored(paths, shapes, rates, bits)
-
-  def last_generators(
-    self, inputs: int, classes: int, rates: Sequence[int], bits: Sequence[int]
-  ) -> dict[str, GeneratorSpec]:
-    """How head and classifier are stored, by path.
-
-    Args:
-      inputs: channels that the head reads.
-      classes: number of classes.
-      rates: of `LAST_KERNELS`.
-      bits: of `LAST_KERNELS`.
-    """
-    paths = [f"{name}/kernel" for name in LAST_KERNELS]
-    shapes = (1, 1, inputs, self.head // rates[0]), (self.head // rates[1], classes)
-    return _stored(paths, shapes, rates, bits)
-
   def from_json(self, data: Any, where: str = "architecture") -> Arch:
     """Reads what `Arch.to_json` wrote.
 
@@ -342,24 +327,6 @@ class ChainSpace:
           )
       fields[field] = value.astype(np.int32)
     return self.canonical(Arch(**fields))
-
-
-def _stored(
-  paths: Sequence[str],
-  shapes: Sequence[tuple[int, ...]],
-  rates: Sequence[int],
-  bits: Sequence[int],
-) -> dict[str, GeneratorSpec]:
-  found: dict[str, GeneratorSpec] = {}
-  for path, shape, rate, width in zip(paths, shapes, rates, bits, strict=True):
-    generator: GeneratorSpec = Dense()
-    if rate > 1:
-      generator = Epitome(shape=shape, routing="tile")
-    if width < 32:
-      generator = Quantised(width, generator)
-    if generator != Dense():
-      found[path] = generator
-  return found
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.data.sources import open_source
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig
+from neural_epitome.models import SupernetConfig, chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.planning import ChosenPlanner
@@ -296,7 +296,9 @@ def final_config(config: Config, arch: Arch, classes: int, variables: Path) -> C
     config,
     name=f"{config.name}_final",
     model=dataclasses.replace(network, dropout=config.model.dropout),
-    planner=ChosenPlanner(config.model.space.generators(arch, classes)),
+    planner=ChosenPlanner(
+      chain_generators.of_choice(config.model.space, arch, classes)
+    ),
     data=dataclasses.replace(
       config.data,
       train_split=options.final_train_split,

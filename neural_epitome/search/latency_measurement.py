@@ -20,7 +20,7 @@ from neural_epitome.cost import inventory as inventories
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig, blocks
+from neural_epitome.models import SupernetConfig, blocks, chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.base import Layers
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
@@ -161,7 +161,7 @@ def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
   named = {}
   if width:
     # Bits decide what is stored, not what is computed.
-    stored = space.block_generators(index, inputs, width, rates, (32, 32))
+    stored = chain_generators.of_block(space, index, inputs, width, rates, (32, 32))
     named = {path.partition("/")[2]: spec for path, spec in stored.items()}
 
   def build(layers: Layers) -> nn.Module:
@@ -181,7 +181,7 @@ def _time_ends(
   def build(layers: Layers) -> nn.Module:
     return _Ends(space, classes, inputs, size, layers)
 
-  stored = space.last_generators(inputs, classes, rates, (32, 32))
+  stored = chain_generators.of_last(space, inputs, classes, rates, (32, 32))
   return _time(build, stored, (batch, space.image_size, space.image_size, channels))
 
 
@@ -192,7 +192,7 @@ def _time_network(
   shape = (batch, space.image_size, space.image_size, channels)
   return _time(
     lambda layers: network.build(classes, layers),
-    space.generators(arch, classes),
+    chain_generators.of_choice(space, arch, classes),
     shape,
   )
 

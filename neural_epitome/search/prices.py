@@ -14,6 +14,7 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.models import chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.search.latency import LatencyTable
@@ -109,7 +110,9 @@ class Prices:
         f"{at}/se/excite/bias": (width,),
       }
     rates, bits = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    generators = self.space.block_generators(index, inputs, width, rates, bits)
+    generators = chain_generators.of_block(
+      self.space, index, inputs, width, rates, bits
+    )
     return Inventory(tuple(uses), rest_of), generators
 
   def _ends(self, inputs: int, *rest: int) -> Price:
@@ -136,7 +139,9 @@ class Prices:
         "head_norm": (2 * space.head,),
         "classifier/bias": (self.classes,),
       }
-      generators = space.last_generators(inputs, self.classes, rest[:2], rest[2:])
+      generators = chain_generators.of_last(
+        space, inputs, self.classes, rest[:2], rest[2:]
+      )
       self._cache[key] = _price(Inventory(uses, others), generators)
     return self._cache[key]
 

@@ -22,7 +22,7 @@ Tree = Any
 def slice_variables(
   variables: Mapping[str, Tree], space: ChainSpace, arch: Arch
 ) -> dict[str, Tree]:
-  """Variables of `space.network(arch)` as `space.generators(arch)` stores it.
+  """Variables of `space.network(arch)` as `models.chain_generators` stores it.
 
   Args:
     variables: `params` and `batch_stats` of the supernet.

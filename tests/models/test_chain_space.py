@@ -11,6 +11,7 @@ import pytest
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory
 from neural_epitome.errors import UserError
+from neural_epitome.models import chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 from neural_epitome.models.chain_space import ChainSpace
@@ -47,6 +48,36 @@ def test_genes_of_a_block_that_is_left_out_do_not_tell_choices_apart():
   assert one == SPACE.canonical(dataclasses.replace(arch, width=width, window=window))
 
 
+def test_a_part_of_a_space_draws_and_reads_its_choices_alone():
+  kept = {
+    field: [gene[:1] if number % 2 else gene[-2:] for number, gene in enumerate(genes)]
+    for field, genes in SPACE.choices.items()
+  }
+  part = SPACE.part(kept)
+  part.check()
+  assert part.choices == kept
+  assert codec.decode(ChainSpace, json.loads(json.dumps(codec.encode(part)))) == part
+  # The supernet of a part is that of the whole.
+  assert part.positions == SPACE.positions
+  for arch in [*part.sample(0, count=20), part.largest, part.smallest]:
+    assert part.from_json(arch.to_json()) == arch
+    for field, genes in kept.items():
+      for number, gene in zip(getattr(arch, field).ravel(), genes, strict=True):
+        assert number in gene
+  with pytest.raises(UserError, match=r"is not in the space"):
+    part.from_json(SPACE.smallest.to_json())
+  assert part.part(SPACE.choices).choices == SPACE.choices
+
+
+@pytest.mark.parametrize(
+  ("only", "words"),
+  [(((3,),), "names 1 genes; the space has 32"), (((7,),) * 32, r"only\[0\]=\[7\]")],
+)
+def test_a_part_that_is_none_is_refused(only, words):
+  with pytest.raises(UserError, match=words):
+    dataclasses.replace(SPACE, only=only).check()
+
+
 def test_a_smaller_choice_has_one_gene_one_step_further():
   operations = [
     OPERATIONS[int(a.operation[2])] for a in (SPACE.largest, SPACE.smallest)
@@ -63,7 +94,7 @@ def test_a_smaller_choice_has_one_gene_one_step_further():
   # After the blocks, head and classifier, which have rates and bits alone.
   for other in SPACE.smaller(SPACE.largest, SPACE.places - 1):
     assert SPACE.network(other) == SPACE.network(SPACE.largest)
-    assert len(SPACE.generators(other, 3)) == 1
+    assert len(chain_generators.of_choice(SPACE, other, 3)) == 1
   assert len(SPACE.smaller(SPACE.largest, SPACE.places - 1)) == 4
   assert PLAIN.places == len(PLAIN.positions)
 

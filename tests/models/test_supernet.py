@@ -13,6 +13,7 @@ from neural_epitome import models
 from neural_epitome.cost import inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
+from neural_epitome.models import chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.supernet import SupernetConfig
 from neural_epitome.search import slicing
@@ -54,7 +55,7 @@ def evaluated(variables):
 def plain(arch):
   config = SPACE.network(arch)
   found = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
-  plan = plans.make(found.kernels, SPACE.generators(arch, CLASSES))
+  plan = plans.make(found.kernels, chain_generators.of_choice(SPACE, arch, CLASSES))
   return models.create(config, CLASSES, plan=plan)
 
 
