@@ -172,9 +172,17 @@ def _draw_front(lines: Sequence[Line], found: Line, path: pathlib.Path) -> None:
   with figures.figure(path, [5.2], 3.4) as (_, [axes]):
     prices = [line[metric] / scale for line in lines]
     top1 = [100 * line["top1"] for line in lines]
-    order = np.arange(len(lines))
-    axes.scatter(prices, top1, c=order, cmap="Blues", vmin=-len(lines) / 2, s=14)
-    best = front(lines, metric)
+    rounds = np.array([line.get("round", 0) for line in lines])
+    # Other weights answered before the last round: those do not compare.
+    last = rounds == rounds.max()
+    before = np.flatnonzero(~last)
+    if before.size:
+      x, y = (np.array(values)[before] for values in (prices, top1))
+      pale = {"facecolors": "none", "edgecolors": "#b9c4cf"}
+      axes.scatter(x, y, s=14, label="earlier rounds", **pale)
+    x, y = (np.array(values)[last] for values in (prices, top1))
+    axes.scatter(x, y, c=np.arange(x.size), cmap="Blues", vmin=-x.size / 2, s=14)
+    best = front([line for line, kept in zip(lines, last, strict=True) if kept], metric)
     axes.plot(
       [line[metric] / scale for line in best],
       [100 * line["top1"] for line in best],

@@ -86,9 +86,9 @@ def allocate(
 
   Raises:
     UserError: if the budget cannot be met, the model is a supernet, the planner names
-      no rules, or (where
-      something is measured) the rule's sizes cannot be chosen kernel by kernel, the
-      training split cannot be divided, or `workdir` holds another network.
+      no rules, or (where something is measured) the rule's sizes cannot be chosen
+      kernel by kernel, the training split cannot be divided, the strategy trains
+      supernets of its own, or `workdir` holds another network.
   """
   if isinstance(config.model, SupernetConfig):
     raise UserError(
@@ -231,9 +231,14 @@ class _Question:
 
   def searched(self, workdir: Path, quiet: bool) -> Rates:
     """As the strategy of the experiment's search options finds it."""
+    strategy = self._options.strategy
+    if strategy.trains:
+      raise UserError(
+        f"config.search.strategy.kind={strategy.kind} trains supernets as it goes, and "
+        "an allocation has one network for all; set another one, such as evolution."
+      )
     loss = self._losses(workdir, quiet)
     problem = Problem(self._space, self._total, self._budget, self._options.seed)
-    strategy = self._options.strategy
     found = asking.ask_all(problem, strategy, lambda a: -loss(a), quiet=quiet)
     best = asking.best(problem, found)
     if best is None:

@@ -11,7 +11,7 @@ import jax
 
 from neural_epitome.models.arch import Genes
 from neural_epitome.search.space import Space
-from neural_epitome.search.strategies import Problem, Strategy
+from neural_epitome.search.strategies import Problem, Round, Strategy
 from neural_epitome.training.progress import bar
 
 Record = dict[str, Any]
@@ -26,7 +26,7 @@ class Log:
   def __init__(self, path: Path, space: Space):
     """Reads what is there; a last line that was cut short is dropped."""
     self._path, self.lines = path, []
-    self._known: dict[Genes, Record] = {}
+    self._known: dict[tuple[int, Genes], Record] = {}
     if not path.exists():
       return
     text = path.read_text(encoding="utf-8")
@@ -34,19 +34,28 @@ class Log:
     for line in whole.splitlines():
       record = json.loads(line)
       self.lines.append(record)
-      self._known[space.from_json(record["arch"], str(path))] = record
+      arch = space.from_json(record["arch"], str(path))
+      self._known[record.get("round", 0), arch] = record
     if cut and jax.process_index() == 0:
       path.write_text(whole + "\n" if whole else "", encoding="utf-8")
 
-  def record(self, arch: Genes, measure: Callable[[Genes], Record]) -> Record:
-    """What is known of a choice: from before, or measured now and written down."""
-    if (known := self._known.get(arch)) is not None:
+  def record(
+    self, arch: Genes, measure: Callable[[Genes], Record], number: int = 0
+  ) -> Record:
+    """What is known of a choice: from before, or measured now and written down.
+
+    Args:
+      arch: the choice.
+      measure: what is written of it.
+      number: of the round whose weights answer.
+    """
+    if (known := self._known.get((number, arch))) is not None:
       return known
     begin = time.monotonic()
-    found = {"arch": arch.to_json()} | measure(arch)
+    found = {"round": number, "arch": arch.to_json()} | measure(arch)
     found["seconds"] = round(time.monotonic() - begin, 3)
     self.lines.append(found)
-    self._known[arch] = found
+    self._known[number, arch] = found
     if jax.process_index() == 0:
       with self._path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(found) + "\n")
@@ -58,15 +67,19 @@ def ask_all(
   problem: Problem,
   strategy: Strategy,
   answer: Callable[[Any], float],
+  train: Callable[[Any], None] | None = None,
   *,
   quiet: bool = True,
 ) -> dict[Any, float]:
   """Every choice that a strategy asks for, in that order, with its answer.
 
+  Where it trains anew, those of its last round: others are of other weights.
+
   Args:
     problem: what is searched for.
     strategy: what is asked for next.
-    answer: how good a choice is; asked once of each.
+    answer: how good a choice is; asked once of each, and again after each round.
+    train: trains the weights of a round on a space; for a strategy that `trains`.
     quiet: shows no progress.
   """
   answers: dict[Any, float] = {}
@@ -75,6 +88,11 @@ def ask_all(
   with contextlib.suppress(StopIteration), bar(expected, "choices", quiet) as shown:
     batch = next(questions)
     while True:
+      if isinstance(batch, Round):
+        train(batch.space)
+        answers, best = {}, float("nan")
+        batch = questions.send([])
+        continue
       for arch in batch:
         if arch not in answers:
           answers[arch] = answer(arch)

@@ -1,7 +1,8 @@
 """A search from its configuration to a trained network: three stages, each resumable.
 
 DIR/supernet/     the run that trains all choices at once
-DIR/search/       options.json, log.jsonl (what was asked, and the answers), found.json
+DIR/search/       options.json, log.jsonl (what was asked, and the answers), found.json;
+                  round_1/ and on, of a strategy that trains anew as it goes
 DIR/final/        the run that trains the one that was found
 DIR/report/       the page, and report.json
 """
@@ -28,11 +29,11 @@ from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
 from neural_epitome.search import asking, latency, slicing
-from neural_epitome.search.answers import Answers
 from neural_epitome.search.options import SearchOptions
 from neural_epitome.search.prices import UNITS, Prices
 from neural_epitome.search.strategies import Problem
-from neural_epitome.training import loading, loop, run_directory, starting
+from neural_epitome.search.weights import Weights, check_done
+from neural_epitome.training import loop, run_directory, starting
 from neural_epitome.training.agreement import agreed, wait_for_shared
 
 STAGES = ("supernet", "search", "final")
@@ -126,9 +127,13 @@ class _Job:
 
   def supernet(self) -> None:
     """Trains all choices at once."""
+    if self._options.strategy.trains:
+      kind = self._options.strategy.kind
+      self._say(f"search.strategy={kind} trains its own, in the next stage.")
+      return self._next("search")
     config = dataclasses.replace(self._config, search=None)
     loop.run(config, self._workdir / "supernet", quiet=self._quiet)
-    self._next("search")
+    return self._next("search")
 
   def search(self) -> None:
     """Asks for choices until the strategy is done, and writes down the best."""
@@ -137,24 +142,29 @@ class _Job:
       self._claim(directory)
       self._say(f"{directory} is done.")
       return self._next("final")
-    trained = self._trained()
+    weights = Weights(self._config, self._workdir, quiet=self._quiet)
+    if not self._options.strategy.trains:
+      check_done(weights.directory)
     prices = self._prices()
     problem = self._problem(prices)
     self._claim(directory)
     log = asking.Log(directory / "log.jsonl", self._space)
-    answers = Answers(trained, self._with_choice, self._options)
+
+    def measure(arch: Arch) -> asking.Record:
+      return weights.of(arch) | prices.of(arch)
 
     def top1(arch: Arch) -> float:
-      return log.record(arch, lambda arch: answers.of(arch) | prices.of(arch))["top1"]
+      return log.record(arch, measure, weights.round)["top1"]
 
-    asked = asking.ask_all(problem, self._options.strategy, top1, quiet=self._quiet)
+    strategy = self._options.strategy
+    asked = asking.ask_all(problem, strategy, top1, weights.train, quiet=self._quiet)
     best = asking.best(problem, asked)
     if best is None:
       raise UserError(
-        f"No choice that config.search.strategy={self._options.strategy.kind} asked "
+        f"No choice that config.search.strategy={strategy.kind} asked "
         f"for is within the budget of {problem.budget:,.6g}."
       )
-    variables = answers.calibrated(best)
+    variables = weights.calibrated(best)
     if jax.process_index() == 0:
       variables = {name: variables[name] for name in ("params", "batch_stats")}
       sliced = slicing.slice_variables(jax.device_get(variables), self._space, best)
@@ -166,7 +176,7 @@ class _Job:
       "largest": prices.of(self._space.largest),
       "metric": self._options.metric,
       "budget": problem.budget,
-      "evaluations": len(asked),
+      "evaluations": len(log.lines),
       "seconds": round(sum(line["seconds"] for line in log.lines), 1),
     }
     run_directory.write(directory / "found.json", json.dumps(found, indent=2) + "\n")
@@ -191,9 +201,11 @@ class _Job:
     """Writes the page of what is done."""
     found = self._workdir / "search" / "found.json"
     report: dict[str, Any] = {"experiment": self._config.name}
-    supernet = self._workdir / "supernet" / "report" / "report.json"
-    if supernet.exists():
-      report["supernet"] = {"seconds": _read(supernet)["seconds"]}
+    rounds = self._workdir.glob("search/round_*")
+    supernets = list(rounds) or [self._workdir / "supernet"]
+    files = [directory / "report" / "report.json" for directory in supernets]
+    if all(file.exists() for file in files):
+      report["supernet"] = {"seconds": sum(_read(file)["seconds"] for file in files)}
     if found.exists():
       report["search"] = _read(found)
     final = self._workdir / "final" / "report" / "report.json"
@@ -207,18 +219,6 @@ class _Job:
       )
       self._say(f"Report: {page}")
     return report
-
-  def _with_choice(self, variables: Any, arch: Arch) -> Any:
-    return slicing.with_choice(variables, self._space, arch)
-
-  def _trained(self) -> loading.Trained:
-    directory = self._workdir / "supernet"
-    status = directory / "status"
-    if not status.exists() or status.read_text().strip() != "done":
-      raise UserError(
-        f"{directory} is not done: --stages=supernet trains it (or leave --stages out)."
-      )
-    return loading.load(directory)
 
   def _found_arch(self) -> Arch:
     path = self._workdir / "search" / "found.json"

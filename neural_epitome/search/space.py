@@ -1,5 +1,6 @@
 """What a strategy needs to know of a space, whatever is chosen in it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from neural_epitome.models.arch import Genes
@@ -41,4 +42,17 @@ class Space(Protocol):
 
   def from_json(self, data: Any, where: str = "architecture") -> Genes:
     """Reads what `Genes.to_json` wrote; raises UserError if it is no choice."""
+    ...
+
+
+class Divisible(Space, Protocol):
+  """A space of which parts are trained: that of a supernet."""
+
+  @property
+  def choices(self) -> dict[str, list[list[int]]]:
+    """What each gene of a field of its choices may be, in the order of the field."""
+    ...
+
+  def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "Divisible":
+    """The space of some of them."""
     ...

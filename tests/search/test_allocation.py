@@ -29,6 +29,7 @@ from neural_epitome.search.strategies import (
   NetAdapt,
   Problem,
   RandomSearch,
+  SubsetEvolution,
 )
 from neural_epitome.training import setup
 from tests.search.test_strategies import ask_all
@@ -191,6 +192,14 @@ def test_what_cannot_be_allocated_is_refused(tmp_path, changes, budget, words):
   config = dataclasses.replace(CONFIG, **changes)
   with pytest.raises(UserError, match=words):
     allocation.allocate(config, budget, "sensitivity", tmp_path)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_strategy_that_trains_supernets_allocates_nothing(tmp_path):
+  search = dataclasses.replace(CONFIG.search, strategy=SubsetEvolution())
+  config = dataclasses.replace(CONFIG, search=search)
+  with pytest.raises(UserError, match="kind=subset_evolution trains supernets"):
+    allocation.allocate(config, "60kB", "searched", tmp_path)
   assert list(tmp_path.iterdir()) == []
 
 

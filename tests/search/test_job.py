@@ -21,7 +21,12 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import SupernetConfig
 from neural_epitome.search import job, latency, latency_measurement
 from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.strategies import Given, NetAdapt, RandomSearch
+from neural_epitome.search.strategies import (
+  Given,
+  NetAdapt,
+  RandomSearch,
+  SubsetEvolution,
+)
 from neural_epitome.training import devices, evaluation, setup, starting
 from tests.search.tiny import PLAIN
 
@@ -200,6 +205,45 @@ def test_a_choice_that_somebody_made_is_trained_as_a_found_one(done, tmp_path):
   shutil.rmtree(workdir / "search")
   with pytest.raises(UserError, match=r"arch\.json\.width\[0\]=7 is not in the space"):
     job.run(config, workdir, ["search"], quiet=True)
+
+
+def test_a_strategy_may_train_anew_as_it_goes(tmp_path):
+  strategy = SubsetEvolution(rounds=2, options=2, samples=3)
+  config = with_search(strategy=strategy)
+  workdir = tmp_path / "run"
+  report = job.run(config, workdir, ["supernet", "search"], quiet=True)
+  # Each round is a training run of a part of the space, and there is no other.
+  assert not (workdir / "supernet").exists()
+  rounds = [ne.load(workdir / f"search/round_{number}") for number in (1, 2)]
+  assert not (workdir / "search/round_3").exists()
+  parts = [trained.config.model.space for trained in rounds]
+  assert CONFIG.model.space.only == ()
+  assert parts[0].only
+  assert parts[1].only not in ((), parts[0].only)
+  lines = [
+    json.loads(line) for line in (workdir / "search/log.jsonl").read_text().splitlines()
+  ]
+  assert report["search"]["evaluations"] == len(lines)
+  for number, part in enumerate(parts, start=1):
+    of_round = [line for line in lines if line["round"] == number]
+    assert of_round
+    for line in of_round:
+      part.from_json(line["arch"])
+  # What was found is of the last round, and in its weights.
+  found = report["search"]
+  last = [line for line in lines if line["round"] == 2]
+  assert found["top1"] == max(line["top1"] for line in last)
+  assert report["supernet"]["seconds"] == sum(
+    json.loads((workdir / f"search/round_{n}/report/report.json").read_text())[
+      "seconds"
+    ]
+    for n in (1, 2)
+  )
+  # Begun again it hears both rounds from the log, and trains none.
+  before = (workdir / "search/log.jsonl").read_text()
+  (workdir / "search/found.json").unlink()
+  assert job.run(config, workdir, ["search"], quiet=True) == report
+  assert (workdir / "search/log.jsonl").read_text() == before
 
 
 def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):

@@ -13,7 +13,9 @@ from neural_epitome.search.strategies import (
   NetAdapt,
   Problem,
   RandomSearch,
+  Round,
   Strategy,
+  SubsetEvolution,
 )
 from tests.search.tiny import SPACE
 
@@ -23,6 +25,7 @@ STRATEGIES = {
   "evolution": Evolution(generations=12, population=12, parents=4),
   "netadapt": NetAdapt(layers=2, samples=8, reduction=0.1),
   "single": NetAdapt(layers=1, reduction=0.1),
+  "subsets": SubsetEvolution(rounds=4, options=2, samples=12),
 }
 
 
@@ -45,6 +48,9 @@ def ask_all(strategy, of, answer=accuracy):
   try:
     batch = next(questions)
     while True:
+      if isinstance(batch, Round):
+        batch = questions.send([])
+        continue
       asked += batch
       batch = questions.send([answer(arch) for arch in batch])
   except StopIteration:
@@ -152,6 +158,65 @@ def test_single_layer_descent_tries_each_block_once():
   assert len(batch) <= SPACE.places == len(SPACE.positions) + 1
 
 
+def rounds(strategy, of):
+  """Of each round its part of the space, what it asked and what was answered."""
+  found, questions = [], strategy.search(of)
+  try:
+    question = next(questions)
+    while True:
+      assert isinstance(question, Round)
+      question.space.check()
+      batch = questions.send([])
+      found.append((question.space, batch, [accuracy(arch) for arch in batch]))
+      question = questions.send(found[-1][-1])
+  except StopIteration:
+    return found
+
+
+def flat(space):
+  return [set(gene) for genes in space.choices.values() for gene in genes]
+
+
+def genes(arch):
+  return [number for field in arch.key for number in field]
+
+
+def test_each_round_trains_what_the_best_of_the_round_before_use_and_more():
+  of = problem()
+  found = rounds(STRATEGIES["subsets"], of)
+  assert len(found) == 4
+  cheapest, seen = genes(SPACE.smallest), [set() for _ in flat(SPACE)]
+  for number, (part, asked, answers) in enumerate(found):
+    options = flat(part)
+    for gene, least, every in zip(options, cheapest, flat(SPACE), strict=True):
+      assert least in gene
+      assert gene <= every
+    for arch in asked:
+      assert of.fits(arch)
+      assert all(n in gene for n, gene in zip(genes(arch), options, strict=True))
+    if number + 1 < len(found):
+      after, asked_after, _ = found[number + 1]
+      best = asked[int(np.argmax(answers))]
+      assert best in asked_after
+      assert after != part
+    # What was passed over does not come back.
+    before = flat(found[number - 1][0]) if number else [set()] * len(options)
+    for gene, known, last in zip(options, seen, before, strict=True):
+      assert not (gene - last) & known
+      known |= gene
+
+
+def test_rounds_end_where_every_option_has_been_seen():
+  strategy = SubsetEvolution(rounds=50, options=4, samples=6)
+  found = rounds(strategy, problem())
+  assert 2 < len(found) < 10
+  seen = [set() for _ in flat(SPACE)]
+  for part, _, _ in found:
+    for gene, known in zip(flat(part), seen, strict=True):
+      known |= gene
+  assert seen == flat(SPACE)
+
+
 def test_iterations_that_end_above_the_budget_are_told():
   strategy = dataclasses.replace(STRATEGIES["netadapt"], iterations=1)
   with pytest.raises(UserError, match=r"search\.strategy\.iterations=1 end at"):
@@ -161,6 +226,8 @@ def test_iterations_that_end_above_the_budget_are_told():
 def test_options_that_cannot_be_are_named():
   with pytest.raises(UserError, match=r"layers=0"):
     ask_all(NetAdapt(layers=0), problem())
+  with pytest.raises(UserError, match=r"options=1 above 1"):
+    ask_all(SubsetEvolution(options=1), problem())
 
 
 def test_what_cannot_become_so_cheap_is_none():

@@ -1,10 +1,11 @@
 """Search strategies, one file each; importing one here registers it."""
 
-from neural_epitome.search.strategies.base import Problem, Questions, Strategy
+from neural_epitome.search.strategies.base import Problem, Questions, Round, Strategy
 from neural_epitome.search.strategies.evolution import Evolution
 from neural_epitome.search.strategies.given import Given
 from neural_epitome.search.strategies.netadapt import NetAdapt
 from neural_epitome.search.strategies.random_search import RandomSearch
+from neural_epitome.search.strategies.subset_evolution import SubsetEvolution
 
 __all__ = [
   "Evolution",
@@ -13,5 +14,7 @@ __all__ = [
   "Problem",
   "Questions",
   "RandomSearch",
+  "Round",
   "Strategy",
+  "SubsetEvolution",
 ]

@@ -5,6 +5,8 @@
     while True:
       archs = asked.send([accuracy of each])      # StopIteration: it is done
 
+A question of another kind is a `Round`: from there on other weights answer.
+
 A strategy is a pure function of the problem and the answers. So it needs no state of
 its own on disk: given the answers of a log again, it asks the same questions and goes
 on where it stopped, on every host alike.
@@ -13,18 +15,35 @@ on where it stopped, on every host alike.
 import abc
 import dataclasses
 from collections.abc import Callable, Generator
+from typing import ClassVar
 
 import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.models.arch import Genes
-from neural_epitome.search.space import Space
+from neural_epitome.search.space import Divisible, Space
 
-Questions = Generator[list[Genes], list[float], None]
 # Draws that may fail to fit a budget before it is said to be too low.
 _DRAWS = 200
 # Looked ahead, where one step makes nothing cheaper.
 _STEPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+  """Asks for new weights, trained on a part of the space; it is sent no answers.
+
+  They answer from then on. Accuracies of before do not compare with theirs: a choice
+  of an earlier round that is still wanted is asked for again.
+
+  Attributes:
+    space: the part.
+  """
+
+  space: Divisible
+
+
+Questions = Generator[list[Genes] | Round, list[float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +129,13 @@ class Problem:
 
 
 class Strategy(codec.Variant, abc.ABC):
-  """A way to search; each arm is a frozen dataclass in a file of its own."""
+  """A way to search; each arm is a frozen dataclass in a file of its own.
+
+  Attributes:
+    trains: whether it begins with a `Round`, and so needs no supernet beforehand.
+  """
+
+  trains: ClassVar[bool] = False
 
   @abc.abstractmethod
   def search(self, problem: Problem) -> Questions:
