@@ -17,11 +17,13 @@ descents    on the supernet of ordered dropout, to half the multiply-adds: coord
 found       what the descent and random search found, trained from the supernet's
             weights and anew, against a narrower network of as many multiply-adds;
             that one also trained for as long as supernet, search and final took.
+rounds      see `search_rounds`: a search that trains parts of the space anew.
 latency     see `search_latency`: the same at the same measured latency.
 bytes       see `search_bytes`: the same at equal bytes, epitome rates in the space.
 apart       see `search_apart`: a search that trains every choice by itself, for 5.8
             times as long.
 
+What trains for as long as all stages took comes last, after all seeds of the rest.
 Choices are compared on held-out training images, those that are trained alone too; what
 is trained in the end is read on the test split (`top1` of final ones, and of baselines
 but `alone_N`), and never before.
@@ -38,7 +40,13 @@ from pathlib import Path
 from scipy import stats
 
 import neural_epitome as ne
-from benchmarks import common, search_apart, search_bytes, search_latency
+from benchmarks import (
+  common,
+  search_apart,
+  search_bytes,
+  search_latency,
+  search_rounds,
+)
 from benchmarks.search_lab import QUICK, Lab, Size, narrowed_to, percent
 from benchmarks.search_rows import Row, Table
 from neural_epitome.allocator import keep_freed_memory
@@ -56,7 +64,7 @@ from neural_epitome.search.strategies import (
 
 EXPERIMENT = "netadaptv2_mobile"
 SAMPLERS = ("ordered_dropout", "single_path", "sandwich")
-PARTS = ("samplers", "descents", "found", "latency", "bytes", "apart")
+PARTS = ("samplers", "descents", "found", "rounds", "latency", "bytes", "apart")
 BUDGET = 0.5
 
 
@@ -131,6 +139,9 @@ class Descents:
       self._lab.once(f"{name}_from_supernet", seed, "final", self._final)
     self._lab.once("netadaptv2_from_scratch", seed, "final", self._final)
     self._lab.once("width", seed, "baseline", self._width)
+
+  def run_longer(self, seed: int) -> None:
+    """The narrower network, trained as long as all stages took."""
     self._lab.once("width_longer", seed, "baseline", self._width)
 
   def _strategies(self) -> dict[str, tuple[Strategy, ChainSpace]]:
@@ -159,6 +170,9 @@ class Descents:
       row = table.find("netadaptv2", seed, "search")
       strategy = RandomSearch(int(row["evaluations"])) if row else strategy
     of = Problem(space, lambda a: self._prices.of(a)["madds"], self._budget(), seed)
+    if not of.fits(space.smallest):
+      print(f"{name}: with every block the smallest network costs more than that")
+      return {}
     return self._lab.search(name, sampler, seed, strategy, of)
 
   def _final(self, name: str, seed: int) -> Row:
@@ -229,6 +243,8 @@ def main() -> None:
   parser.add_argument("--data_dir", help="directory of prepared data sets")
   parser.add_argument("--seconds", type=float, help="of a supernet; 150")
   parser.add_argument("--epochs", type=float, help="of one network; 6")
+  shares = {"type": float, "nargs": "+", "default": search_latency.SHARES}
+  parser.add_argument("--shares", help="of the largest latency", **shares)
   parser.add_argument("--quick", action="store_true", help="see that it runs")
   parser.add_argument("--workdir", type=Path, default=Path("runs/search_benchmark"))
   parser.add_argument("--output", default="", help="the CSV")
@@ -257,7 +273,7 @@ def main() -> None:
   table = Table(path, EXPERIMENT, options.dataset, command)
   lab = Lab(config, size, root, table, deadline)
   samplers, descents = Samplers(lab), Descents(lab)
-  latency = search_latency.AtLatency(lab, SAMPLERS[0])
+  latency = search_latency.AtLatency(lab, SAMPLERS[0], options.shares)
   at_bytes = search_bytes.AtBytes(
     Lab(search_bytes.with_rates(config), size, root / "rates", table, deadline),
     SAMPLERS[0],
@@ -267,14 +283,24 @@ def main() -> None:
     "samplers": samplers.run,
     "descents": descents.run,
     "found": descents.run_found,
+    "rounds": search_rounds.InRounds(lab, BUDGET, SAMPLERS[0]).run,
     "latency": latency.run,
     "bytes": at_bytes.run,
     "apart": apart.run,
+  }
+  longer = {
+    "found": descents.run_longer,
+    "latency": latency.run_longer,
+    "bytes": at_bytes.run_longer,
   }
   for seed in range(options.seeds):
     samplers.first(seed)
     for part in parts:
       runs[part](seed)
+  for seed in range(options.seeds):
+    for part in parts:
+      if part in longer:
+        longer[part](seed)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class AtBytes:
     once(f"{SEARCH}_from_scratch", seed, "final", self._final)
     once(f"{SEARCH}_width", seed, "baseline", self._width)
     once(f"{SEARCH}_uneven", seed, "baseline", self._uneven)
+
+  def run_longer(self, seed: int) -> None:
+    """The controls that train as long as all stages took."""
+    once = self._lab.once
     once(f"{SEARCH}_width_longer", seed, "baseline", self._width)
     once(f"{SEARCH}_uneven_longer", seed, "baseline", self._uneven)
 

@@ -85,6 +85,19 @@ class Lab:
     """Where a run of that name lies."""
     return self._root / f"{name}_{seed}"
 
+  def with_space(self, space: ChainSpace, name: str, share: float) -> "Lab":
+    """The same for another space, in a directory below, its supernets for less time.
+
+    Args:
+      space: its choices.
+      name: of the directory.
+      share: of the seconds.
+    """
+    model = dataclasses.replace(self.config.model, space=space)
+    config = dataclasses.replace(self.config, model=model)
+    size = dataclasses.replace(self.size, seconds=share * self.size.seconds)
+    return Lab(config, size, self._root / name, self.table, self.deadline)
+
   def train_supernet(self, sampler: str, seed: int) -> float:
     """Trains for as many seconds as `size` says; returns those that it took."""
     config = self.config
@@ -137,20 +150,49 @@ class Lab:
   def search(
     self, name: str, sampler: str, seed: int, strategy: Strategy, problem: Problem
   ) -> Row:
-    """Finds the best choice and keeps it as NAME_SEED/arch.json."""
+    """Finds the best choice in a supernet and keeps it as NAME_SEED/arch.json."""
     answers, begin = self.answers(sampler, seed), time.monotonic()
-    known = asking.ask_all(problem, strategy, lambda arch: answers.of(arch)["top1"])
+    _, row = self.ask(
+      name, seed, strategy, problem, lambda arch: answers.of(arch)["top1"]
+    )
+    return row | {"seconds": round(time.monotonic() - begin, 1)}
+
+  def ask(
+    self,
+    name: str,
+    seed: int,
+    strategy: Strategy,
+    problem: Problem,
+    top1: Callable[[Arch], float],
+    train: Callable[[ChainSpace], None] | None = None,
+  ) -> tuple[Arch, Row]:
+    """The best choice, and its row but for the seconds.
+
+    Args:
+      name: of the search.
+      seed: of it.
+      strategy: what is asked for next.
+      problem: what is searched for.
+      top1: of a choice.
+      train: see `asking.ask_all`.
+    """
+    asked = 0
+
+    def counted(arch: Arch) -> float:
+      nonlocal asked
+      asked += 1
+      return top1(arch)
+
+    known = asking.ask_all(problem, strategy, counted, train)
     best = asking.best(problem, known)
     if best is None:
       raise UserError(f"{name}: nothing that was asked for is within the budget.")
-    seconds = time.monotonic() - begin
     directory = self.directory(name, seed)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "arch.json").write_text(json.dumps(best.to_json()))
     found = Prices(self.space, self.classes, self.config.data.channels).of(best)
-    return {
-      "seconds": round(seconds, 1),
-      "evaluations": len(known),
+    return best, {
+      "evaluations": asked,
       "top1": percent(known[best]),
       "madds": found["madds"],
       "stored_bytes": found["bytes"],
@@ -163,12 +205,12 @@ class Lab:
       return None
     return self.space.from_json(json.loads(file.read_text()), str(file))
 
-  def cut_out(self, name: str, sampler: str, seed: int, arch: Arch) -> str:
-    """A choice's own variables as a file to start from."""
+  def cut_out(self, directory: Path, sampler: str, seed: int, arch: Arch) -> str:
+    """A choice's own variables as a file to start from, in a directory."""
     variables = self.answers(sampler, seed).calibrated(arch)
     variables = {part: variables[part] for part in ("params", "batch_stats")}
     sliced = slicing.slice_variables(jax.device_get(variables), self.space, arch)
-    path = self.directory(name, seed) / "variables.npz"
+    path = directory / "variables.npz"
     starting.save(sliced, path)
     return str(path)
 
@@ -186,7 +228,7 @@ class Lab:
       return {}
     start = ""
     if origin == "supernet":
-      start = self.cut_out(search, sampler, seed, arch)
+      start = self.cut_out(self.directory(search, seed), sampler, seed, arch)
     elif origin == "own":
       start = str(self.directory(search, seed) / "variables.npz")
     config = self.plain(self.space.network(arch), seed, start=start, tested=True)

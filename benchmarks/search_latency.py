@@ -44,21 +44,25 @@ AGREEMENT = ("dataset", "blocks", "batch", "networks", "slope", "rank_correlatio
 class AtLatency:
   """The rows of this part; a supernet of the same seed comes first."""
 
-  def __init__(self, lab: Lab, sampler: str):
-    self._lab, self._sampler = lab, sampler
+  def __init__(self, lab: Lab, sampler: str, shares: Sequence[float] = SHARES):
+    self._lab, self._sampler, self._shares = lab, sampler, shares
 
   def run(self, seed: int) -> None:
-    """A search for each share of the largest latency, and its control."""
+    """A search for each share of the largest latency, what it found, its control."""
     once = self._lab.once
-    for share in SHARES:
+    for share in self._shares:
       name = f"latency_{share:g}"
       once(name, seed, "search", self._search)
       once(f"{name}_without_bypass", seed, "search", self._search)
       once(f"{name}_from_supernet", seed, "final", self._final)
       once(f"{name}_from_scratch", seed, "final", self._final)
       once(f"{name}_width", seed, "baseline", self._width)
-    for share in SHARES:
-      once(f"latency_{share:g}_width_longer", seed, "baseline", self._width)
+
+  def run_longer(self, seed: int) -> None:
+    """The controls that train as long as all stages took."""
+    for share in self._shares:
+      name = f"latency_{share:g}_width_longer"
+      self._lab.once(name, seed, "baseline", self._width)
 
   def _table(self) -> latency.LatencyTable:
     lab = self._lab
