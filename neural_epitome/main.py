@@ -32,31 +32,34 @@ def _joined(*, is_preemptible: bool) -> Iterator[bool]:
   """Runs the body in all processes of the job; yields whether this is the first."""
   import jax
 
-  from neural_epitome.training import distributed
+  from neural_epitome.training import distributed, maintenance
 
-  with distributed.joined(
-    given.COORDINATOR_ADDRESS.value,
-    given.NUM_PROCESSES.value,
-    given.PROCESS_ID.value,
-    timeout=given.INITIALIZATION_TIMEOUT.value,
-    is_preemptible=is_preemptible,
+  is_watched = is_preemptible and given.MAINTENANCE_NOTICES.value
+  with (
+    distributed.joined(
+      given.COORDINATOR_ADDRESS.value,
+      given.NUM_PROCESSES.value,
+      given.PROCESS_ID.value,
+      timeout=given.INITIALIZATION_TIMEOUT.value,
+      is_preemptible=is_preemptible,
+    ),
+    maintenance.watched(is_watched),
   ):
     yield jax.process_index() == 0
 
 
 def _train(overrides: Sequence[tuple[str, str]]) -> None:
-  from neural_epitome.training import loop, maintenance, profiling
+  from neural_epitome.training import loop, profiling
 
   text = given.PROFILE_STEPS.value
   profile_steps = None if text is None else profiling.parse_steps(text)
   with _joined(is_preemptible=True) as is_first:
-    with maintenance.watched(given.MAINTENANCE_NOTICES.value):
-      report = loop.run(
-        given.configuration(overrides),
-        given.workdir(),
-        quiet=given.JSON.value,
-        profile_steps=profile_steps,
-      )
+    report = loop.run(
+      given.configuration(overrides),
+      given.workdir(),
+      quiet=given.JSON.value,
+      profile_steps=profile_steps,
+    )
     if given.JSON.value and is_first:
       print(json.dumps(report, indent=2))
 

@@ -147,6 +147,20 @@ def test_a_mistake_gets_one_line_exit_code_1_and_nothing_is_written(
   assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize("mode", ["train", "search"])
+def test_notices_of_maintenance_are_asked_for_wherever_something_trains(
+  call, tmp_path, monkeypatch, mode
+):
+  # Nothing answers there.
+  monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:9")
+  experiment = {"train": "quick", "search": "netadaptv2_mobile"}[mode]
+  told = [f"--mode={mode}", f"--experiment={experiment}", "--workdir=run"]
+  code, _, err = call(*told, "--maintenance_notices")
+  assert code == 1
+  assert "metadata server 127.0.0.1:9 does not answer" in err
+  assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
 def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.4"]
   # So short a run would end before its offsets are whole cells, as they ship.
