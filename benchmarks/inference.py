@@ -3,9 +3,10 @@
 MobileNetV2 for 1000 classes with random weights, every 1x1 kernel and the classifier at
 a rate from a tile on their narrow side, so that what folding wraps or replicates is
 small, or on their wide one; the network as `dense`, `materialise`, `fold` and
-`measured` (folded where that is faster in the runtime), and `floor`: folded, each of
-these tiles one channel of that side. What is left is the time of all other layers, and
-of reading and writing what these stand between: no rate goes below it.
+`measured` (folded where that is faster in the runtime), and on the narrow side `floor`:
+folded, each of these tiles one channel of that side. What is left is the time of all
+other layers, and of reading and writing what these stand between: no rate goes below.
+(One channel on the wide side is copied to hundreds, which is no floor of anything.)
 
 Every case is a process of its own, all of a batch size take turns on one core, a call
 to warm the caches and one that is timed, and a ratio is the median over rounds of the
@@ -45,6 +46,8 @@ from neural_epitome.training.loading import Trained
 
 CLASSES = 1000
 MODES = ("dense", "materialise", "fold", "measured", "floor")
+# What has one.
+FLOORED = "narrow"
 PACKAGES = (
   *("jax", "numpy", "jax2onnx", "onnxruntime", "tensorflow", "ai-edge-litert"),
   "torch",
@@ -123,8 +126,10 @@ def write_files(
     "dense": program.run_as(ready, "decode"),
     "materialise": program.run_as(ready, "materialise"),
     "fold": program.run_as(ready, "fold"),
-    "floor": program.run_as(network(config, Narrowest(config.planner)), "fold"),
   }
+  if config.planner.rule.side == FLOORED:
+    narrowest = network(config, Narrowest(config.planner))
+    networks["floor"] = program.run_as(narrowest, "fold")
   files = {}
   for mode, run in tqdm(networks.items(), f"{runtime} files", disable=None):
     path = directory / f"{runtime}_{mode}"
@@ -185,6 +190,7 @@ def rows(
         (runtime, mode): files[mode, batch]
         for runtime, files in by_runtime.items()
         for mode in MODES
+        if (mode, batch) in files
       }
       files = {case: path for case, (path, _) in written.items()}
       if importlib.util.find_spec("torch"):

@@ -1,5 +1,6 @@
 """What a row of inference says of its file holds of the file."""
 
+import dataclasses
 import importlib
 
 import pytest
@@ -42,7 +43,8 @@ def test_a_floor_has_one_channel_of_the_side_that_is_compressed(
   assert [row["folded"] for row in told] == [0, len(compressed), len(compressed)]
 
 
-def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch):
+@pytest.mark.parametrize("side", ["narrow", "wide"])
+def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch, side):
   asked, network = [], networks.shipped()
   paths = network.plan.compressed
 
@@ -52,9 +54,14 @@ def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch):
 
   monkeypatch.setattr(inference, "network", lambda config, planner: network)
   monkeypatch.setattr(measured, "faster_decoded", faster_decoded)
-  files = inference.write_files(network.config, "xla", (1, 8), tmp_path)
+  rule = dataclasses.replace(network.config.planner.rule, side=side)
+  planner = dataclasses.replace(network.config.planner, rule=rule)
+  config = dataclasses.replace(network.config, planner=planner)
+  files = inference.write_files(config, "xla", (1, 8), tmp_path)
   assert asked == [1, 8]
-  assert files.keys() == {(mode, n) for mode in inference.MODES for n in (1, 8)}
+  # One channel of the wide side, copied to hundreds, is no floor.
+  modes = {mode for mode in inference.MODES if mode != "floor" or side == "narrow"}
+  assert files.keys() == {(mode, n) for mode in modes for n in (1, 8)}
   (one, run_1), (eight, run_8) = files["measured", 1], files["measured", 8]
   assert one != eight
   assert run_1.plan.compressed == paths
