@@ -4,6 +4,7 @@
     report = ne.run(config, "runs/mine")     # trains, or resumes
     trained = ne.load("runs/mine")           # .model, .variables, .plan, .classes
     small = ne.compress(params, "1.0MB")     # of any Flax model
+    ne.input_importance(call, batches)       # what of it matters, for compress
 
 Everything is imported when it is first used, so a part that needs an optional
 library does not stand in the way of the others.
@@ -19,6 +20,7 @@ _EXPORTS = {
   "UserError": "neural_epitome.errors",
   "compress": "neural_epitome.compression.compress",
   "evaluate": "neural_epitome.training.loading",
+  "input_importance": "neural_epitome.epitome.activations",
   "live": "neural_epitome.report.live",
   "load": "neural_epitome.training.loading",
   "load_experiment": "neural_epitome.experiment",

@@ -74,6 +74,8 @@ class TrainingOptions:
     fit: how the kernels of what `start` names, if its plan is another one, are
       brought into this plan: `closed` keeps offsets where they start, `full`
       searches them (see `epitome.fitting`).
+    fit_batches: training batches on which the inputs of every kernel are measured, so
+      that those weights are fitted best that read the most; 0 weighs all alike.
     teacher: a run directory, compact file or state dict whose network is distilled;
       empty for none. It sees the same augmented examples, before mixup.
     teacher_share: of the loss that the teacher has, the labels have the rest.
@@ -100,6 +102,7 @@ class TrainingOptions:
   seed: int = 0
   start: str = ""
   fit: Literal["closed", "full"] = "full"
+  fit_batches: int = 0
   teacher: str = ""
   teacher_share: float = 0.5
   temperature: float = 2.0

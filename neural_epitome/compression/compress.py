@@ -41,6 +41,7 @@ def compress(
   only: Sequence[str] = trees.KERNELS,
   keep: Sequence[str] = (),
   outputs: Mapping[str, int] | None = None,
+  importance: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Compressed:
   """Stores a parameter tree in a budget, its values kept as well as they can be.
@@ -60,6 +61,9 @@ def compress(
     only: shell patterns of the names that are kernels.
     keep: those of them that stay dense, as kernels of fewer than five inputs do.
     outputs: see `trees.take_inventory`; beside those of attention.
+    importance: (inputs,) of kernels by name, what the squared difference of each
+      input's weights counts in the fit; `input_importance` measures it on data. Of
+      kernels that it does not name, all count alike.
     quiet: shows no progress.
 
   Returns:
@@ -67,7 +71,8 @@ def compress(
 
   Raises:
     UserError: for a tree without kernels, a pattern that matches nothing, a rule that
-      cannot be fitted, or a budget that cannot be met, naming the smallest that can.
+      cannot be fitted, an importance that is none of its kernels', or a budget that
+      cannot be met, naming the smallest that can.
   """
   rounding.check_bits(bits)
   if fit not in ("closed", "full"):
@@ -102,11 +107,12 @@ def compress(
     for path, kernel in plan.kernels.items()
     if (shapes := kernel.generator.offsets(kernel.shape))
   }
+  worth = _importance(importance or {}, plan)
   if fit == "closed":
-    tensors = fitting.fit(plan, kernels, offsets)
+    tensors = fitting.fit(plan, kernels, offsets, importance=worth)
   else:
     rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
-    tensors, offsets = fitting.search(plan, kernels, offsets, rounds)
+    tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
   price = totals.price(plan, inventory, bits=bits)
   found = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
@@ -119,6 +125,28 @@ def compress(
     _inventory=inventory,
   )
   return dataclasses.replace(found, errors=_errors(found, kernels))
+
+
+def _importance(given: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
+  """By the names of the tree, which may have `params/` before those of the layers."""
+  found = {}
+  for path, kernel in plan.kernels.items():
+    name = path if path in given else path.removeprefix("params/")
+    if name not in given:
+      continue
+    value, shape = np.asarray(given[name]), kernel.shape[-2:-1]
+    if value.shape != shape or not np.all(np.isfinite(value) & (value >= 0)):
+      raise UserError(
+        f"importance[{name!r}] must be {shape[0]} finite numbers of at least 0, one an "
+        "input of the kernel."
+      )
+    found[path] = value
+  if given and not found:
+    raise UserError(
+      f"importance names {next(iter(given))!r} and others, and none of the kernels "
+      f"{', '.join(list(plan.kernels)[:3])}, ..."
+    )
+  return found
 
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -10,6 +10,9 @@ a number is the mean of the weights that read it, weighted by the factors it is 
 with. Where there are factors, a few rounds of this are a power iteration. Kernels that
 share a tensor are fitted together, each relative to its own size.
 
+With the mean square of each input as its importance, what is fitted is not the kernel
+but what it makes of its inputs, as far as these are uncorrelated.
+
 `search` chooses the routing map too: the nearest tensors for the map, the nearest map
 for the tensors, in turn.
 """
@@ -65,6 +68,7 @@ def fit(
   offsets: Maps,
   start: Tensors | None = None,
   rounds: int = _ROUNDS,
+  importance: Kernels | None = None,
 ) -> Tensors:
   """The stored tensors from which the plan generates the kernels best.
 
@@ -74,6 +78,8 @@ def fit(
     offsets: routing map of each kernel that has one, by path and axis; whole cells.
     start: of the rounds; by default all ones.
     rounds: over the tensors, where a kernel is made of several.
+    importance: (Cin,) of each kernel, above 0, what the squared difference of each
+      input's weights counts; the same of all inputs for kernels that it does not name.
 
   Returns:
     float32 tensors by the plan's names, that minimise the squared relative error,
@@ -84,27 +90,29 @@ def fit(
     ValueError: for a routing map that is not of whole cells.
   """
   tensors: Tensors = {}
-  readings: list[tuple[np.ndarray, Reading]] = []
+  readings: list[tuple[np.ndarray, np.ndarray, Reading]] = []
   for path, kernel in plan.kernels.items():
     wanted = np.asarray(kernels[path], np.float32)
-    direct = kernel.generator.fit(wanted)
+    worth = _worth(path, kernel.shape, importance)
+    direct = kernel.generator.fit(wanted, worth)
     if direct is not None:
       tensors |= {kernel.tensors[role]: value for role, value in direct.items()}
       continue
     here = offsets.get(path, {})
     reading = read(kernel.generator, kernel.shape, here, kernel.tensors)
-    readings.append((wanted.reshape(-1), reading))
+    every = np.broadcast_to(worth[:, None], wanted.shape).reshape(-1)
+    readings.append((wanted.reshape(-1), every, reading))
   # The largest first: what it makes of factors of one, the others' factors mend.
-  names = {name for _, reading in readings for name in reading.indices}
+  names = {name for *_, reading in readings for name in reading.indices}
   order = sorted(names, key=lambda name: -np.prod(plan.tensors[name].shape))
   start = start or {}
   for name in order:
     ones = np.ones(plan.tensors[name].shape, np.float32)
     tensors[name] = start.get(name, ones)
   readers = {
-    name: [pair for pair in readings if name in pair[1].indices] for name in order
+    name: [one for one in readings if name in one[-1].indices] for name in order
   }
-  is_joint = any(len(reading.indices) > 1 for _, reading in readings)
+  is_joint = any(len(reading.indices) > 1 for *_, reading in readings)
   for _ in range(rounds if is_joint else 1):
     for name in order:
       tensors[name] = _nearest(name, tensors, readers[name])
@@ -117,6 +125,7 @@ def search(
   offsets: Maps,
   rounds: Iterable[int] = SEARCH,
   start: Tensors | None = None,
+  importance: Kernels | None = None,
 ) -> tuple[Tensors, dict[str, dict[str, np.ndarray]]]:
   """Tensors and routing maps from which the plan generates the kernels best.
 
@@ -126,36 +135,57 @@ def search(
     offsets: routing maps to start from.
     rounds: what is iterated over, once a round; a progress bar, maybe.
     start: tensors to start from, as of `fit`.
+    importance: as of `fit`.
 
   Returns:
     Tensors as of `fit`, and routing maps of whole cells: the nearest that were met.
   """
   moved = {path: dict(axes) for path, axes in offsets.items()}
-  tensors = fit(plan, kernels, moved, start)
+  tensors = fit(plan, kernels, moved, start, importance=importance)
   # A round may lead away: cells that nothing reads are given to others.
-  least, best = _error(plan, kernels, tensors, moved), (tensors, moved)
+  least, best = _error(plan, kernels, tensors, moved, importance), (tensors, moved)
   for _ in rounds:
     moved = {
       path: plan.kernels[path].generator.reroute(
         np.asarray(kernels[path], np.float32),
         {role: tensors[name] for role, name in plan.kernels[path].tensors.items()},
         axes,
+        _worth(path, plan.kernels[path].shape, importance),
       )
       for path, axes in moved.items()
     }
-    tensors = fit(plan, kernels, moved, tensors)
-    error = _error(plan, kernels, tensors, moved)
+    tensors = fit(plan, kernels, moved, tensors, importance=importance)
+    error = _error(plan, kernels, tensors, moved, importance)
     if error < least:
       least, best = error, (tensors, moved)
   return best
 
 
-def _error(plan: Plan, kernels: Kernels, tensors: Tensors, offsets: Maps) -> float:
+def _error(
+  plan: Plan,
+  kernels: Kernels,
+  tensors: Tensors,
+  offsets: Maps,
+  importance: Kernels | None,
+) -> float:
   """What `fit` minimises."""
-  return sum(
-    relative_error(kernels[path], generate(plan, tensors, offsets, path)) ** 2
-    for path in plan.compressed
-  )
+  total = 0.0
+  for path in plan.compressed:
+    root = np.sqrt(_worth(path, plan.kernels[path].shape, importance))[:, None]
+    made = generate(plan, tensors, offsets, path)
+    total += relative_error(kernels[path] * root, made * root) ** 2
+  return total
+
+
+def _worth(path: str, shape: Shape, importance: Kernels | None) -> np.ndarray:
+  """What each input of a kernel counts, (Cin,), one on average."""
+  found = (importance or {}).get(path)
+  if found is None:
+    return np.ones(shape[-2], np.float32)
+  found = np.asarray(found, np.float32)
+  # An input that is always zero may be multiplied by anything, but not divided.
+  found = np.maximum(found, 1e-6 * np.max(found, initial=1e-30))
+  return found / np.mean(found)
 
 
 def generate(plan: Plan, tensors: Tensors, offsets: Maps, path: str) -> np.ndarray:
@@ -214,16 +244,19 @@ def relative_error(kernel: np.ndarray, generated: np.ndarray) -> float:
 
 
 def _nearest(
-  name: str, tensors: Tensors, readers: Sequence[tuple[np.ndarray, Reading]]
+  name: str,
+  tensors: Tensors,
+  readers: Sequence[tuple[np.ndarray, np.ndarray, Reading]],
 ) -> np.ndarray:
   """One tensor, the others held: a division, as no weight reads two of its numbers."""
   held = tensors[name]
   above, below = np.zeros(held.size), np.zeros(held.size)
-  for wanted, reading in readers:
+  for wanted, worth, reading in readers:
     factor, index = reading.factor(tensors, without=name), reading.indices[name]
-    size = max(float(np.vdot(wanted, wanted)), 1e-30) if len(readers) > 1 else 1.0
-    every = np.broadcast_to(factor**2, wanted.shape)
-    above += np.bincount(index, wanted * factor, held.size) / size
+    weighted = wanted * worth
+    size = max(float(np.vdot(wanted, weighted)), 1e-30) if len(readers) > 1 else 1.0
+    every = factor**2 * worth
+    above += np.bincount(index, weighted * factor, held.size) / size
     below += np.bincount(index, every, held.size) / size
   # What no weight reads may be anything.
   return (above / np.maximum(below, 1e-30)).astype(np.float32).reshape(held.shape)

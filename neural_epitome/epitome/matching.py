@@ -22,6 +22,7 @@ def starts(
   cells: tuple[int, int],
   offsets: Mapping[str, np.ndarray],
   scale: np.ndarray | None,
+  importance: np.ndarray,
 ) -> dict[str, np.ndarray]:
   """The channel offsets after each replica was put back once, in whole cells.
 
@@ -31,14 +32,15 @@ def starts(
     offsets: of `sampling`, factorised or blockwise: which axes move, and where they
       are. Where they are factorised, a replica is a row or a column of blocks.
     scale: (R_in, R_out) factors of the blocks, which then change too; None for all one.
+    importance: (Cin,), what the squared difference of each input's weights counts.
   """
-  return _Fit(kernel, cells, offsets, scale).sweep()
+  return _Fit(kernel, cells, offsets, scale, importance).sweep()
 
 
 class _Fit:
   """An epitome as the sums it is the quotient of, so that blocks go in and out."""
 
-  def __init__(self, kernel, cells, offsets, scale):
+  def __init__(self, kernel, cells, offsets, scale, importance):
     rows, columns = sampling.replica_counts(kernel.shape, (*kernel.shape[:-2], *cells))
     kernel = kernel.reshape(-1, *kernel.shape[-2:])
     self.axes, self.is_blockwise = tuple(offsets), sampling.is_blockwise(offsets)
@@ -47,9 +49,11 @@ class _Fit:
     self.weights, self.there = {}, {}
     for r, c in blocks:
       block = kernel[:, r * cells[0] :, c * cells[1] :][:, : cells[0], : cells[1]]
+      worth = importance[r * cells[0] :][: cells[0], None]
+      worth = np.broadcast_to(worth, block.shape[1:])
       missing = [(0, n - m) for n, m in zip(cells, block.shape[1:], strict=True)]
-      self.weights[r, c] = np.pad(block, [(0, 0), *missing])
-      self.there[r, c] = np.pad(np.ones(block.shape[1:]), missing)
+      self.weights[r, c] = np.pad(block * worth, [(0, 0), *missing])
+      self.there[r, c] = np.pad(worth, missing)
     self.start = {b: self._given(offsets, b) for b in blocks}
     self.is_scaled = scale is not None
     self.factor = {b: 1.0 if scale is None else float(scale[b]) for b in blocks}

@@ -26,6 +26,14 @@ def of_all(value: int) -> list[int]:
   return multihost_utils.process_allgather(np.int32(value)).tolist()
 
 
+def mean_of_all(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """The mean over processes of each array; all must call it with the same names."""
+  if jax.process_count() == 1:
+    return arrays
+  gathered = multihost_utils.process_allgather(arrays)
+  return {name: np.mean(value, 0) for name, value in gathered.items()}
+
+
 def of_first(values: list[int]) -> list[int]:
   """Process 0's values, in all processes; all must call it."""
   if jax.process_count() == 1:

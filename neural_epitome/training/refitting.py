@@ -27,6 +27,7 @@ def refit(
   plan: Plan,
   wanted: Mapping[str, Any],
   config: Config,
+  importance: Mapping[str, np.ndarray],
   say: Callable[[str], None],
 ) -> dict[str, Any]:
   """The arrays of a network of another plan, as this plan stores them.
@@ -41,6 +42,7 @@ def refit(
     plan: the other; `is_possible` of both holds.
     wanted: the fresh arrays of a network of `plan`, by path.
     config: of the run.
+    importance: see `fitting.fit`.
     say: is told how near the kernels are, and of a fresh classifier.
   """
   found, fresh = (
@@ -68,9 +70,11 @@ def refit(
     start = {name: fresh[f"params/{name}"] for name in own}
     kernels[_LAST] = fitting.generate(plan, start, offsets, _LAST)
   if config.training.fit == "full":
-    tensors, offsets = fitting.search(plan, kernels, offsets, start=start)
+    tensors, offsets = fitting.search(
+      plan, kernels, offsets, start=start, importance=importance
+    )
   else:
-    tensors = fitting.fit(plan, kernels, offsets, start)
+    tensors = fitting.fit(plan, kernels, offsets, start, importance=importance)
   errors = [
     fitting.relative_error(
       kernels[path], fitting.generate(plan, tensors, offsets, path)

@@ -5,6 +5,8 @@ kernels are fitted: what the new plan stores is then the nearest to what was tra
 Where it tells other classes apart, its classifier is not taken.
 """
 
+import contextlib
+import itertools
 import os
 import pathlib
 import zipfile
@@ -16,9 +18,16 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.config import Config
+from neural_epitome.epitome import activations
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.training import loading, pretrained, refitting
+from neural_epitome.training import (
+  agreement,
+  loading,
+  pretrained,
+  refitting,
+  setup,
+)
 from neural_epitome.training.state import State
 
 Tree = Any
@@ -93,13 +102,15 @@ def begin(
 
   Raises:
     UserError: if the variables are not those of the network, naming the first that
-      is missing, superfluous or of another shape.
+      is missing, superfluous or of another shape, or config.training.fit_batches is
+      negative.
   """
   found, source = read(start, config)
   variables = state.variables()
   wanted = _flatten(variables)
   if source and source != plan and refitting.is_possible(source, plan):
-    found = refitting.refit(found, source, plan, wanted, config, say)
+    importance = _importance(start, config)
+    found = refitting.refit(found, source, plan, wanted, config, importance, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
   for path, leaf in wanted.items():
     if path not in found:
@@ -123,6 +134,27 @@ def begin(
   )
   ema = jax.tree.map(lambda leaf: leaf.copy(), started) if state.ema else state.ema
   return state.replace(ema=ema, **started)
+
+
+def _importance(start: str | os.PathLike, config: Config) -> dict[str, np.ndarray]:
+  """Mean squares of what the trained network's layers read, the same on every host."""
+  count = config.training.fit_batches
+  if count < 0:
+    raise UserError(f"config.training.fit_batches={count} must be at least 0.")
+  if not count:
+    return {}
+  path = pathlib.Path(start)
+  if pretrained.is_state_dict(path):
+    trained = pretrained.load_pretrained(path, config)
+  else:
+    trained = loading.load(path)
+
+  def call(batch: Mapping[str, Any]) -> Any:
+    return trained.model.apply(trained.variables, batch["image"], train=False)
+
+  with contextlib.closing(setup.Feed(config).training(0)) as batches:
+    first = itertools.islice(batches, count)
+    return agreement.mean_of_all(activations.input_importance(call, first))
 
 
 def _flatten(variables: Mapping[str, Tree]) -> dict[str, Any]:

@@ -195,6 +195,28 @@ def test_a_search_keeps_more_of_the_values():
   assert all(full.errors[k] < closed.errors[k] for k in closed.plan.compressed)
 
 
+@pytest.mark.parametrize("name", ["channels", "low_rank"])
+@pytest.mark.parametrize("fit", ["closed", "full"])
+def test_with_the_inputs_measured_the_network_answers_more_nearly(fit, name):
+  model = nn.Sequential([nn.Dense(64), nn.relu, nn.Dense(32)])
+  random = np.random.default_rng(1)
+  x = random.normal(size=(256, 48)) * np.exp(1.5 * random.normal(size=48))
+  variables = initialised(model, x)
+
+  def answer(variables, x=x):
+    return model.apply(variables, x)
+
+  halves = [x[:128], x[128:]]
+  importance = ne.input_importance(lambda x: answer(variables, x), halves)
+  wanted, errors = answer(variables), []
+  for measured in (None, importance):
+    small = ne.compress(
+      variables, "2x", rule=RULES[name], fit=fit, importance=measured, quiet=True
+    )
+    errors.append(np.linalg.norm(answer(small.expand(small.compact)) - wanted))
+  assert errors[1] < 0.97 * errors[0]
+
+
 @pytest.mark.parametrize("budget", ["60kB", "0.06 MiB", "40k parameters"])
 def test_a_budget_is_met_and_nearly_used(budget):
   _, variables, _ = bert()
@@ -292,6 +314,9 @@ TREE = {"a": {"kernel": np.ones((64, 64), np.float32)}}
     ({"bias": np.ones(3, np.float32)}, {}, "no kernel to compress: bias"),
     ({"depthwise": {"kernel": np.ones((3, 3, 1, 64), np.float32)}}, {}, "no kernel"),
     ({"name": "x", **TREE}, {}, "'name' is no array"),
+    (TREE, {"importance": {"a/kernel": np.ones(3)}}, "64 finite numbers"),
+    (TREE, {"importance": {"a/kernel": np.full(64, -1.0)}}, "64 finite numbers"),
+    (TREE, {"importance": {"b/kernel": np.ones(64)}}, "'b/kernel' and others"),
     ({"key": jax.random.key(0), **TREE}, {}, "nnx.Param"),
   ],
 )

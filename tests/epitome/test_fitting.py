@@ -91,6 +91,64 @@ def test_of_one_tensor_no_change_comes_nearer_to_any_kernel(name):
   np.testing.assert_allclose(jax.grad(error)(jnp.asarray(tensor)), 0.0, atol=1e-3)
 
 
+IMPORTANCE = np.exp(np.random.default_rng(9).normal(size=SHAPE[-2])).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["factorised", "hashed", "wsnet"])
+def test_with_importance_no_change_comes_nearer_to_what_a_layer_answers(name):
+  generator = GENERATORS[name]
+  plan, offsets = network(generator)
+  kernel = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
+  every = np.broadcast_to(IMPORTANCE[:, None], SHAPE)
+  # Any factor of all of it changes nothing.
+  worth = {"a/kernel": 7.0 * IMPORTANCE}
+  tensors = fitting.fit(plan, {"a/kernel": kernel}, offsets, importance=worth)
+  [role] = plan.kernels["a/kernel"].tensors
+  [tensor] = tensors.values()
+
+  def error(tensor):
+    found = generator.generate({role: tensor}, offsets.get("a/kernel", {}), SHAPE)
+    return jnp.sum(jnp.asarray(every) * (found - kernel) ** 2)
+
+  np.testing.assert_allclose(jax.grad(error)(jnp.asarray(tensor)), 0.0, atol=1e-3)
+  even = fitting.fit(plan, {"a/kernel": kernel}, offsets)
+  assert np.max(np.abs(jax.grad(error)(jnp.asarray(*even.values())))) > 0.1
+
+
+def weighted_error(plan, kernel, importance, tensors, offsets):
+  root = np.sqrt(importance)[:, None]
+  found = fitting.generate(plan, tensors, offsets, "a/kernel")
+  return fitting.relative_error(kernel * root, found * root)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_search_with_importance_errs_where_it_matters_less(name):
+  plan, offsets = network(GENERATORS[name])
+  kernel = np.random.default_rng(5).normal(size=SHAPE)
+  kernels, worth = {"a/kernel": kernel}, {"a/kernel": IMPORTANCE}
+  even = fitting.search(plan, kernels, offsets, range(10))
+  found = fitting.search(plan, kernels, offsets, range(10), importance=worth)
+  told = [weighted_error(plan, kernel, IMPORTANCE, *pair) for pair in (even, found)]
+  # Numbers that are read at one input alone do not depend on it.
+  if name in ("dense", "quantised", "tile"):
+    assert told[1] == pytest.approx(told[0], rel=1e-5, abs=1e-6)
+  else:
+    assert told[1] < told[0]
+
+
+def test_inputs_of_no_importance_may_be_anything_and_are_finite():
+  worth = np.ones(SHAPE[-2], np.float32)
+  worth[1:] = 0.0
+  kernel = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
+  plan, offsets = network(LowRank(9))
+  tensors = fitting.fit(
+    plan, {"a/kernel": kernel}, offsets, importance={"a/kernel": worth}
+  )
+  found = fitting.generate(plan, tensors, offsets, "a/kernel")
+  assert np.isfinite(found).all()
+  np.testing.assert_allclose(found[:, :, :1], kernel[:, :, :1], atol=1e-3)
+
+
 def test_kernels_that_share_a_tensor_are_fitted_by_their_relative_errors():
   shared = {"epitome": "bank"}
   plan, offsets = network(
@@ -151,8 +209,8 @@ def test_a_search_that_goes_astray_ends_where_it_was_nearest(monkeypatch):
   kernels = {"a/kernel": np.random.default_rng(5).normal(size=SHAPE)}
   rounds, reroute = [], ChannelEpitome.reroute
 
-  def astray(self, kernel, tensors, offsets):
-    rounds.append(reroute(self, kernel, tensors, offsets))
+  def astray(self, kernel, tensors, offsets, importance):
+    rounds.append(reroute(self, kernel, tensors, offsets, importance))
     all_to_one = {axis: np.zeros_like(value) for axis, value in offsets.items()}
     return rounds[-1] if len(rounds) < 3 else all_to_one
 
@@ -182,10 +240,11 @@ def test_channels_that_are_copies_up_to_sign_and_size_are_found():
   st.tuples(st.integers(1, 2), st.integers(2, 7), st.integers(2, 7)),
   st.tuples(st.integers(1, 4), st.integers(1, 4)),
   st.booleans(),
+  st.booleans(),
   st.integers(0, 99),
 )
 def test_a_block_goes_where_it_is_nearest_to_what_fits_the_others(
-  shape, cells, scaled, seed
+  shape, cells, scaled, is_even, seed
 ):
   cells = tuple(min(pair) for pair in zip(cells, shape[1:], strict=True))
   random = np.random.default_rng(seed)
@@ -193,20 +252,23 @@ def test_a_block_goes_where_it_is_nearest_to_what_fits_the_others(
   blocks = sampling.replica_counts(shape, (shape[0], *cells))
   offsets = {axis: np.zeros(blocks, np.float32) for axis in ("input", "output")}
   scale = np.ones(blocks) if scaled else None
-  found = matching.starts(kernel, cells, offsets, scale)
+  worth = np.ones(shape[1]) if is_even else 0.1 + random.random(shape[1])
+  found = matching.starts(kernel, cells, offsets, scale, worth)
   # The first block meets all others where they started.
   above, below = np.zeros((shape[0], *cells)), np.zeros(cells)
   for r, c in list(np.ndindex(blocks))[1:]:
     part = kernel[:, r * cells[0] :, c * cells[1] :][:, : cells[0], : cells[1]]
-    above[:, : part.shape[1], : part.shape[2]] += part
-    below[: part.shape[1], : part.shape[2]] += 1
-  epitome = above / np.maximum(below, 1)
-  block = kernel[:, : cells[0], : cells[1]]
+    of_part = worth[r * cells[0] :][: cells[0], None]
+    above[:, : part.shape[1], : part.shape[2]] += part * of_part
+    below[: part.shape[1], : part.shape[2]] += of_part
+  epitome = above / np.where(below, below, 1)
+  block, of_block = kernel[:, : cells[0], : cells[1]], worth[: cells[0], None]
 
   def error(start):
     read = np.roll(epitome, (-start[0], -start[1]), (1, 2))
-    factor = np.vdot(read, block) / max(np.vdot(read, read), 1e-30) if scaled else 1.0
-    return np.sum((block - factor * read) ** 2)
+    met, own = np.vdot(read * of_block, block), np.vdot(read * of_block, read)
+    factor = met / max(own, 1e-30) if scaled else 1.0
+    return np.sum(of_block * (block - factor * read) ** 2)
 
   chosen = int(found["input"][0, 0]), int(found["output"][0, 0])
   np.testing.assert_allclose(error(chosen), min(map(error, np.ndindex(cells))))

@@ -1,5 +1,6 @@
 """Starting from trained variables: what is taken and refused; pruning."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -10,7 +11,7 @@ import pytest
 from flax import traverse_util
 
 from neural_epitome.config import override
-from neural_epitome.epitome import fitting, routing
+from neural_epitome.epitome import activations, fitting, routing
 from neural_epitome.epitome.generators import ChannelEpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
@@ -142,6 +143,38 @@ def test_another_plan_starts_from_the_kernels_it_can_nearest_generate(dense, sou
   starting.begin(fresh(config), dense, plan, closed, told.append)
   full, closed = (float(line.split()[5]) for line in told)
   assert full < closed
+
+
+def test_a_fit_may_heed_what_the_trained_network_reads(dense):
+  config = dataclasses.replace(tiny.experiment(), planner=CHANNELS)
+  config = dataclasses.replace(config, indices=IndexOptions(source="fixed"))
+  plan, trained = setups.prepare(config).plan, loading.load(dense)
+  with contextlib.closing(setups.Feed(config).training(0)) as batches:
+    images = [next(batches)["image"] for _ in range(3)]
+  importance = activations.input_importance(
+    lambda x: trained.model.apply(trained.variables, x, train=False), images
+  )
+  given = traverse_util.flatten_dict(trained.variables["params"], sep="/")
+  errors = []
+  for count in (0, 3):
+    training = dataclasses.replace(config.training, fit_batches=count)
+    chosen = dataclasses.replace(config, training=training)
+    begun = starting.begin(fresh(chosen), dense, plan, chosen, lambda line: None)
+    flat = traverse_util.flatten_dict(begun.params, sep="/")
+    total = 0.0
+    for path in plan.compressed:
+      kernel = plan.kernels[path]
+      own = {role: np.asarray(flat[name]) for role, name in kernel.tensors.items()}
+      axes = begun.routing[path.removesuffix("/kernel")]["map"]
+      made = np.asarray(kernel.generator.generate(own, axes, kernel.shape))
+      root = np.sqrt(importance[path])[:, None]
+      wanted = np.asarray(given[path])
+      total += fitting.relative_error(wanted * root, made * root) ** 2
+    errors.append(total)
+  assert errors[1] < errors[0]
+  training = dataclasses.replace(config.training, fit_batches=-1)
+  with pytest.raises(UserError, match=r"fit_batches=-1 must be at least 0"):
+    begin(fresh(config), dense, dataclasses.replace(config, training=training))
 
 
 def test_a_fitted_run_that_only_its_teacher_teaches_takes_no_notice_of_labels(

@@ -81,13 +81,19 @@ class GeneratorSpec(codec.Variant, abc.ABC):
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
     """The full kernel."""
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray] | None:
+  def fit(
+    self, kernel: np.ndarray, importance: np.ndarray
+  ) -> dict[str, np.ndarray] | None:
     """The float32 tensors whose kernel is nearest to this one, in least squares.
 
     None where every weight is made of one number of each tensor, plus or minus: that
     is fitted without knowing the generator (see `fitting`).
+
+    Args:
+      kernel: in full.
+      importance: (Cin,), what the squared difference of each input's weights counts.
     """
-    del kernel
+    del kernel, importance
     return None
 
   def scale_outputs(
@@ -107,7 +113,11 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     return None
 
   def reroute(
-    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+    self,
+    kernel: np.ndarray,
+    tensors: Tensors,
+    offsets: Tensors,
+    importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
     """The offsets, in whole cells, at which these tensors come nearest to a kernel.
 
@@ -115,8 +125,9 @@ class GeneratorSpec(codec.Variant, abc.ABC):
       kernel: in full.
       tensors: by role, as `fit` left them.
       offsets: where they were read.
+      importance: as of `fit`.
     """
-    del kernel, tensors
+    del kernel, tensors, importance
     return {axis: np.asarray(value) for axis, value in offsets.items()}
 
   @property

@@ -136,7 +136,11 @@ class ChannelEpitome(GeneratorSpec):
     return dataclasses.replace(dense, madds=madds)
 
   def reroute(
-    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+    self,
+    kernel: np.ndarray,
+    tensors: Tensors,
+    offsets: Tensors,
+    importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
     """Each channel goes to the cell whose direction, or its opposite, is nearest.
 
@@ -145,9 +149,12 @@ class ChannelEpitome(GeneratorSpec):
     """
     del offsets
     axis = _AXIS[self.axis]
-    rows = np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
-    cells = np.moveaxis(np.asarray(tensors["epitome"]), axis, 0)
-    cells = cells.reshape(self.cells, -1)
+    root = np.sqrt(importance)[:, None]
+    # Channels of the input count as much as they are worth, and all numbers of one
+    # alike: its cell is chosen without.
+    cells = np.asarray(tensors["epitome"]) * (root if axis == -1 else 1.0)
+    rows = np.moveaxis(kernel * root, axis, 0).reshape(kernel.shape[axis], -1)
+    cells = np.moveaxis(cells, axis, 0).reshape(self.cells, -1)
     norms = np.linalg.norm(cells, axis=1, keepdims=True)
     met = np.abs(rows @ (cells / np.maximum(norms, 1e-30)).T)
     chosen = met.argmax(1)

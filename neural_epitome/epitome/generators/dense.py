@@ -36,8 +36,9 @@ class Dense(GeneratorSpec):
     del offsets, shape
     return tensors["kernel"]
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
+  def fit(self, kernel: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
     """The kernel."""
+    del importance
     return {"kernel": kernel}
 
   def scale_outputs(self, tensors: Tensors, factors: Array, shape: Shape) -> Tensors:

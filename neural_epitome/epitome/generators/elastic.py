@@ -45,7 +45,8 @@ class Elastic(GeneratorSpec):
       raise UserError("Elastic(members=()) needs at least one generator.")
     for member in self.members:
       member.check(shape)
-      has_own_fit = member.fit(np.zeros(shape, np.float32)) is not None
+      zeros, even = np.zeros(shape, np.float32), np.ones(shape[-2], np.float32)
+      has_own_fit = member.fit(zeros, even) is not None
       if not isinstance(member, Dense) and (
         has_own_fit or len(member.tensors(shape)) != 1
       ):
@@ -81,8 +82,9 @@ class Elastic(GeneratorSpec):
     index = jnp.round(offsets["member"][0]).astype(jnp.int32)
     return jax.lax.switch(index, reads, tensors["kernel"])
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
+  def fit(self, kernel: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
     """The kernel."""
+    del importance
     return {"kernel": kernel}
 
 

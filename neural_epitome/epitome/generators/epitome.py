@@ -142,14 +142,18 @@ class Epitome(GeneratorSpec):
     return {**tensors, "epitome": tensors["epitome"] * factors}
 
   def reroute(
-    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+    self,
+    kernel: np.ndarray,
+    tensors: Tensors,
+    offsets: Tensors,
+    importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
     """Every start of every replica is tried; not where crops have offsets too."""
     held = {axis: np.asarray(value) for axis, value in offsets.items()}
     if not held or "spatial" in held:
       return held
     scale = np.asarray(tensors["scale"]) if "scale" in tensors else None
-    return matching.starts(kernel, self.shape[-2:], held, scale)
+    return matching.starts(kernel, self.shape[-2:], held, scale, importance)
 
   @property
   def reads_streams(self) -> bool:

@@ -77,11 +77,16 @@ class LowRank(GeneratorSpec):
     del offsets, shape
     return jnp.dot(tensors["left"], tensors["right"])
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray]:
-    """The truncated singular value decomposition, its values halved between both."""
-    u, values, v = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), False)
+  def fit(self, kernel: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
+    """The truncated singular value decomposition, its values halved between both.
+
+    Of the kernel with its inputs scaled by the roots of their importance, U scaled back
+    (Eckart and Young, 1936, in that norm).
+    """
+    scales = np.sqrt(importance)[:, None]
+    u, values, v = np.linalg.svd((kernel * scales).reshape(-1, kernel.shape[-1]), False)
     root = np.sqrt(values[: self.rank])
-    left = (u[:, : self.rank] * root).reshape(*kernel.shape[:-1], self.rank)
+    left = (u[:, : self.rank] * root).reshape(*kernel.shape[:-1], self.rank) / scales
     return {"left": left, "right": root[:, None] * v[: self.rank]}
 
   def scale_outputs(self, tensors: Tensors, factors: Array, shape: Shape) -> Tensors:

@@ -88,15 +88,21 @@ class Quantised(GeneratorSpec):
       for role, tensor in tensors.items()
     }
 
-  def fit(self, kernel: np.ndarray) -> dict[str, np.ndarray] | None:
+  def fit(
+    self, kernel: np.ndarray, importance: np.ndarray
+  ) -> dict[str, np.ndarray] | None:
     """As `of` does: tensors are rounded where they are read."""
-    return self.of.fit(kernel)
+    return self.of.fit(kernel, importance)
 
   def reroute(
-    self, kernel: np.ndarray, tensors: Tensors, offsets: Tensors
+    self,
+    kernel: np.ndarray,
+    tensors: Tensors,
+    offsets: Tensors,
+    importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
     """As `of` does."""
-    return self.of.reroute(kernel, tensors, offsets)
+    return self.of.reroute(kernel, tensors, offsets, importance)
 
   @property
   def reads_streams(self) -> bool:

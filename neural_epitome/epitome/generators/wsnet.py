@@ -116,9 +116,9 @@ class WSNet(GeneratorSpec):
     narrow = kernel.reshape(*shape[:-2], -1, shape[-1])
     return jnp.concatenate([narrow] * self.repetition, axis=-2)
 
-  def fit(self, kernel: np.ndarray) -> None:
+  def fit(self, kernel: np.ndarray, importance: np.ndarray) -> None:
     """None: see `GeneratorSpec.fit`. Raises UserError for a density above 1."""
-    del kernel
+    del kernel, importance
     if self.density > 1:
       raise UserError(
         f"WSNet(density={self.density}) is not fitted to kernels; use a density of 1."

@@ -1,0 +1,81 @@
+"""How large the inputs of every layer are, on data: what makes a weight matter.
+
+    importance = input_importance(lambda x: model.apply(variables, x), batches)
+    small = ne.compress(variables["params"], "4x", importance=importance)
+
+A kernel is fitted for what it makes of its inputs where the squared difference of each
+input's weights counts as much as the mean square of that input: exactly so for inputs
+that are uncorrelated and a layer that reads each once, nearly for others.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
+from neural_epitome.errors import UserError
+
+_KINDS = (nn.Conv, nn.Dense, nn.DenseGeneral, EpitomeConv, EpitomeDense)
+
+
+def input_importance(
+  call: Callable[[Any], Any], batches: Iterable[Any]
+) -> dict[str, np.ndarray]:
+  """The mean square of each input of every layer of a Linen model.
+
+  Args:
+    call: runs the model on a batch, outside `jax.jit`; layers that are called inside of
+      it, of `nn.scan` and the like, are not seen.
+    batches: what it is called with.
+
+  Returns:
+    (Cin,) float32 of each convolution and dense layer, by the name of its kernel; of
+    several groups their mean, and of a layer that is called more than once that of all
+    calls.
+
+  Raises:
+    UserError: if no layer was seen.
+  """
+  sums: dict[str, list[np.ndarray]] = {}
+
+  def intercept(layer, args, kwargs, context):
+    module = context.module
+    if isinstance(module, _KINDS) and context.method_name == "__call__":
+      squares = _mean_squares(module, *args, **kwargs)
+      if squares is not None:
+        name = "/".join((*module.path, "kernel"))
+        sums.setdefault(name, []).append(np.asarray(squares))
+    return layer(*args, **kwargs)
+
+  for batch in batches:
+    with nn.intercept_methods(intercept):
+      call(batch)
+  if not sums:
+    raise UserError(
+      "No layer of the model was seen reading a batch: call it outside jax.jit, on at "
+      "least one batch."
+    )
+  return {name: np.mean(squares, 0) for name, squares in sums.items()}
+
+
+def _mean_squares(module: nn.Module, inputs: Any, *_: Any, **__: Any) -> Any:
+  """(Cin,) of one call; None where it cannot be known."""
+  axes = _tuple(getattr(module, "axis", -1))
+  is_last = [axis % np.ndim(inputs) for axis in axes] == [
+    *range(np.ndim(inputs) - len(axes), np.ndim(inputs))
+  ]
+  if isinstance(inputs, jax.core.Tracer) or not is_last:
+    return None
+  x = jnp.asarray(inputs, jnp.float32)
+  x = x.reshape(-1, math.prod(x.shape[-len(axes) :]))
+  groups = getattr(module, "feature_group_count", getattr(module, "groups", 1))
+  return jnp.mean(jnp.mean(x**2, 0).reshape(groups, -1), 0)
+
+
+def _tuple(value: int | Sequence[int]) -> tuple[int, ...]:
+  return (value,) if isinstance(value, int) else tuple(value)

@@ -1,0 +1,63 @@
+"""What layers read is what is measured, whatever their form."""
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from neural_epitome.epitome import activations
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
+from neural_epitome.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.normal(size=(2, 6, 6, 8)).astype(np.float32)
+
+
+class Net(nn.Module):
+  """Every kind of layer, each reading the images."""
+
+  @nn.compact
+  def __call__(self, x):
+    """(batch, height, width, 8) -> None."""
+    nn.Conv(4, (3, 3), name="conv")(x)
+    nn.Conv(4, (3, 3), feature_group_count=2, name="grouped")(x)
+    nn.DenseGeneral(5, axis=(-2, -1), name="general")(x)
+    nn.DenseGeneral(5, axis=1, name="first_axis")(x)
+    twice = nn.Dense(3, name="twice")
+    twice(x)
+    twice(2 * x)
+    EpitomeConv(features=4, window=(3, 3), groups=2, name="epitome_conv")(x)
+    EpitomeDense(features=4, name="epitome_dense")(x)
+    nn.ConvTranspose(4, (3, 3), name="transposed")(x)
+
+
+def test_the_mean_square_of_each_input_of_every_layer_is_told():
+  model = Net()
+  variables = model.init(jax.random.key(0), IMAGES)
+
+  def call(x):
+    return model.apply(variables, x)
+
+  found = activations.input_importance(call, [IMAGES, 3 * IMAGES])
+  one = np.mean(np.square(IMAGES), (0, 1, 2)) * (1 + 9) / 2
+  wide = np.mean(np.square(IMAGES), (0, 1)).reshape(-1) * (1 + 9) / 2
+  wanted = {
+    "conv/kernel": one,
+    "grouped/kernel": (one[:4] + one[4:]) / 2,
+    "general/kernel": wide,
+    "twice/kernel": one * (1 + 4) / 2,
+    "epitome_conv/kernel": (one[:4] + one[4:]) / 2,
+    "epitome_dense/kernel": one,
+  }
+  assert found.keys() == wanted.keys()
+  for name, value in found.items():
+    np.testing.assert_allclose(value, wanted[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize("batches", [[], [IMAGES]])
+def test_what_was_never_seen_is_told(batches):
+  model = nn.Dense(3)
+  variables = model.init(jax.random.key(0), IMAGES)
+  call = jax.jit(lambda x: model.apply(variables, x))
+  with pytest.raises(UserError, match=r"call it outside jax\.jit"):
+    activations.input_importance(call, batches)
