@@ -19,7 +19,7 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact
+from neural_epitome.export import compact_loading
 from neural_epitome.training import setup
 
 _COMPILERS = ("cc", "gcc", "clang")
@@ -34,12 +34,12 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
   text = Path(path).read_text()
   told = json.loads(text[3 : text.index(" */\n")])
   params = expand(path, told["kernels"], told["rest"])
-  kept = {name: told["network"][name] for name in compact.SHIPPED}
+  kept = {name: told["network"][name] for name in compact_loading.SHIPPED}
   config = codec.decode(Config, kept, "network")
   classes = len(told["network"]["classes"])
   inventory = setup.take_inventory(config, classes)
   model = setup.build(config, classes, plans.make(inventory.kernels, {}))
-  variables = compact.with_statistics(params, inventory, config)
+  variables = compact_loading.with_statistics(params, inventory, config)
   return jax.jit(lambda images: model.apply(variables, images, train=False))
 
 

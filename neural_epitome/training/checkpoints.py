@@ -6,25 +6,23 @@ The step is read from the restored state, never from a file name.
 """
 
 import enum
-import errno
-import functools
-import gc
 import json
-import logging
-import os
 import pathlib
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
 from neural_epitome.errors import UserError
-from neural_epitome.training import agreement
+from neural_epitome.training import agreement, orbax_noise
+from neural_epitome.training.checkpoint_errors import (
+  explain_full_disk,
+  first_line,
+  is_passing,
+)
 from neural_epitome.training.state import State
 from neural_epitome.training.write_failures import WriteFailures
 
@@ -33,18 +31,6 @@ Record = dict[str, Any]
 _POLL_SECONDS = 0.02
 # Seconds before a checkpoint is read again that could not be for a reason that passes.
 RETRY_SECONDS = (1.0, 3.0, 10.0)
-# What a file system, a network or a machine answers for a while, or until someone
-# gives a right: it says nothing of what is in the files.
-_PASSING = (
-  *(errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
-  *(errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT),
-  *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN),
-  *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
-)
-_PASSING_STATUS = (
-  *("UNAVAILABLE:", "DEADLINE_EXCEEDED:", "RESOURCE_EXHAUSTED:", "ABORTED:"),
-  *("CANCELLED:", "PERMISSION_DENIED:", "UNAUTHENTICATED:"),
-)
 
 
 class _Read(enum.IntEnum):
@@ -53,59 +39,6 @@ class _Read(enum.IntEnum):
   WHOLE = 0
   DAMAGED = 1
   FAILED = 2
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-  """Whether `error`, or what caused it, is a full disk or quota."""
-  while error is not None:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-      return True
-    # Tensorstore tells errors of the file system in words only.
-    text = str(error)
-    if "No space left on device" in text or "Disk quota exceeded" in text:
-      return True
-    error = error.__cause__ or error.__context__
-  return False
-
-
-def is_passing(error: BaseException | None) -> bool:
-  """Whether `error`, or what caused it, may be gone at another attempt to read.
-
-  Whatever is wrong with a file, Orbax and tensorstore have many words for; these are
-  the others.
-  """
-  while error is not None:
-    if isinstance(error, MemoryError):
-      return True
-    if isinstance(error, OSError) and error.errno in _PASSING:
-      return True
-    text = str(error)
-    if text.startswith(_PASSING_STATUS) or any(
-      os.strerror(number) in text for number in _PASSING
-    ):
-      return True
-    error = error.__cause__ or error.__context__
-  return False
-
-
-@contextmanager
-def explain_full_disk(directory: pathlib.Path) -> Iterator[None]:
-  """Turns a full disk into a UserError that says what is safe."""
-  try:
-    yield
-    return
-  except UserError:
-    raise
-  except Exception as error:
-    if not is_disk_full(error):
-      raise
-  # Out of the handler: the error would keep Orbax's coroutines alive.
-  with _silent_coroutines():
-    pass
-  raise UserError(
-    f"No space left on the disk of {directory}; earlier checkpoints there are "
-    "whole. Free some space and run the same command again to resume."
-  )
 
 
 class Checkpoints:
@@ -120,7 +53,7 @@ class Checkpoints:
       record: JSON-ready data that goes into every checkpoint; `plan` in it is
         what a checkpoint must agree with to be restored.
     """
-    _quieten_orbax()
+    orbax_noise.quieten()
     self.directory = pathlib.Path(directory).absolute()
     self._record = json.loads(json.dumps(record))
     self._read_only = keep is None
@@ -265,12 +198,12 @@ class Checkpoints:
     )
 
   def _read_once(self, step: int, arguments: Any) -> tuple[Any, str, _Read]:
-    with _silent_coroutines():
+    with orbax_noise.silent_coroutines():
       try:
         return self._load(step, arguments), "", _Read.WHOLE
       except Exception as error:
         outcome = _Read.FAILED if is_passing(error) else _Read.DAMAGED
-        return None, f"cannot be read ({_first_line(error)})", outcome
+        return None, f"cannot be read ({first_line(error)})", outcome
 
   def _load(self, step: int, arguments: Any) -> Any:
     # Not through the manager: a process that it has read for waits for the others at a
@@ -301,39 +234,6 @@ def _handlers() -> dict[str, Any]:
   }
 
 
-@functools.cache
-def _quieten_orbax() -> None:
-  # It narrates every save and prints every traceback of a failed one; what matters
-  # is raised as well.
-  logging.getLogger("absl").addFilter(
-    lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname
-  )
-  # After a failed write, tensorstore's threads report the others to an event loop
-  # that Orbax has closed, at any later moment; Python would print each. Our own
-  # error has said what there is to say.
-  hook = sys.unraisablehook
-
-  def filtered(unraisable: Any) -> None:
-    error = unraisable.exc_value
-    if not (isinstance(error, RuntimeError) and "loop is closed" in str(error)):
-      hook(unraisable)
-
-  sys.unraisablehook = filtered
-
-
-@contextmanager
-def _silent_coroutines() -> Iterator[None]:
-  # A read or write that fails leaves the coroutines of Orbax's others unfinished,
-  # and Python prints a page about each as it collects them.
-  hook = sys.unraisablehook
-  sys.unraisablehook = lambda _: None
-  try:
-    yield
-    gc.collect()
-  finally:
-    sys.unraisablehook = hook
-
-
 def _flatten(state: State) -> dict[str, Any]:
   """Leaves by path: empty subtrees and Optax's own node types do not matter."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
@@ -344,9 +244,3 @@ def _unflatten(like: State, flat: dict[str, Any]) -> State:
   return jax.tree_util.tree_map_with_path(
     lambda path, _: flat[jax.tree_util.keystr(path)], like
   )
-
-
-def _first_line(error: Exception) -> str:
-  lines = str(error).strip().splitlines() or [""]
-  text = f"{type(error).__name__}: {lines[0]}"
-  return text if len(text) <= 120 else text[:117] + "..."

@@ -68,9 +68,9 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
     )
   if pathlib.Path(run_dir).suffix == ".safetensors":
     # It stands on this module; a run directory is loaded without it.
-    from neural_epitome.export import compact
+    from neural_epitome.export import compact_loading
 
-    return _as_asked(compact.load(run_dir), weights)
+    return _as_asked(compact_loading.load(run_dir), weights)
   directory = RunDirectory(run_dir)
   config, plan, classes = directory.config(), directory.plan(), directory.classes()
   has_ema = config.training.ema_decay > 0

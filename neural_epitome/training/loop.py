@@ -37,7 +37,8 @@ from neural_epitome.training import (
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
 from neural_epitome.training.agreement import agreed
-from neural_epitome.training.checkpoints import Checkpoints, explain_full_disk
+from neural_epitome.training.checkpoint_errors import explain_full_disk
+from neural_epitome.training.checkpoints import Checkpoints
 from neural_epitome.training.devices import prefetch, use_compilation_cache
 from neural_epitome.training.progress import Progress
 from neural_epitome.training.run_directory import RunDirectory

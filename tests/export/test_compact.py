@@ -31,7 +31,12 @@ from neural_epitome.epitome.generators import (
 from neural_epitome.epitome.sampling import sample
 from neural_epitome.errors import UserError
 from neural_epitome.experiment import load_experiment
-from neural_epitome.export import compact, compact_reader, shipping
+from neural_epitome.export import (
+  compact,
+  compact_loading,
+  compact_reader,
+  shipping,
+)
 from neural_epitome.models import ResNetConfig
 from neural_epitome.planning import BudgetPlanner
 from neural_epitome.training import setup
@@ -427,8 +432,8 @@ def test_a_network_larger_than_is_allowed_is_refused_unless_asked_for(path):
   network = networks.shipped()
   compact.write(path, network)
   with pytest.raises(UserError, match="largest=100"):
-    compact.load(path, largest=100)
-  assert compact.load(path, largest=10**6).plan == network.plan
+    compact_loading.load(path, largest=100)
+  assert compact_loading.load(path, largest=10**6).plan == network.plan
 
 
 def test_the_reader_is_short_and_needs_numpy_alone():

@@ -19,7 +19,8 @@ from launch import local_cluster
 from neural_epitome.errors import UserError
 from neural_epitome.training import checkpoints as module
 from neural_epitome.training import devices
-from neural_epitome.training.checkpoints import Checkpoints, is_disk_full
+from neural_epitome.training.checkpoint_errors import is_disk_full
+from neural_epitome.training.checkpoints import Checkpoints
 from neural_epitome.training.state import State
 
 PLAN = {"plan": {"kernels": {"a": 1}}}
