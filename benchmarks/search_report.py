@@ -153,9 +153,13 @@ def bypass(rows: Rows) -> str:
   for share in SHARES:
     for name, title in (("", "any block"), ("_without_bypass", "none")):
       row = f"latency_{share}{name}"
+      if not rows.of(row, "top1"):
+        continue
       columns = [("evaluations", 0), ("latency_ms", 3), ("top1", 2)]
       told = [rows.text(row, column, digits) for column, digits in columns]
       body.append([f"{share:g} of the latency, {title} may be left out", *told])
+  if not body:
+    return NOT_RUN
   headers = ["descent", "questions", "ms by the table", "held-out top-1"]
   return pages.markdown(headers, body)
 
@@ -170,6 +174,8 @@ def harder(rows: Rows) -> str:
     **{f"latency_{share}": f"{share} of the latency" for share in SHARES},
   }
   parts = [f"{titles[name]}:\n\n{table}" for name, table in made.items()]
+  if (descents := bypass(rows)) != NOT_RUN:
+    parts.append(f"With and without blocks left out:\n\n{descents}")
   return "\n\n".join(parts) or NOT_RUN
 
 
