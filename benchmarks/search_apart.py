@@ -62,6 +62,8 @@ class Apart:
         return {}
       config = lab.plain(lab.space.network(arch), seed, tested=False)
       row = lab.train(f"{name}_{number}", seed, config)
+      # Each is another program: what was compiled is of no more use.
+      jax.clear_caches()
       taken.append(row["seconds"])
       top1[arch] = row["top1"]
       print(f"{name} {number}: {row['top1']:.2f}%, {sum(taken):.0f} s of {allowed:.0f}")

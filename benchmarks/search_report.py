@@ -6,6 +6,7 @@ each seed that is there, mean ± standard deviation, and how many there are.
 
 import argparse
 import csv
+import re
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 
 from benchmarks import common, pages
 from benchmarks.search_apart import TIMES
-from benchmarks.search_latency import SHARES
 from neural_epitome.errors import UserError
 from neural_epitome.report.comparison import MINUS
 
@@ -47,15 +47,6 @@ FOUND = {
     "apart_from_scratch": f"{TIMES} times as long, each choice trained: from random",
     "apart_from_own": "the same, from its own weights",
   },
-  **{
-    f"latency_{share}": {
-      f"latency_{share}_width": "narrower, all channels alike",
-      f"latency_{share}_width_longer": "narrower, trained as long as all stages took",
-      f"latency_{share}_from_scratch": "found, from random weights",
-      f"latency_{share}_from_supernet": "found, from the supernet's weights",
-    }
-    for share in SHARES
-  },
   "bytes": {
     "bytes_width": "narrower, all channels alike",
     "bytes_width_longer": "narrower, trained as long as all stages took",
@@ -64,6 +55,13 @@ FOUND = {
     "bytes_from_scratch": "found, from random weights",
     "bytes_from_supernet": "found, from the supernet's weights",
   },
+}
+# The same of each share of the latency.
+AT_LATENCY = {
+  "width": "narrower, all channels alike",
+  "width_longer": "narrower, trained as long as all stages took",
+  "from_scratch": "found, from random weights",
+  "from_supernet": "found, from the supernet's weights",
 }
 NOT_RUN = "Not run."
 HARDER = "cluttered_fashion_mnist"
@@ -83,6 +81,13 @@ class Rows:
   def __init__(self, rows: Iterable[Row], dataset: str):
     """Keeps those of the data set."""
     self._rows = [row for row in rows if row["dataset"] == dataset]
+
+  @property
+  def latencies(self) -> list[str]:
+    """`latency_SHARE` of each share of the latency that was searched to, most first."""
+    named = {row["strategy"] for row in self._rows}
+    found = [name for name in named if re.fullmatch(r"latency_[\d.]+", name)]
+    return sorted(found, key=_share, reverse=True)
 
   def of(self, strategy: str, column: str) -> dict[int, float]:
     """A column's values by seed, where there are any."""
@@ -150,14 +155,15 @@ def searches(rows: Rows) -> str:
 def bypass(rows: Rows) -> str:
   """Descents to the same latency, with blocks that may be left out and without."""
   body = []
-  for share in SHARES:
+  for latency in rows.latencies:
     for name, title in (("", "any block"), ("_without_bypass", "none")):
-      row = f"latency_{share}{name}"
+      row = f"{latency}{name}"
       if not rows.of(row, "top1"):
         continue
       columns = [("evaluations", 0), ("latency_ms", 3), ("top1", 2)]
       told = [rows.text(row, column, digits) for column, digits in columns]
-      body.append([f"{share:g} of the latency, {title} may be left out", *told])
+      title = f"{_share(latency):g} of the latency, {title} may be left out"
+      body.append([title, *told])
   if not body:
     return NOT_RUN
   headers = ["descent", "questions", "ms by the table", "held-out top-1"]
@@ -166,25 +172,43 @@ def bypass(rows: Rows) -> str:
 
 def harder(rows: Rows) -> str:
   """All comparisons that were made on the harder set."""
-  made = {name: found(rows, name) for name in FOUND}
-  made = {name: table for name, table in made.items() if table != NOT_RUN}
   titles = {
     "madds": "Half of the multiply-adds",
     "bytes": "A quarter of the bytes, rates in the space",
-    **{f"latency_{share}": f"{share} of the latency" for share in SHARES},
   }
-  parts = [f"{titles[name]}:\n\n{table}" for name, table in made.items()]
-  if (descents := bypass(rows)) != NOT_RUN:
-    parts.append(f"With and without blocks left out:\n\n{descents}")
+  made = {title: found(rows, name) for name, title in titles.items()}
+  parts = [f"{title}:\n\n{table}" for title, table in made.items() if table != NOT_RUN]
+  parts += [part for part in (at_latency(rows), bypass(rows)) if part != NOT_RUN]
+  return "\n\n".join(parts) or NOT_RUN
+
+
+def at_latency(rows: Rows) -> str:
+  """What was found at each share of the latency, against its controls."""
+  made = {latency: found(rows, latency) for latency in rows.latencies}
+  parts = [
+    f"{_share(latency):g} of the latency:\n\n{table}"
+    for latency, table in made.items()
+    if table != NOT_RUN
+  ]
   return "\n\n".join(parts) or NOT_RUN
 
 
 def found(rows: Rows, comparison: str) -> str:
-  """What was found, against its controls."""
-  control, *_ = named = FOUND[comparison]
+  """What was found, against its controls.
+
+  Args:
+    rows: of one data set.
+    comparison: of `FOUND`, or one of the rows' `latencies`.
+  """
+  is_timed = comparison not in FOUND
+  if is_timed:
+    named = {f"{comparison}_{name}": title for name, title in AT_LATENCY.items()}
+  else:
+    named = FOUND[comparison]
+  control = next(iter(named))
   columns = ["madds", "stored_bytes"]
   headers = ["network", "top-1", "ahead", "multiply-adds", "bytes"]
-  if comparison.startswith("latency"):
+  if is_timed:
     columns, headers = [*columns, "latency_ms"], [*headers, "measured ms"]
   body = [
     [
@@ -199,6 +223,10 @@ def found(rows: Rows, comparison: str) -> str:
   if not body:
     return NOT_RUN
   return pages.markdown(headers, body)
+
+
+def _share(latency: str) -> float:
+  return float(latency.removeprefix("latency_"))
 
 
 def _mean(values: Mapping[int, float]) -> str:
@@ -247,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = Rows(everything, "embedded")
     parts = {"supernets": supernets(rows), "searches": searches(rows)}
     parts |= {"bypass": bypass(rows), "harder": harder(Rows(everything, HARDER))}
-    parts |= {"costs": costs(rows)} | {name: found(rows, name) for name in FOUND}
+    parts |= {"costs": costs(rows), "latency": at_latency(rows)}
+    parts |= {name: found(rows, name) for name in FOUND}
     told.page.write_text(pages.edit(told.page, parts), encoding="utf-8")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)

@@ -148,7 +148,7 @@ def test_a_mistake_gets_one_line_exit_code_1_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("mode", ["train", "search"])
-def test_notices_of_maintenance_are_asked_for_wherever_something_trains(
+def test_notices_of_maintenance_are_asked_for_in_training_and_search(
   call, tmp_path, monkeypatch, mode
 ):
   # Nothing answers there.

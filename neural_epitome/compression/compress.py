@@ -63,7 +63,8 @@ def compress(
     outputs: see `trees.take_inventory`; beside those of attention.
     importance: (inputs,) of kernels by name, what the squared difference of each
       input's weights counts in the fit; `input_importance` measures it on data. Of
-      kernels that it does not name, all count alike.
+      kernels that it does not name, all count alike. Kernels of a `DenseGeneral` must
+      be told by `outputs`, but for those of attention.
     quiet: shows no progress.
 
   Returns:
@@ -88,6 +89,7 @@ def compress(
   )
   if not inventory.kernels or not rules.compressible(inventory):
     raise UserError(f"The tree has no kernel to compress: {_told(inventory)}.")
+  worth = _importance(importance or {}, inventory)
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
@@ -107,7 +109,6 @@ def compress(
     for path, kernel in plan.kernels.items()
     if (shapes := kernel.generator.offsets(kernel.shape))
   }
-  worth = _importance(importance or {}, plan)
   if fit == "closed":
     tensors = fitting.fit(plan, kernels, offsets, importance=worth)
   else:
@@ -127,24 +128,27 @@ def compress(
   return dataclasses.replace(found, errors=_errors(found, kernels))
 
 
-def _importance(given: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
+def _importance(
+  given: Mapping[str, np.ndarray], inventory: Inventory
+) -> dict[str, np.ndarray]:
   """By the names of the tree, which may have `params/` before those of the layers."""
   found = {}
-  for path, kernel in plan.kernels.items():
-    name = path if path in given else path.removeprefix("params/")
+  for use in inventory.kernels:
+    name = use.path if use.path in given else use.path.removeprefix("params/")
     if name not in given:
       continue
-    value, shape = np.asarray(given[name]), kernel.shape[-2:-1]
+    value, shape = np.asarray(given[name]), use.shape[-2:-1]
     if value.shape != shape or not np.all(np.isfinite(value) & (value >= 0)):
       raise UserError(
         f"importance[{name!r}] must be {shape[0]} finite numbers of at least 0, one an "
-        "input of the kernel."
+        f"input of the kernel, not of shape {list(value.shape)}; where the kernel has "
+        "several axes of inputs or outputs, outputs= says which."
       )
-    found[path] = value
+    found[use.path] = value
   if given and not found:
     raise UserError(
       f"importance names {next(iter(given))!r} and others, and none of the kernels "
-      f"{', '.join(list(plan.kernels)[:3])}, ..."
+      f"{', '.join(use.path for use in inventory.kernels[:3])}, ..."
     )
   return found
 

@@ -36,18 +36,18 @@ def input_importance(
   Returns:
     (Cin,) float32 of each convolution and dense layer, by the name of its kernel; of
     several groups their mean, and of a layer that is called more than once that of all
-    calls.
+    calls. A `DenseGeneral` that reads other axes than the last ones is left out.
 
   Raises:
-    UserError: if no layer was seen.
+    UserError: if no layer was seen, or one that reads what is not finite.
   """
   sums: dict[str, list[np.ndarray]] = {}
 
   def intercept(layer, args, kwargs, context):
     module = context.module
     if isinstance(module, _KINDS) and context.method_name == "__call__":
-      squares = _mean_squares(module, *args, **kwargs)
-      if squares is not None:
+      inputs = args[0] if args else next(iter(kwargs.values()))
+      if (squares := _mean_squares(module, inputs)) is not None:
         name = "/".join((*module.path, "kernel"))
         sums.setdefault(name, []).append(np.asarray(squares))
     return layer(*args, **kwargs)
@@ -57,13 +57,17 @@ def input_importance(
       call(batch)
   if not sums:
     raise UserError(
-      "No layer of the model was seen reading a batch: call it outside jax.jit, on at "
-      "least one batch."
+      "No layer of the model was seen reading a batch: call a Linen model, outside "
+      "jax.jit, on at least one batch."
     )
-  return {name: np.mean(squares, 0) for name, squares in sums.items()}
+  found = {name: np.mean(squares, 0) for name, squares in sums.items()}
+  for name, squares in found.items():
+    if not np.all(np.isfinite(squares)):
+      raise UserError(f"The layer of {name} reads infinite numbers or NaN.")
+  return found
 
 
-def _mean_squares(module: nn.Module, inputs: Any, *_: Any, **__: Any) -> Any:
+def _mean_squares(module: nn.Module, inputs: Any) -> Any:
   """(Cin,) of one call; None where it cannot be known."""
   axes = _tuple(getattr(module, "axis", -1))
   is_last = [axis % np.ndim(inputs) for axis in axes] == [

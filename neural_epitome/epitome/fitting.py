@@ -78,7 +78,7 @@ def fit(
     offsets: routing map of each kernel that has one, by path and axis; whole cells.
     start: of the rounds; by default all ones.
     rounds: over the tensors, where a kernel is made of several.
-    importance: (Cin,) of each kernel, above 0, what the squared difference of each
+    importance: (Cin,) of each kernel, at least 0, what the squared difference of each
       input's weights counts; the same of all inputs for kernels that it does not name.
 
   Returns:

@@ -237,6 +237,7 @@ class _Question:
         f"config.search.strategy.kind={strategy.kind} trains supernets as it goes, and "
         "an allocation has one network for all; set another one, such as evolution."
       )
+    strategy.check()
     loss = self._losses(workdir, quiet)
     problem = Problem(self._space, self._total, self._budget, self._options.seed)
     found = asking.ask_all(problem, strategy, lambda a: -loss(a), quiet=quiet)

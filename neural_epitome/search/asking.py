@@ -39,6 +39,11 @@ class Log:
     if cut and jax.process_index() == 0:
       path.write_text(whole + "\n" if whole else "", encoding="utf-8")
 
+  @property
+  def rounds(self) -> set[int]:
+    """The rounds whose weights have answered something."""
+    return {number for number, _ in self._known}
+
   def record(
     self, arch: Genes, measure: Callable[[Genes], Record], number: int = 0
   ) -> Record:

@@ -105,6 +105,7 @@ class _Job:
     """Refuses what the search would, before a supernet has been trained for it."""
     if (self._workdir / "search" / "found.json").exists():
       return
+    self._options.strategy.check()
     self._problem(self._prices())
 
   @functools.cached_property
@@ -156,8 +157,11 @@ class _Job:
     def top1(arch: Arch) -> float:
       return log.record(arch, measure, weights.round)["top1"]
 
+    def train(space: ChainSpace) -> None:
+      weights.train(space, is_answered=weights.round + 1 in log.rounds)
+
     strategy = self._options.strategy
-    asked = asking.ask_all(problem, strategy, top1, weights.train, quiet=self._quiet)
+    asked = asking.ask_all(problem, strategy, top1, train, quiet=self._quiet)
     best = asking.best(problem, asked)
     if best is None:
       raise UserError(

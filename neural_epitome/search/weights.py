@@ -41,16 +41,26 @@ class Weights:
     name = f"search/round_{self.round}" if self.round else "supernet"
     return self._workdir / name
 
-  def train(self, space: ChainSpace) -> None:
+  def train(self, space: ChainSpace, *, is_answered: bool) -> None:
     """Trains the next round's, from random weights, on a part of the space.
 
     A round that is done is not trained again, one that was cut short goes on.
 
+    Args:
+      space: the part.
+      is_answered: whether answers of these weights are known already.
+
     Raises:
+      UserError: if they are, and the weights are gone: others would answer otherwise.
       SystemExit: as `loop.run`.
     """
     self.round += 1
     self._answers = None
+    if is_answered and not self.directory.exists():
+      raise UserError(
+        f"{self.directory} is gone, and {self.directory.parent} has answers of its "
+        "weights; remove the latter to search again."
+      )
     model = dataclasses.replace(self._config.model, space=space)
     config = dataclasses.replace(self._config, model=model, search=None)
     loop.run(config, self.directory, quiet=self._quiet)

@@ -14,6 +14,8 @@ from neural_epitome.epitome.sampling import Shape
 from neural_epitome.models.base import CLASSIFIER
 
 _LAST = f"{CLASSIFIER}/kernel"
+# What offsets are learned by, as it is called beside its kernel.
+_LEARNED_BY = {"indices", "index_learner"}
 
 
 def is_possible(source: Plan, plan: Plan) -> bool:
@@ -84,7 +86,10 @@ def refit(
   if errors:
     mean = np.mean(errors)
     say(f"Fitted {len(errors)} kernels, relative error {mean:.3f} on average.")
-  arrays = {name: found.get(name, leaf) for name, leaf in fresh.items()}
+  arrays = {
+    name: leaf if _LEARNED_BY & set(name.split("/")) else found.get(name, leaf)
+    for name, leaf in fresh.items()
+  }
   arrays |= {f"params/{name}": value for name, value in tensors.items()}
   span = config.indices.span
   for path, axes in offsets.items():

@@ -51,11 +51,11 @@ def save(variables: Mapping[str, Tree], path: str | os.PathLike) -> None:
 
 def read(
   start: str | os.PathLike, config: Config
-) -> tuple[dict[str, Any], Plan | None]:
+) -> tuple[dict[str, Any], loading.Trained | None]:
   """Arrays by path, from a file that `save` wrote or from a trained network.
 
-  A run's are its averaged weights where it averages them. The plan is that of a run or
-  a compact file, and dense for a state dict; a file of `save` says nothing of its own.
+  A run's are its averaged weights where it averages them. With the network, but for a
+  file of `save`, which is of none.
 
   Args:
     start: see `config.training.start`.
@@ -65,12 +65,13 @@ def read(
     UserError: if it is none of them.
   """
   path = pathlib.Path(start)
+  trained = None
   if pretrained.is_state_dict(path):
     trained = pretrained.load_pretrained(path, config)
-    return _flatten(trained.variables), trained.plan
-  if path.is_dir() or path.suffix == ".safetensors":
+  elif path.is_dir() or path.suffix == ".safetensors":
     trained = loading.load(path)
-    return _flatten(trained.variables), trained.plan
+  if trained:
+    return _flatten(trained.variables), trained
   try:
     with np.load(path) as arrays:
       return dict(arrays), None
@@ -105,11 +106,16 @@ def begin(
       is missing, superfluous or of another shape, or config.training.fit_batches is
       negative.
   """
-  found, source = read(start, config)
+  if config.training.fit_batches < 0:
+    raise UserError(
+      f"config.training.fit_batches={config.training.fit_batches} must be at least 0."
+    )
+  found, trained = read(start, config)
   variables = state.variables()
   wanted = _flatten(variables)
-  if source and source != plan and refitting.is_possible(source, plan):
-    importance = _importance(start, config)
+  source = trained.plan if trained else plan
+  if source != plan and refitting.is_possible(source, plan):
+    importance = _importance(trained, config)
     found = refitting.refit(found, source, plan, wanted, config, importance, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
   for path, leaf in wanted.items():
@@ -136,18 +142,11 @@ def begin(
   return state.replace(ema=ema, **started)
 
 
-def _importance(start: str | os.PathLike, config: Config) -> dict[str, np.ndarray]:
-  """Mean squares of what the trained network's layers read, the same on every host."""
+def _importance(trained: loading.Trained, config: Config) -> dict[str, np.ndarray]:
+  """Mean squares of what the network's layers read, the same on every host."""
   count = config.training.fit_batches
-  if count < 0:
-    raise UserError(f"config.training.fit_batches={count} must be at least 0.")
   if not count:
     return {}
-  path = pathlib.Path(start)
-  if pretrained.is_state_dict(path):
-    trained = pretrained.load_pretrained(path, config)
-  else:
-    trained = loading.load(path)
 
   def call(batch: Mapping[str, Any]) -> Any:
     return trained.model.apply(trained.variables, batch["image"], train=False)

@@ -32,8 +32,8 @@ def test_differences_are_between_rows_of_one_seed():
 
 def test_only_what_ran_has_a_line():
   nothing = report.Rows([], "embedded")
-  for table in (report.bypass(nothing), report.harder(nothing)):
-    assert table == report.NOT_RUN
+  for table in (report.bypass, report.harder, report.at_latency):
+    assert table(nothing) == report.NOT_RUN
   rows = report.Rows(
     [
       row("latency_0.5", 0, top1=80.0, evaluations=70, latency_ms=1.5),
@@ -47,6 +47,18 @@ def test_only_what_ran_has_a_line():
   assert "70 (1)" in lines[2]
   assert "none may be left out" in lines[3]
   assert report.bypass(rows) in report.harder(rows)
+  assert report.at_latency(rows) == report.NOT_RUN
+
+
+def test_every_share_that_was_searched_to_has_its_comparison():
+  rows = [
+    row(f"latency_{share}{name}", 0, top1=top1, latency_ms=1.0)
+    for share in ("0.4", "0.5")
+    for name, top1 in (("", 50.0), ("_width", 80.0), ("_from_supernet", 82.0))
+  ]
+  told = report.at_latency(report.Rows(rows, "embedded"))
+  assert told.index("0.5 of the latency") < told.index("0.4 of the latency")
+  assert told.count("+2.00 (1)") == 2
 
 
 def test_a_search_in_rounds_stands_with_the_others_where_it_ran():

@@ -217,6 +217,27 @@ def test_with_the_inputs_measured_the_network_answers_more_nearly(fit, name):
   assert errors[1] < 0.97 * errors[0]
 
 
+class Heads(nn.Module):
+  """Two layers of several axes whose names do not tell which are inputs."""
+
+  @nn.compact
+  def __call__(self, x):
+    """(batch, 48) -> (batch, 16)."""
+    x = nn.relu(nn.DenseGeneral((4, 16), name="many")(x))
+    return nn.DenseGeneral(16, axis=(-2, -1), name="few")(x)
+
+
+def test_of_layers_of_several_axes_what_is_measured_fits_what_outputs_tells():
+  x = np.random.default_rng(1).normal(size=(64, 48))
+  variables = initialised(Heads(), x)
+  found = ne.input_importance(lambda x: Heads().apply(variables, x), [x])
+  with pytest.raises(UserError, match=r"few.* not of shape \[64\]; .* outputs="):
+    ne.compress(variables, "2x", importance=found, quiet=True)
+  told = {"*many/kernel": 2, "*few/kernel": 1}
+  small = ne.compress(variables, "2x", importance=found, outputs=told, quiet=True)
+  assert set(small.plan.compressed) == {f"params/{name}" for name in found}
+
+
 @pytest.mark.parametrize("budget", ["60kB", "0.06 MiB", "40k parameters"])
 def test_a_budget_is_met_and_nearly_used(budget):
   _, variables, _ = bert()

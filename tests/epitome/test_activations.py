@@ -27,7 +27,7 @@ class Net(nn.Module):
     twice(x)
     twice(2 * x)
     EpitomeConv(features=4, window=(3, 3), groups=2, name="epitome_conv")(x)
-    EpitomeDense(features=4, name="epitome_dense")(x)
+    EpitomeDense(features=4, name="epitome_dense")(x=x)
     nn.ConvTranspose(4, (3, 3), name="transposed")(x)
 
 
@@ -54,10 +54,19 @@ def test_the_mean_square_of_each_input_of_every_layer_is_told():
     np.testing.assert_allclose(value, wanted[name], rtol=1e-5)
 
 
+def test_a_layer_that_reads_what_is_not_finite_is_named():
+  model = nn.Dense(3, name="last")
+  variables = model.init(jax.random.key(0), IMAGES)
+  with pytest.raises(UserError, match="kernel reads infinite numbers or NaN"):
+    activations.input_importance(
+      lambda x: model.apply(variables, x), [IMAGES, np.full_like(IMAGES, np.inf)]
+    )
+
+
 @pytest.mark.parametrize("batches", [[], [IMAGES]])
 def test_what_was_never_seen_is_told(batches):
   model = nn.Dense(3)
   variables = model.init(jax.random.key(0), IMAGES)
   call = jax.jit(lambda x: model.apply(variables, x))
-  with pytest.raises(UserError, match=r"call it outside jax\.jit"):
+  with pytest.raises(UserError, match=r"call a Linen model, outside jax\.jit"):
     activations.input_importance(call, batches)

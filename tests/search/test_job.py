@@ -171,7 +171,10 @@ def test_a_search_that_cannot_be_is_refused_before_it_costs_anything(
   assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("changes", [{"share": 0.01}, {"metric": "latency"}])
+@pytest.mark.parametrize(
+  "changes",
+  [{"share": 0.01}, {"metric": "latency"}, {"strategy": SubsetEvolution(options=1)}],
+)
 def test_what_no_search_can_meet_is_refused_before_a_supernet_trains(changes, tmp_path):
   with pytest.raises(UserError):
     job.run(with_search(**changes), tmp_path, quiet=True)
@@ -244,6 +247,12 @@ def test_a_strategy_may_train_anew_as_it_goes(tmp_path):
   (workdir / "search/found.json").unlink()
   assert job.run(config, workdir, ["search"], quiet=True) == report
   assert (workdir / "search/log.jsonl").read_text() == before
+  # Other weights would not have answered so.
+  (workdir / "search/found.json").unlink()
+  shutil.rmtree(workdir / "search/round_2")
+  with pytest.raises(UserError, match=r"round_2 is gone, and .* has answers of its"):
+    job.run(config, workdir, ["search"], quiet=True)
+  assert not (workdir / "search/round_2").exists()
 
 
 def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):

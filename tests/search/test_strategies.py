@@ -223,11 +223,24 @@ def test_iterations_that_end_above_the_budget_are_told():
     ask_all(strategy, problem())
 
 
-def test_options_that_cannot_be_are_named():
-  with pytest.raises(UserError, match=r"layers=0"):
-    ask_all(NetAdapt(layers=0), problem())
-  with pytest.raises(UserError, match=r"options=1 above 1"):
-    ask_all(SubsetEvolution(options=1), problem())
+@pytest.mark.parametrize(
+  ("strategy", "words"),
+  [
+    (NetAdapt(layers=0), "layers=0"),
+    (NetAdapt(reduction=1.0), "reduction=1.0 between"),
+    (SubsetEvolution(options=1), "options=1 above 1"),
+    (Evolution(parents=0), "parents=0 above 0"),
+    (RandomSearch(batch=0), "batch=0 above 0"),
+  ],
+)
+def test_options_that_cannot_be_are_named(strategy, words):
+  with pytest.raises(UserError, match=words):
+    strategy.check()
+
+
+def test_rounds_end_where_nothing_fits():
+  nothing = dataclasses.replace(problem(), budget=0.0)
+  assert ask_all(SubsetEvolution(samples=1), nothing) == []
 
 
 def test_what_cannot_become_so_cheap_is_none():

@@ -19,6 +19,7 @@ import pytest
 import neural_epitome as ne
 from benchmarks import fault_data
 from launch import local_cluster
+from neural_epitome.config import override
 from neural_epitome.data import pipeline
 from neural_epitome.data.bad_examples import BadExamples
 from neural_epitome.data.sources import open_source
@@ -237,6 +238,31 @@ def test_an_error_of_one_process_ends_all(start, tmp_path):
   assert "[1] error: One host has no data.\n" in told
   assert re.search(r"\[0\] error: process 1 of 2 .*: One host has no data\.\n", told)
   assert "Traceback" not in told
+
+
+def test_kernels_are_fitted_by_what_layers_read_in_all_processes(
+  whole, start, tmp_path
+):
+  changes = {
+    **{"planner.rule": '{"kind": "channel_epitome"}', "indices.source": "fixed"},
+    **{"training.start": str(whole[0]), "training.epochs": "0.2"},
+    "training.fit_batches": "2",
+  }
+  flags = [f"--config.{path}={value}" for path, value in changes.items()]
+  code, told = start(tmp_path / "two", "9 0 none", *flags)
+  assert code == 0, told
+  for count in ("2", "0"):
+    config = tiny.experiment()
+    for path, value in (changes | {"training.fit_batches": count}).items():
+      config = override(config, path, value)
+    ne.run(config, tmp_path / count, quiet=True)
+  assert_same_losses(tmp_path / "two", tmp_path / "2")
+  two, one, without = (
+    np.asarray(ne.load(tmp_path / name).variables["params"]["conv_1"]["epitome"])
+    for name in ("two", "2", "0")
+  )
+  assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
+  assert np.linalg.norm(without - one) > 1e-2 * np.linalg.norm(one)
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,10 @@ class Strategy(codec.Variant, abc.ABC):
 
   trains: ClassVar[bool] = False
 
+  def check(self) -> None:
+    """Raises UserError, naming the option, if there is no such search."""
+    del self
+
   @abc.abstractmethod
   def search(self, problem: Problem) -> Questions:
     """Yields choices whose accuracy it wants, and is sent them, in order.

@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 
+from neural_epitome.errors import UserError
 from neural_epitome.models.arch import Genes
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
@@ -27,6 +28,14 @@ class Evolution(Strategy):
   population: int = 20
   parents: int = 8
   mutation: float = 0.1
+
+  def check(self) -> None:
+    """Raises UserError if the options are unfit."""
+    if min(self.generations, self.population, self.parents) < 1:
+      raise UserError(
+        f"search.strategy needs generations={self.generations}, population="
+        f"{self.population} and parents={self.parents} above 0."
+      )
 
   def search(self, problem: Problem) -> Questions:
     """See the class."""

@@ -40,17 +40,20 @@ class NetAdapt(Strategy):
   decay: float = 0.98
   iterations: int = 200
 
-  def search(self, problem: Problem) -> Questions:
-    """See the class.
-
-    Raises:
-      UserError: if the options are unfit, or the iterations end above the budget.
-    """
+  def check(self) -> None:
+    """Raises UserError if the options are unfit."""
     if self.layers < 1 or self.samples < 1 or not 0 < self.reduction < 1:
       raise UserError(
         f"search.strategy needs layers={self.layers} and samples={self.samples} above "
         f"0, and reduction={self.reduction} between 0 and 1."
       )
+
+  def search(self, problem: Problem) -> Questions:
+    """See the class.
+
+    Raises:
+      UserError: if the iterations end above the budget.
+    """
     random = np.random.default_rng(problem.seed)
     arch = problem.space.largest
     price = largest = problem.price(arch)

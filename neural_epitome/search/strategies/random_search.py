@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from neural_epitome.errors import UserError
 from neural_epitome.search.strategies.base import Problem, Questions, Strategy
 
 
@@ -21,6 +22,14 @@ class RandomSearch(Strategy):
 
   evaluations: int = 100
   batch: int = 10
+
+  def check(self) -> None:
+    """Raises UserError if the options are unfit."""
+    if min(self.evaluations, self.batch) < 1:
+      raise UserError(
+        f"search.strategy needs evaluations={self.evaluations} and batch={self.batch} "
+        "above 0."
+      )
 
   def search(self, problem: Problem) -> Questions:
     """See the class."""

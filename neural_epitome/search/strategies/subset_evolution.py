@@ -22,8 +22,8 @@ Options = dict[str, list[list[int]]]
 class SubsetEvolution(Strategy):
   """Each round keeps the options that its best choices use, and lets others join.
 
-  An option that was passed over does not come back. The cheapest of each gene always
-  stays, so that every subset has choices within the budget.
+  An option that was passed over does not come back. Those of the smallest choice always
+  stay, so that every subset has choices within the budget.
 
   Attributes:
     rounds: at most; it ends where no option is left to join.
@@ -42,20 +42,19 @@ class SubsetEvolution(Strategy):
   samples: int = 40
   window: float = 0.1
 
-  def search(self, problem: Problem) -> Questions:
-    """See the class.
-
-    Raises:
-      UserError: if the options are unfit.
-    """
+  def check(self) -> None:
+    """Raises UserError if the options are unfit."""
     if self.rounds < 1 or self.options < 2 or self.samples < 1:
       raise UserError(
         f"search.strategy needs rounds={self.rounds} and samples={self.samples} above "
         f"0, and options={self.options} above 1."
       )
+
+  def search(self, problem: Problem) -> Questions:
+    """See the class."""
     random = np.random.default_rng(problem.seed)
     space, kept = problem.space, []
-    used, waiting = _cheapest(problem), _shuffled(problem, random)
+    used, waiting = _smallest(problem), _shuffled(problem, random)
     for _ in range(self.rounds):
       joined = _join(used, waiting, self.options)
       if not joined:
@@ -64,6 +63,8 @@ class SubsetEvolution(Strategy):
       yield Round(part)
       drawn = dataclasses.replace(problem, space=part).drawn(random, self.samples)
       asked = list(dict.fromkeys([*kept, *map(space.canonical, drawn)]))
+      if not asked:
+        return
       answers = yield asked
       kept = self._front(problem, asked, answers)
       used = _used(problem, kept)
@@ -89,13 +90,13 @@ class SubsetEvolution(Strategy):
     return [asked[i] for i in front if i == front[-1] or priced[i][0] >= lowest]
 
 
-def _cheapest(problem: Problem) -> Options:
+def _smallest(problem: Problem) -> Options:
   """Of each gene the option that the smallest choice has."""
   return _used(problem, [problem.space.smallest])
 
 
 def _used(problem: Problem, archs: list[Genes]) -> Options:
-  """Of each gene the options that choices have, and the cheapest."""
+  """Of each gene the options that choices have, and the smallest one."""
   rows = {
     field: [np.ravel(getattr(a, field)) for a in (problem.space.smallest, *archs)]
     for field in problem.space.choices
@@ -107,13 +108,13 @@ def _used(problem: Problem, archs: list[Genes]) -> Options:
 
 
 def _shuffled(problem: Problem, random: np.random.Generator) -> Options:
-  """Of each gene all options but the cheapest, in the order in which they will join."""
-  cheapest = _cheapest(problem)
+  """Of each gene all options but the smallest choice's, in the order of joining."""
+  smallest = _smallest(problem)
   found: Options = {}
   for field, genes in problem.space.choices.items():
     left = [
-      [option for option in gene if option != least]
-      for gene, [least] in zip(genes, cheapest[field], strict=True)
+      [option for option in gene if option != own]
+      for gene, [own] in zip(genes, smallest[field], strict=True)
     ]
     found[field] = [random.permutation(gene).tolist() for gene in left]
   return found
