@@ -39,6 +39,14 @@ def test_a_target_counts_as_missed_unless_its_floor_forbids_it(measured, floor, 
   assert f"{measured:.3f}" in line
 
 
+def test_what_multiply_adds_would_give_lies_between_floor_and_dense():
+  assert report.shrunk(0.6, 2.0) == pytest.approx(0.8)
+  assert report.shrunk(0.6, 4.0) == pytest.approx(0.7)
+  table = report.targets(report.by_case(rows(measured=0.71, floor=0.6)))
+  [line] = [row for row in table.splitlines() if "rate 4, XLA, batch 8" in row]
+  assert "0.700" in line
+
+
 def test_what_was_not_run_is_left_open():
   some = [row for row in rows(fold=0.5) if row["batch"] == "1"]
   table = report.times(report.by_case(some), "wide")
