@@ -10,6 +10,10 @@ Arms of one network (MBConv of the small suite, the wide side of every kernel sh
   turned by a random number of channels that stays: the steps no longer meet.
 - `free`, `learner`: offsets that start in step and are learned, as parameters or by
   the index learner of Neural Epitome Search.
+- `free_fast`, `free_faster`, `learner_fast`: the same, where offsets, or the learner,
+  have 10 or 100 times the learning rate of the weights.
+- `free_early`, `learner_early`: the same fast ones, in the first 30% of the steps only:
+  then offsets are rounded and stay, and the weights go on alone.
 
 A row a run in results/routing_study.csv: accuracy on the test split; how far offsets
 moved, in cells, as they ship, rounded; and, on the trained network, for a sample of
@@ -39,13 +43,38 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.planning import UniformPlanner
 
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+  """How an arm differs: rule, source of offsets, their learning rate and when they end.
+
+  Attributes:
+    rule: of the kernels.
+    indices: where offsets come from.
+    multiplier: learning rate of offsets over that of the weights.
+    frozen: last share of the steps, in which offsets stay; None for the usual one.
+  """
+
+  rule: EpitomeRule
+  indices: IndexOptions = FIXED
+  multiplier: float = 1.0
+  frozen: float | None = None
+
+
+FREE = IndexOptions(source="free", start="zero")
+LEARNER = IndexOptions(source="learner", start="zero")
 ARMS = {
-  "aligned": (EpitomeRule(routing="tile"), FIXED),
-  "rolled_output": (EpitomeRule(sampled=("output",)), FIXED),
-  "rolled_input": (EpitomeRule(sampled=("input",)), FIXED),
-  "rolled_both": (EpitomeRule(), FIXED),
-  "free": (EpitomeRule(), IndexOptions(source="free", start="zero")),
-  "learner": (EpitomeRule(), IndexOptions(source="learner", start="zero")),
+  "aligned": Arm(EpitomeRule(routing="tile")),
+  "rolled_output": Arm(EpitomeRule(sampled=("output",))),
+  "rolled_input": Arm(EpitomeRule(sampled=("input",))),
+  "rolled_both": Arm(EpitomeRule()),
+  "free": Arm(EpitomeRule(), FREE),
+  "free_fast": Arm(EpitomeRule(), FREE, multiplier=10.0),
+  "free_faster": Arm(EpitomeRule(), FREE, multiplier=100.0),
+  "free_early": Arm(EpitomeRule(), FREE, multiplier=100.0, frozen=0.7),
+  "learner": Arm(EpitomeRule(), LEARNER),
+  "learner_fast": Arm(EpitomeRule(), LEARNER, multiplier=10.0),
+  "learner_early": Arm(EpitomeRule(), LEARNER, multiplier=10.0, frozen=0.7),
 }
 JUMPS = (1, 4, 16)
 COLUMNS = (
@@ -68,17 +97,20 @@ SAMPLE, IMAGES = 40, 1000
 
 
 def configuration(arm: str, rate: float, seed: int) -> Config:
-  """The run of an arm: only plan and indices differ."""
+  """The run of an arm: plan and indices differ, and how indices are trained."""
   [setting] = [
     s for s in control_suites.settings("2d", "small") if s.backbone == "mbconv"
   ]
-  rule, indices = ARMS[arm]
-  training = dataclasses.replace(setting.dense.training, seed=seed)
+  told, dense = ARMS[arm], setting.dense
+  training = dataclasses.replace(dense.training, seed=seed)
+  if told.frozen is not None:
+    training = dataclasses.replace(training, frozen_fraction=told.frozen)
   return dataclasses.replace(
-    setting.dense,
+    dense,
     name=arm,
-    planner=UniformPlanner(rate=rate, rule=rule),
-    indices=indices,
+    planner=UniformPlanner(rate=rate, rule=told.rule),
+    indices=told.indices,
+    optimizer=dataclasses.replace(dense.optimizer, index_multiplier=told.multiplier),
     training=training,
   )
 
@@ -166,6 +198,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   parser.add_argument("--seeds", type=int, default=3)
   parser.add_argument("--rates", type=float, nargs="*", default=[8.0])
+  parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
   parser.add_argument("--minutes", type=float, default=math.inf, help="of this call")
   parser.add_argument("--workdir", default="runs/routing_study")
   arguments = parser.parse_args()
@@ -175,7 +208,7 @@ def main() -> None:
   tasks, keys = [], {}
   for rate in arguments.rates:
     for seed in range(arguments.seeds):
-      for arm in ARMS:
+      for arm in arguments.arms:
         if (arm, rate, seed) not in done:
           label = f"{arm}-{rate:g}-{seed}"
           keys[label] = {"arm": arm, "rate": f"{rate:g}", "seed": seed}
