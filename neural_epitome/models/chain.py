@@ -15,7 +15,7 @@ from flax import linen as nn
 
 from neural_epitome.epitome import stream
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 
@@ -132,10 +132,10 @@ class InvertedResidual(nn.Module):
       return x if is_whole else bypass(stream.full(x), block.features, block.stride)
     hidden, window = block.hidden, (block.window,) * 2
     y = conv(hidden, (1, 1), name="expand")(x)
-    y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
+    y = functions.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
     strides = block.stride
     y = conv(hidden, window, strides=strides, groups=hidden, name="depthwise")(y)
-    y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
+    y = functions.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if block.operation == "squeeze_excite":
       squeezed = max(1, block.features // self.squeeze)
       y = SqueezeExcite(squeezed, self.layers, name="se")(y)
@@ -169,11 +169,11 @@ class Chain(nn.Module):
     x = layers.conv(config.stem, (3, 3), strides=config.stem_stride, name="stem")(
       images
     )
-    x = blocks.relu6(layers.norm(use_running_average=frozen, name="stem_norm")(x))
+    x = functions.relu6(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     for index, block in enumerate(config.blocks):
       residual = InvertedResidual(block, config.squeeze, layers, name=f"block_{index}")
       x = residual(x, train)
     x = layers.conv(config.head, (1, 1), name="head")(x)
-    x = blocks.relu6(layers.norm(use_running_average=frozen, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    x = functions.relu6(layers.norm(use_running_average=frozen, name="head_norm")(x))
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 
@@ -66,7 +66,7 @@ class EfficientNetConfig(ModelConfig):
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
-    blocks.check_strides(self.stage_strides, len(STAGES), "model.stage_strides")
+    functions.check_strides(self.stage_strides, len(STAGES), "model.stage_strides")
     head = self.channels(1280)
     if self.classifier_groups < 1 or math.gcd(classes, head) % self.classifier_groups:
       raise UserError(
@@ -77,7 +77,7 @@ class EfficientNetConfig(ModelConfig):
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` in B0."""
-    return blocks.make_divisible(count * VARIANTS[self.variant][0] * self.width)
+    return functions.make_divisible(count * VARIANTS[self.variant][0] * self.width)
 
   def repeats(self, count: int) -> int:
     """Blocks of a stage that has `count` in B0."""
@@ -124,7 +124,7 @@ class MBConv(nn.Module):
     if self.stride != 1 or x.shape[-1] != self.features:
       return y
     rate, layer = self.drop_path, self.index + 1
-    return x + blocks.drop_path(y, keys, rate=rate, train=train, layer=layer)
+    return x + functions.drop_path(y, keys, rate=rate, train=train, layer=layer)
 
 
 class EfficientNet(nn.Module):
@@ -150,7 +150,7 @@ class EfficientNet(nn.Module):
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
     x = nn.silu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     repeats = [config.repeats(count) for *_, count in STAGES]
-    for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
+    for stage, index, stride in functions.in_stages(repeats, config.stage_strides):
       expansion, window, channels, _ = STAGES[stage]
       block = MBConv(
         features=config.channels(channels),
@@ -166,7 +166,7 @@ class EfficientNet(nn.Module):
       x = block(x, train, keys)
     x = layers.conv(config.channels(1280), (1, 1), name="head")(x)
     x = nn.silu(layers.norm(use_running_average=frozen, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     if config.classifier_groups == 1:
       return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
     groups, maps = config.classifier_groups, x[:, None, None, :]

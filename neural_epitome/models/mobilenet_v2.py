@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 Stages = tuple[tuple[int, int, int], ...]
@@ -83,7 +83,7 @@ class MobileNetV2Config(ModelConfig):
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
-    blocks.check_strides(self.stage_strides, len(self.stages), "model.stage_strides")
+    functions.check_strides(self.stage_strides, len(self.stages), "model.stage_strides")
     self.check()
     return MobileNetV2(config=self, classes=classes, layers=layers)
 
@@ -95,7 +95,7 @@ class MobileNetV2Config(ModelConfig):
     if any(min(stage) < 1 for stage in self.stages):
       raise UserError("model.stages must be rows of three positive numbers.")
     if self.inner is not None:
-      blocks.check_inner(self.inner, len(self.residuals()) + 1)
+      functions.check_inner(self.inner, len(self.residuals()) + 1)
       for block, inner in zip(self.residuals(), self.inner, strict=False):
         if block.expansion == 1 and inner != block.inputs:
           raise UserError(
@@ -105,20 +105,20 @@ class MobileNetV2Config(ModelConfig):
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` at width 1."""
-    return blocks.make_divisible(count * self.width, self.divisor)
+    return functions.make_divisible(count * self.width, self.divisor)
 
   def head_channels(self) -> int:
     """Channels of the head."""
     if self.inner is not None:
       return self.inner[-1]
     scale = self.width if self.head_shrinks else max(1.0, self.width)
-    return blocks.make_divisible(self.head * scale, self.divisor)
+    return functions.make_divisible(self.head * scale, self.divisor)
 
   def residuals(self) -> tuple["Block", ...]:
     """Every inverted residual, from the first."""
     repeats = [math.ceil(count * self.depth) for *_, count in self.stages]
     found, inputs = [], self.channels(self.stem)
-    for stage, index, stride in blocks.in_stages(repeats, self.stage_strides):
+    for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
       expansion, count, _ = self.stages[stage]
       features = self.channels(count)
       hidden = inputs * expansion
@@ -213,14 +213,14 @@ class InvertedResidual(nn.Module):
     expanded = -(-block.hidden // multiplier)
     if block.expansion != 1:
       y = conv(expanded, (1, 1), name="expand")(y)
-      y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
+      y = functions.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
     if multiplier > 1:
       # A depthwise convolution of repeated channels is one with a multiplier, and on
       # a CPU several times faster.
       y = jnp.repeat(y, multiplier, axis=-1)
     hidden = expanded * multiplier
     y = conv(hidden, (3, 3), strides=block.stride, groups=hidden, name="depthwise")(y)
-    y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
+    y = functions.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if multiplier > 1 and self.sums_multiplied:
       y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)
     y = conv(block.features, (1, 1), linear=True, name="project")(y)
@@ -250,12 +250,12 @@ class MobileNetV2(nn.Module):
     config, layers = self.config, self.layers
     stem = config.channels(config.stem)
     x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
-    x = blocks.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
+    x = functions.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
     multiplier, sums = config.depth_multiplier, config.sums_multiplied
     for block in config.residuals():
       x = InvertedResidual(block, multiplier, sums, layers, name=block.name)(x, train)
     x = layers.conv(config.head_channels(), (1, 1), name="head")(x)
-    x = blocks.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    x = functions.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     logits = layers.dense(self.classes, name="classifier")(x)
     return logits.astype(jnp.float32)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 
 
@@ -138,7 +138,7 @@ class MultiBranchConfig(ModelConfig):
     """Width and stride of every cell."""
     found, inputs = [Place(self.stem, self.stem, 1)] * self.stem_cells, self.stem
     for stage in self.stages:
-      features = blocks.make_divisible(stage.features * self.width)
+      features = functions.make_divisible(stage.features * self.width)
       found.append(Place(inputs, features, stage.stride))
       found += [Place(features, features, 1)] * stage.cells
       inputs = features
@@ -238,5 +238,5 @@ class MultiBranch(nn.Module):
         averaged.append(Branch(pool[number], place, layers, name=name)(x, train))
       x = sum(averaged[1:], averaged[0]) / len(averaged)
     x = nn.relu(layers.conv(config.head, (1, 1), use_bias=True, name="head")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

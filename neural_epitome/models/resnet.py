@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 # Stem channels and window, its stride, pooling stride; channels, blocks and strides
@@ -64,16 +64,16 @@ class ResNetConfig(ModelConfig):
     """The Linen module; see `ModelConfig.build`."""
     if self.stage_strides is not None:
       expected = len(_SHAPES[self.depth][4])
-      blocks.check_strides(self.stage_strides, expected, "model.stage_strides")
+      functions.check_strides(self.stage_strides, expected, "model.stage_strides")
     if self.divisor < 1:
       raise UserError(f"model.divisor={self.divisor} must be at least 1.")
     if self.inner is not None:
-      blocks.check_inner(self.inner, sum(self.repeats()))
+      functions.check_inner(self.inner, sum(self.repeats()))
     return ResNet(config=self, classes=classes, layers=layers)
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` at width 1."""
-    return blocks.make_divisible(count * self.width, self.divisor)
+    return functions.make_divisible(count * self.width, self.divisor)
 
   def repeats(self) -> tuple[int, ...]:
     """Blocks of each stage."""
@@ -172,12 +172,12 @@ class ResNet(nn.Module):
     if pooling > 1:
       x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
     strides = config.stage_strides or strides
-    for stage, index, stride in blocks.in_stages(repeats, strides):
+    for stage, index, stride in functions.in_stages(repeats, strides):
       outer, inner = config.channels(channels[stage]), config.inner_channels()[index]
       bottleneck = (inner, inner, outer * expansion), (1, 3, 1)
       basic = (inner, outer), (3, 3)
       features, windows = basic if expansion == 1 else bottleneck
       block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
       x = block(x, train)
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

@@ -3,7 +3,7 @@
 import jax
 from flax import linen as nn
 
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers
 
 
@@ -25,7 +25,7 @@ class SqueezeExcite(nn.Module):
     """(batch, height, width, channels) -> the same shape."""
     groups = self.squeezed if self.grouped else 1
     options = {"groups": groups, "use_bias": True}
-    gate = blocks.pool(x)[:, None, None, :]
+    gate = functions.pool(x)[:, None, None, :]
     gate = self.layers.conv(self.squeezed, (1, 1), name="squeeze", **options)(gate)
     gate = nn.silu(gate)
     gate = self.layers.conv(x.shape[-1], (1, 1), name="excite", **options)(gate)

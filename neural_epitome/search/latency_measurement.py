@@ -20,7 +20,7 @@ from neural_epitome.cost import inventory as inventories
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
 from neural_epitome.runs.progress import bar
@@ -214,12 +214,12 @@ class _Ends(nn.Module):
     def convolved(x: jax.Array, name: str, *shape: Any, **options: Any) -> jax.Array:
       x = layers.conv(*shape, name=name, **options)(x)
       norm = layers.norm(use_running_average=True, name=f"{name}_norm")
-      return blocks.relu6(norm(x))
+      return functions.relu6(norm(x))
 
     x = convolved(images, "stem", space.stem, (3, 3), strides=space.stem_stride)
     # What the blocks would hand on, without a second look at the stem's output.
     x = jnp.mean(x) + jnp.zeros((x.shape[0], self.size, self.size, self.inputs))
-    x = blocks.pool(convolved(x, "head", space.head, (1, 1)))
+    x = functions.pool(convolved(x, "head", space.head, (1, 1)))
     return layers.dense(self.classes, name="classifier")(x)
 
 

@@ -1,4 +1,4 @@
-"""A choice of a space: small arrays of integers, a tree of JAX."""
+"""Architectures as a search sees them: arrays of integers, one number a choice."""
 
 import dataclasses
 import functools
@@ -15,12 +15,16 @@ LAST_KERNELS = ("head", "classifier")
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
-class Genes:
-  """Base of dataclasses of arrays of integers, compared and kept by their numbers."""
+class ArchEncoding:
+  """Base of architecture encodings: dataclasses whose fields are arrays of integers.
+
+  Two encodings of one class are equal, and hash alike, where all their numbers are
+  equal. That makes them keys of dictionaries, which arrays are not.
+  """
 
   @functools.cached_property
   def key(self) -> tuple[tuple[int, ...], ...]:
-    """All numbers, field by field: equal for equal choices."""
+    """The numbers of each field, flat, in the order of the fields."""
     return tuple(tuple(np.ravel(value).tolist()) for value in self._fields.values())
 
   @property
@@ -28,15 +32,15 @@ class Genes:
     return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
   def __eq__(self, other: object) -> bool:
-    """Whether all choices are the same."""
+    """Whether `other` is of the same class and has the same numbers."""
     return type(other) is type(self) and self.key == other.key
 
   def __hash__(self) -> int:
-    """Of all choices; arrays must be known."""
+    """Of the numbers, which must not be traced."""
     return hash(self.key)
 
   def to_json(self) -> dict[str, Any]:
-    """Lists of numbers by field."""
+    """The arrays as nested lists, by field name."""
     return {name: np.asarray(value).tolist() for name, value in self._fields.items()}
 
 
@@ -44,7 +48,7 @@ class Genes:
   jax.tree_util.register_dataclass, data_fields=list(FIELDS), meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Arch(Genes):
+class Arch(ArchEncoding):
   """One choice of a space of chains.
 
   There is one for each example where arrays have a batch axis in front.

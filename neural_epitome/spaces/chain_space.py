@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 from neural_epitome.spaces.arch import FIELDS, KERNELS, Arch
 
@@ -58,16 +58,18 @@ class ChainSpace:
     squeeze: see `ChainConfig`.
     image_size: height and width of the images.
     width_step: hidden channels are its multiples; every rate divides it.
-    most_widths: of a block, none not counted; where there would be more, it has those
-      that are some more steps apart. 0 sets no limit.
+    most_widths: how many widths above 0 a block may have at most. A block that would
+      have more takes them a multiple of `width_step` apart, the smallest multiple that
+      keeps the limit. 0 sets no limit.
     windows: of the depthwise kernels.
     operations: names in `chain.OPERATIONS`.
     rates: epitome rates of 1x1 kernels and of the classifier; powers of two.
     bits: of their stored numbers; 32, or 2 to 8.
     bypass: whether blocks may be left out.
-    only: what each gene may still be, genes in the order of `choices`, one field after
-      the other; all of it where there is none. So a part of a space has the blocks and
-      the largest network of the whole one.
+    only: the values that each gene is restricted to, one tuple a gene: the genes of the
+      first field of `choices`, then those of the next. () restricts nothing. A
+      restricted space has the same blocks, and the same largest network, as the whole
+      one, so a supernet's weights fit both.
   """
 
   stages: tuple[tuple[int, int, int], ...] = ((2, 32, 1), (6, 48, 2), (6, 64, 2))
@@ -88,7 +90,7 @@ class ChainSpace:
 
   def check(self) -> None:
     """Raises UserError, naming the field, if there is no such space."""
-    blocks.check_strides(self.stage_strides, len(self.stages), "space.stage_strides")
+    functions.check_strides(self.stage_strides, len(self.stages), "space.stage_strides")
     for field in ("windows", "operations", "rates", "bits"):
       if not getattr(self, field):
         raise UserError(f"space.{field} must name at least one choice.")
@@ -132,7 +134,7 @@ class ChainSpace:
     found, inputs = [], self.stem
     size = -(-self.image_size // self.stem_stride)
     counts = [count for *_, count in self.stages]
-    for stage, _, stride in blocks.in_stages(counts, self.stage_strides):
+    for stage, _, stride in functions.in_stages(counts, self.stage_strides):
       expansion, features, _ = self.stages[stage]
       wanted, step = inputs * expansion, self.width_step
       if self.most_widths:

@@ -28,7 +28,6 @@ UNITS = {
   "latency": "ms",
 }
 Price = dict[str, float]
-Genes = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +145,7 @@ class Prices:
     return self._cache[key]
 
 
-def _genes(arch: Arch, index: int) -> Genes:
+def _genes(arch: Arch, index: int) -> tuple[int, ...]:
   own = (arch.window[index], arch.width[index], arch.operation[index])
   return tuple(int(gene) for gene in (*own, *arch.rate[index], *arch.bits[index]))
 

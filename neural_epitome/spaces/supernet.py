@@ -19,7 +19,7 @@ from flax import linen as nn
 
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.chain import OPERATIONS, bypass, widen
 from neural_epitome.models.squeeze_excite import SqueezeExcite
@@ -99,7 +99,7 @@ class Supernet(nn.Module):
     classifier = layers.dense(self.classes, name="classifier")
 
     def forward(arch: Arch) -> jax.Array:
-      x = blocks.relu6(stem_norm(stem(images)))
+      x = functions.relu6(stem_norm(stem(images)))
       for index, residual in enumerate(residuals):
         of_block = {
           "window": arch.window[..., index],
@@ -109,9 +109,9 @@ class Supernet(nn.Module):
         }
         x = residual(x, train, **of_block)
       last = arch.rate[..., -1, :]
-      x = blocks.relu6(head_norm(_tied(head(x), last[..., 0], space.rates)))
+      x = functions.relu6(head_norm(_tied(head(x), last[..., 0], space.rates)))
       rate = self.config.dropout
-      x = blocks.dropout(blocks.pool(x), keys, rate=rate, train=train)
+      x = functions.dropout(functions.pool(x), keys, rate=rate, train=train)
       x = _tied(x, last[..., 1], space.rates)
       return classifier(x).astype(jnp.float32)
 
@@ -188,12 +188,12 @@ class ElasticResidual(nn.Module):
     y = conv(hidden, (1, 1), name="expand")(x)
     y = _tied(y, rate[..., 0], space.rates)
     expand_norm = norm(use_running_average=frozen, name="expand_norm")
-    y = blocks.relu6(expand_norm(y, known)) * masking
+    y = functions.relu6(expand_norm(y, known)) * masking
     geometry = {"strides": position.stride, "groups": hidden, "name": "depthwise"}
     depthwise = conv(hidden, (max(space.windows),) * 2, **geometry)
     y = depthwise(y, ElasticWindow(space.windows, position.stride, window))
     depthwise_norm = norm(use_running_average=frozen, name="depthwise_norm")
-    y = blocks.relu6(depthwise_norm(y, known)) * masking
+    y = functions.relu6(depthwise_norm(y, known)) * masking
     if "squeeze_excite" in space.operations:
       squeezed = max(1, position.features // space.squeeze)
       gated = SqueezeExcite(squeezed, self.layers, name="se")(y)
