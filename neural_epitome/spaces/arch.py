@@ -7,11 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-# A block's kernels that have rates and bits, in the order of the last axis of both, and
-# those of the last row: what comes after the blocks is a block of its own kind, whose
-# hidden channels are the head's.
-KERNELS = ("expand", "project")
-LAST_KERNELS = ("head", "classifier")
+# The kernels of a block that have rates and bits, in the order of the last axis of both
+# fields: the one that makes its hidden channels and the one that reads them. The last
+# row is of head and classifier, a block whose hidden channels are the head's.
+KERNELS = ("making", "reading")
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
@@ -54,11 +53,10 @@ class Arch(ArchEncoding):
   There is one for each example where arrays have a batch axis in front.
 
   Attributes:
-    window: (L,) height and width of the depthwise kernels.
+    window: (L,) height and width of the spatial kernels.
     width: (L,) hidden channels; 0 leaves the block out.
     operation: (L,) index into `chain.OPERATIONS`.
-    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`, and of
-      `LAST_KERNELS`.
+    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`.
     bits: (L + 1, 2) of a stored number of these kernels; 32 is float32.
   """
 
