@@ -84,12 +84,10 @@ class GeneratedLayer(nn.Module, kw_only=True):
     generator, names = plans.layer_plan(source, path, shape)
     offsets = variables.offsets(self, x, generator, shape, self.indices, self.axis_name)
 
-    def entries(key: Array, shape: Shape) -> Array:
-      return self.kernel_init(key, shape, jnp.float32)
-
     def init(key: Array) -> dict[str, Array]:
-      drawn = generator.init(key, shape, offsets, entries)
-      return {role: tensor.astype(self.param_dtype) for role, tensor in drawn.items()}
+      return variables.initial(
+        generator, key, shape, offsets, self.kernel_init, self.param_dtype
+      )
 
     tensors = variables.tensors(self, names, init)
     bias = None

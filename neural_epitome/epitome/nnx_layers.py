@@ -19,7 +19,7 @@ from flax.nnx.nn import dtypes
 from jax import lax
 
 from neural_epitome.epitome import execution as executions
-from neural_epitome.epitome import geometry, rates, routing
+from neural_epitome.epitome import geometry, rates, routing, variables
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import GeneratorSpec, Rule
 from neural_epitome.epitome.geometry import Application, KernelUse
@@ -113,14 +113,13 @@ class GeneratedLayer(nnx.Module):
     kind = nnx.Param if indices.source == "free" else Routing
     self.offsets = nnx.data({k: kind(v / self.span) for k, v in offsets.items()})
 
-    def entries(key: Array, shape: Shape) -> Array:
-      return kernel_init(key, shape, jnp.float32)
+    key = rngs.params()
+    drawn = variables.initial(made, key, shape, offsets, kernel_init, param_dtype)
 
     def stored(tensor: Array) -> nnx.Param:
       metadata = kernel_metadata if tensor.ndim == len(shape) else _NONE
-      return nnx.Param(tensor.astype(param_dtype), **metadata)
+      return nnx.Param(tensor, **metadata)
 
-    drawn = made.init(rngs.params(), shape, offsets, entries)
     self.tensors = nnx.data({role: stored(tensor) for role, tensor in drawn.items()})
     bias = None
     if use_bias:

@@ -41,19 +41,22 @@ def at_rate(rule: Rule, use: KernelUse, rate: float) -> GeneratorSpec:
   that cannot be compressed at all stays dense, as every depthwise kernel does.
 
   Args:
-    rule: the family of generators. One whose size is fixed takes no notice of `rate`.
+    rule: the family of generators.
     use: the kernel.
     rate: weights of the kernel over the numbers stored for it, at least 1.
 
   Raises:
-    UserError: if the rate is below 1.
+    UserError: if the rate is below 1, or the rule has one size only.
   """
   if not rate >= 1:
     raise UserError(f"rate={rate} must be at least 1 (1 is dense).")
+  if rule.is_fixed:
+    raise UserError(
+      f"rule={rule.kind} has one size, whatever the rate: give a layer bits= for "
+      "integers, or generator=."
+    )
   if use.is_depthwise:
     return Dense()
-  if rule.is_fixed:
-    return rule.at(use, use.size)
   fewest = min(use.size, rule.smallest(use))
   return smaller(rule, use, max(fewest, round(use.size / rate)))
 

@@ -22,17 +22,46 @@ it mutable, and only read in every other.
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.epitome import routing, stream
-from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.generators.base import Tensors
 from neural_epitome.epitome.sampling import Array, Offsets, Shape
 from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
+
+
+def initial(
+  generator: GeneratorSpec,
+  key: Array,
+  shape: Shape,
+  offsets: Offsets,
+  kernel_init: Callable[..., Array],
+  dtype: Any,
+) -> dict[str, Array]:
+  """A generator's tensors at initialisation, by role.
+
+  Args:
+    generator: of the kernel.
+    key: random key.
+    shape: of the full kernel.
+    offsets: where sampling starts, by axis.
+    kernel_init: of a key, a shape and a dtype: distribution of the kernel's entries.
+    dtype: of the tensors.
+  """
+  # Float32 where tensors are computed from what is drawn; a dense kernel is Flax's.
+  drawn_in = dtype if isinstance(generator, Dense) else jnp.float32
+
+  def entries(key: Array, shape: Shape) -> Array:
+    return kernel_init(key, shape, drawn_in)
+
+  drawn = generator.init(key, shape, offsets, entries)
+  return {role: tensor.astype(dtype) for role, tensor in drawn.items()}
 
 
 def tensors(
