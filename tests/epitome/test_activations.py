@@ -29,7 +29,7 @@ class Net(nn.Module):
     EpitomeConv(
       features=4, kernel_size=(3, 3), feature_group_count=2, name="epitome_conv"
     )(x)
-    EpitomeDense(features=4, name="epitome_dense")(x=x)
+    EpitomeDense(features=4, name="epitome_dense")(inputs=x)
     nn.ConvTranspose(4, (3, 3), name="transposed")(x)
 
 

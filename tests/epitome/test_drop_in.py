@@ -303,6 +303,11 @@ def test_a_mask_hides_the_same_weights_as_in_flax(execution):
   theirs = nn.Conv(4, 3, mask=mask.astype(np.float32), use_bias=False)
   expected = theirs.apply({"params": {"kernel": kernel}}, x)
   np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-5)
+  options = tile | {"mask": mask, "use_bias": False, "rngs": nnx.Rngs(0)}
+  twin = nnx_layers.EpitomeConv(6, 4, 3, **options)
+  twin.tensors["epitome"][...] = variables["params"]["epitome"]
+  found = nnx.jit(lambda twin, x: twin(x))(twin, x)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_functions_in_place_of_jaxs_are_called_by_the_layer():
@@ -367,7 +372,8 @@ def test_an_input_with_too_few_axes_is_refused():
 
 
 def test_a_layer_without_its_routing_map_says_what_is_missing():
-  layer, x = layers.EpitomeDense(64, rate=4), jnp.zeros((1, 64))
+  fixed, x = IndexOptions(source="fixed"), jnp.zeros((1, 64))
+  layer = layers.EpitomeDense(64, rate=4, indices=fixed)
   variables = layer.init(KEY, x)
   with pytest.raises(UserError, match="routing"):
     layer.apply({"params": variables["params"]}, x)
