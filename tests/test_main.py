@@ -82,6 +82,19 @@ def test_a_budget_makes_a_planner_that_the_next_command_reads(call):
   assert "Train it with --config.planner='{" in out
 
 
+def test_a_budget_that_the_rest_takes_says_so_and_the_bits_it_offers_are_kept(call):
+  plan = ["--mode=plan", "--experiment=mbv2_epitome", "--budget=500kB"]
+  code, out, _ = call(*plan)
+  assert code == 0
+  [line] = [line for line in out.splitlines() if "are not compressed" in line]
+  flags = [word for word in line.split() if word.startswith("--config")]
+  code, out, _ = call(*plan, *flags)
+  assert code == 0
+  assert "are not compressed" not in out
+  [line] = [line for line in out.splitlines() if line.startswith("Train it with")]
+  assert line.endswith("--config.bits=8")
+
+
 def test_imagenet_is_planned_without_imagenet(call):
   code, out, _ = call("--mode=plan", "--experiment=mbv2_epitome_imagenet", "--json")
   assert code == 0

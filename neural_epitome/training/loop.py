@@ -28,7 +28,7 @@ from neural_epitome.distributed import interruption
 from neural_epitome.distributed.collectives import agreed
 from neural_epitome.distributed.devices import prefetch, use_compilation_cache
 from neural_epitome.errors import UserError
-from neural_epitome.report import page, summary, tables
+from neural_epitome.report import page, sentences, summary, tables
 from neural_epitome.runs import malloc, metrics, profiling
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.runs.progress import Progress
@@ -43,6 +43,8 @@ from neural_epitome.training import (
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
 from neural_epitome.training.setup import Setup, prepare
+
+_NOTHING = contextlib.nullcontext()
 
 
 def run(
@@ -130,8 +132,7 @@ class _Run:
       {"plan": codec.encode(setup.plan), "config": codec.encode(config)},
     )
     self.quiet = quiet
-    if not quiet:
-      print(plan_table.plan_table(setup.plan, setup.inventory), flush=True)
+    self._say_plan()
     self.state, record = self._restore_or_create()
     self.is_finished = bool(record.get("finished"))
     self.seconds_before = float(record.get("seconds", 0.0))
@@ -184,6 +185,15 @@ class _Run:
     self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
     return restored
 
+  def _say_plan(self) -> None:
+    setup = self.setup
+    told = [
+      sentences.about_plan(self.config, setup.plan, setup.inventory),
+      plan_table.plan_table(setup.plan, setup.inventory),
+      sentences.about_rest(self.config, setup.plan, setup.inventory),
+    ]
+    self._say("\n\n".join(filter(None, told)) + "\n")
+
   def _say(self, text: str) -> None:
     if not self.quiet:
       print(text, flush=True)
@@ -205,7 +215,8 @@ class _Run:
           self.profile.start()
         with self.meter.input():
           batch = next(batches)
-        with profiling.marked(self.step):
+        waiting = self.progress.compiling() if not has_compiled else _NOTHING
+        with profiling.marked(self.step), waiting:
           if self.teach is not None:
             batch = self.teach(batch)
           self.state, measured = self.train_step(self.state, batch)

@@ -35,7 +35,7 @@ pytestmark = [
 KEYS = [
   "experiment", "dataset", "seed", "steps", "seconds", "top1", "top1_ema",
   "stored_params", "expanded_params", "stored_bytes", "madds", "adds",
-  "dense_madds", "dense_params",
+  "folded_madds", "dense_madds", "dense_params",
 ]  # fmt: skip
 
 
