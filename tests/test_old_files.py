@@ -44,13 +44,14 @@ def test_a_run_directory_has_its_network_at_its_price(name, tmp_path):
   trained = ne.load(unpacked(name, tmp_path))
   assert_near(networks.said(trained), EXPECTED[name]["logits"])
   inventory = networks.inventory(trained)
-  price = totals.price(trained.plan, inventory, bits=trained.config.bits)
+  price = totals.price(trained.plan, inventory)
   assert dataclasses.asdict(price) == EXPECTED[name]["totals"]
 
 
 @pytest.mark.parametrize("name", ["eight_bits", "quantised", "chosen"])
 def test_a_run_of_an_earlier_release_goes_on(name, tmp_path):
   workdir = unpacked(name, tmp_path)
+  (workdir / "status").write_text("incomplete\n")
   before = (workdir / "config.json").read_bytes()
   report = ne.run(RunDirectory(workdir).config(), workdir, quiet=True)
   assert report["steps"] == 3

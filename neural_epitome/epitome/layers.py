@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import routing, stream
+from neural_epitome.epitome import rounding, routing, stream
 from neural_epitome.epitome.convolution import Padding
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.geometry import Application
@@ -69,9 +69,9 @@ class GeneratedLayer(nn.Module, kw_only=True):
   Attributes:
     generator: of this layer's kernel, or the plan of the whole network.
     indices: where sampling offsets come from in training.
-    bits: of the tensors that the kernel comes from: 32, or 2 to 8, rounded wherever
-      they are read, in training with a gradient that passes straight through;
-      parameters stay float32, and so do factors. See `rounding`.
+    bits: of the tensors of a generator: 32, or 2 to 8, rounded wherever they are
+      read, in training with a gradient that passes straight through; parameters stay
+      float32, and so do factors. See `rounding`. A plan says it itself.
     execution: `materialise` builds the kernel, and builds it again in the backward
       pass rather than keep it; `fold` convolves with the epitome where that can be
       done and materialises elsewhere. A mapping chooses by the kernel's path.
@@ -97,13 +97,13 @@ class GeneratedLayer(nn.Module, kw_only=True):
   ) -> Array | Stream:
     """The layer's output from x (batch, ..., channels), bias included."""
     path = "/".join((*self.path, "kernel"))
-    generator, names = plans.layer_plan(self.generator, path, shape)
+    generator, names, widths = plans.layer_plan(self.generator, path, shape, self.bits)
     offsets = self._offsets(x, generator, shape)
     tensors = {
       role: self._tensor(name, role, generator, shape, offsets)
       for role, name in names.items()
     }
-    tensors = generator.rounded(tensors, self.bits)
+    tensors = rounding.rounded(tensors, widths)
     x = x.astype(self.dtype or x.dtype)
     execution = self.execution
     if isinstance(execution, Mapping):

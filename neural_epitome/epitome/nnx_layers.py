@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from neural_epitome.epitome import layers, routing
+from neural_epitome.epitome import layers, rounding, routing
 from neural_epitome.epitome.convolution import Padding
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.geometry import Application
@@ -53,7 +53,9 @@ class _Generated(nnx.Module):
     generator.check(shape)
     self.shape, self.application, self.generator = shape, application, generator
     self.span = indices.span if indices.source == "free" else 1.0
-    self.execution, self.dtype, self.bits = execution, dtype, bits
+    self.execution, self.dtype = execution, dtype
+    roles = generator.tensors(shape)
+    self.widths = {role: generator.tensor_bits(role) or bits for role in roles}
     offsets = routing.starting_offsets(
       indices, rngs.params(), generator.offsets(shape), generator.start_cells(shape)
     )
@@ -71,7 +73,7 @@ class _Generated(nnx.Module):
   def _stored(self) -> tuple[dict[str, Array], dict[str, Array]]:
     tensors = {role: tensor[...] for role, tensor in self.tensors.items()}
     return (
-      self.generator.rounded(tensors, self.bits),
+      rounding.rounded(tensors, self.widths),
       {axis: self.span * offset[...] for axis, offset in self.offsets.items()},
     )
 

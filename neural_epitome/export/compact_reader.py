@@ -70,10 +70,13 @@ class Network:
 
   def tensor(self, name):
     """A stored tensor in float32."""
-    stored, bits = self.tensors[name], self.metadata["bits"].get(name)
-    if bits is not None:
+    stored = self.tensors[name]
+    if stored.dtype == np.uint8:
+      spec = self.metadata["plan"]["tensors"][name]
+      # Before version 2 of the plan a table of their own had the bits.
+      bits = self.metadata.get("bits", {}).get(name, spec.get("bits"))
       _need(bits in range(2, 8), f"{name} of {bits} bits")
-      shape = (*self.metadata["plan"]["tensors"][name]["shape"], bits)
+      shape = (*spec["shape"], bits)
       digits = np.unpackbits(stored)[: math.prod(shape)].reshape(shape)
       stored = digits @ (1 << np.arange(bits)[::-1]) - (1 << (bits - 1))
     scale = self.tensors[name + ".scale"] if stored.dtype.kind != "f" else 1

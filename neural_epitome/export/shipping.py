@@ -60,24 +60,36 @@ def shipped(trained: Trained) -> Trained:
 
 def rounded(trained: Trained) -> Trained:
   """The same network in float32, its numbers rounded here and no longer where read."""
-  config = dataclasses.replace(trained.config, bits=32)
-  numbers = trained.plan.rounded(parameters(trained.variables), trained.config.bits)
+  plan = trained.plan.in_floats()
+  numbers = trained.plan.rounded(parameters(trained.variables))
   params = nested({name: np.asarray(value) for name, value in numbers.items()})
   return dataclasses.replace(
     trained,
-    model=setup.build(config, len(trained.classes), trained.plan),
+    model=setup.build(trained.config, len(trained.classes), plan),
     variables=trained.variables | {"params": params},
-    config=config,
+    plan=plan,
   )
 
 
-def at_bits(trained: Trained, bits: int) -> Trained:
-  """The network whose numbers a file of `bits` holds.
+def narrowed(trained: Trained, bits: int | None) -> Trained:
+  """The network whose tensors have at most so many bits, to be stored as they are read.
 
-  At the bits that it was trained at, they are rounded as it rounds them itself; at
-  others, what comes of that is.
+  Args:
+    trained: a network.
+    bits: 32 or 2 to 8, see `Plan.narrowed`; None for those that it was trained at.
+      Where fewer are left than that, what it was trained at is rounded again.
+
+  Raises:
+    UserError: for other bits.
   """
-  return trained if bits == trained.config.bits else rounded(trained)
+  plan = trained.plan if bits is None else trained.plan.narrowed(bits)
+  if plan == trained.plan:
+    return trained
+  return dataclasses.replace(
+    rounded(trained),
+    model=setup.build(trained.config, len(trained.classes), plan),
+    plan=plan,
+  )
 
 
 def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:

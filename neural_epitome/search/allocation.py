@@ -193,7 +193,8 @@ class _Question:
 
   def _price(self, generators: Mapping[str, GeneratorSpec]) -> float:
     plan = plans.make(self._inventory.kernels, generators)
-    found = totals.price(plan, self._inventory, "fold", self._uniform.bits)
+    stored = plan.narrowed(self._uniform.bits)
+    found = totals.price(stored, self._inventory, "fold")
     return budgets.in_units(found)[self._metric]
 
   def _total(self, rates: Rates) -> float:

@@ -26,7 +26,6 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import SupernetConfig, chain_generators
 from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
 from neural_epitome.search import asking, latency, slicing
 from neural_epitome.search.options import SearchOptions
@@ -300,9 +299,7 @@ def final_config(config: Config, arch: Arch, classes: int, variables: Path) -> C
     config,
     name=f"{config.name}_final",
     model=dataclasses.replace(network, dropout=config.model.dropout),
-    planner=ChosenPlanner(
-      chain_generators.of_choice(config.model.space, arch, classes)
-    ),
+    planner=chain_generators.of_choice(config.model.space, arch, classes),
     data=dataclasses.replace(
       config.data,
       train_split=options.final_train_split,

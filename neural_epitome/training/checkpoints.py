@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 from neural_epitome.training import agreement, orbax_noise
 from neural_epitome.training.checkpoint_errors import (
@@ -164,7 +165,7 @@ class Checkpoints:
       found, reason = self._read(step, arguments)
       if found is not None:
         record, flat = found["record"], found["state"]
-        if record.get("plan") != self._record.get("plan"):
+        if not plans.is_same(record.get("plan"), self._record.get("plan")):
           reason = "is of another plan"
         elif int(flat[".step"]) != step:
           reason = "does not hold the step it is named after"

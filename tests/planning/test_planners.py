@@ -221,7 +221,7 @@ def test_a_rate_below_one_is_refused(rate):
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.35])
 def test_a_budget_is_met_and_used(name, share):
   def priced(plan):
-    price = totals.price(plan, FOUND, "fold", bits=8)
+    price = totals.price(plan.narrowed(8), FOUND, "fold")
     return {
       "parameters": price.stored_params,
       "bytes": price.stored_bytes,

@@ -16,7 +16,7 @@ from neural_epitome.epitome.generators.epitome import Epitome
 from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
 from neural_epitome.epitome.generators.hashed import Hashed, HashedRule
 from neural_epitome.epitome.generators.low_rank import LowRank, LowRankRule
-from neural_epitome.epitome.generators.quantised import Quantised, QuantisedRule
+from neural_epitome.epitome.generators.quantised import QuantisedRule
 from neural_epitome.epitome.generators.shared_epitome import (
   SharedEpitome,
   SharedEpitomeRule,
@@ -37,7 +37,6 @@ __all__ = [
   "HashedRule",
   "LowRank",
   "LowRankRule",
-  "Quantised",
   "QuantisedRule",
   "Rule",
   "SharedEpitome",

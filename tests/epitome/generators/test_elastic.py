@@ -13,7 +13,6 @@ from neural_epitome.epitome.generators import (
   Epitome,
   Hashed,
   LowRank,
-  Quantised,
   WSNet,
 )
 from neural_epitome.epitome.generators.elastic import nearest
@@ -121,7 +120,7 @@ def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
 
 
 @pytest.mark.parametrize(
-  "member", [LowRank(3), Quantised(8), Epitome((3, 3, 4, 4), "tile", scaled=True)]
+  "member", [LowRank(3), Epitome((3, 3, 4, 4), "tile", scaled=True)]
 )
 def test_what_has_no_such_reading_is_refused_by_name(member):
   with pytest.raises(UserError, match=f"{member.kind} cannot be read at several"):
