@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.epitome import varying
+from neural_epitome.epitome import least_squares
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -89,12 +89,7 @@ class Elastic(GeneratorSpec):
 
 
 def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
-  """The kernel that a member makes, its offsets zero, nearest to `kernel`.
-
-  A weight is one stored number s or -s, so W = G s where every row of G has one entry,
-  1 or -1. Then G^T G is diagonal and counts the readers of each number, and the least
-  squares are s = G^T W / (G^T G 1).
-  """
+  """The kernel that a member makes, its offsets zero, nearest to `kernel`."""
   if isinstance(member, Dense):
     return kernel
   [(role, size)] = member.tensors(shape).items()
@@ -106,9 +101,4 @@ def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
   def made(stored: Array) -> Array:
     return member.generate({role: stored}, offsets, shape)
 
-  ones, kernel = varying.alike(jnp.ones(size, jnp.float32), kernel)
-  with_ones, transposed = jax.vjp(made, ones)
-  [readers] = transposed(with_ones)
-  [sums] = transposed(kernel)
-  # What no weight reads may be anything.
-  return made(sums / jnp.maximum(readers, 1.0))
+  return made(least_squares.quotient(*least_squares.sums(made, size, kernel)))
