@@ -10,13 +10,13 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome import codec
+from neural_epitome.compression import compact_reader
 from neural_epitome.cost import totals
 from neural_epitome.epitome import plan as plans
-from neural_epitome.export import compact_reader
-from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search import latency
-from neural_epitome.search.prices import Prices
-from neural_epitome.training.run_directory import RunDirectory
+from neural_epitome.runs.directory import RunDirectory
+from neural_epitome.spaces import latency
+from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.cost_model import Prices
 from tests.fixtures.before_plan_2 import networks
 
 FOLDER = Path(__file__).parent / "fixtures" / "before_plan_2"

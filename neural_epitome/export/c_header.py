@@ -15,8 +15,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from neural_epitome.compression import compact_file
+from neural_epitome.epitome import flat_variables, rounding, sampling
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import rounding, sampling
 from neural_epitome.epitome.generators import (
   ChannelEpitome,
   Dense,
@@ -25,9 +26,9 @@ from neural_epitome.epitome.generators import (
 )
 from neural_epitome.epitome.plan import KernelPlan
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, shipping
+from neural_epitome.export import compact, inference_model
 from neural_epitome.export.c_compiled import identifier, read
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 __all__ = ["IS_PROGRAM", "read", "write"]
 
@@ -46,18 +47,16 @@ def write(path: str | os.PathLike, trained: Trained, bits: int | None = None) ->
 
   Args:
     path: of the file.
-    trained: from `shipping.shipped`.
-    bits: of the tensors that kernels come from, at most, see `shipping.narrowed`; by
-      default those that the network was trained at. A crop is rounded anew, in a range
-      of its own.
+    trained: from `inference_model.shipped`.
+    bits: see `inference_model.at_bits`. A crop is rounded anew, in a range of its own.
 
   Raises:
     UserError: for bits other than 32 and 2 to 8, or naming a kernel that `expand.h`
       cannot build.
   """
-  trained = shipping.narrowed(trained, bits)
-  offsets = shipping.offsets(trained.plan, trained.variables)
-  params = shipping.parameters(trained.variables)
+  trained = inference_model.at_bits(trained, bits)
+  offsets = flat_variables.offsets(trained.plan, trained.variables)
+  params = flat_variables.parameters(trained.variables)
   widths = {name: spec.bits for name, spec in trained.plan.tensors.items()}
   arrays: dict[str, np.ndarray] = {}
   entries = []
@@ -166,7 +165,7 @@ def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray
   if width == 32:
     return {name: numbers.astype(np.float32)}
   integers, factors = map(np.asarray, rounding.quantise(numbers, width))
-  packed = integers if width == 8 else compact.pack(integers, width)
+  packed = integers if width == 8 else compact_file.pack(integers, width)
   return {name: packed, name + "_factors": factors}
 
 

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, measured, program, shipping, stablehlo
+from neural_epitome.export import FORMATS, inference_model, measured, program, stablehlo
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 _ROUNDS = 20
 _EXAMPLES = 8
@@ -40,8 +40,8 @@ def export(
     execution: how kernels are run in a format that holds a program; `measured` folds
       those that are faster so in the format's own runtime on this machine, and builds
       the others once.
-    bits: of stored numbers in a format that holds numbers, at most; None for those
-      that the network was trained at.
+    bits: of stored numbers in a format that holds numbers, see
+      `inference_model.at_bits`; None for those that the network was trained at.
     quiet: shows no progress.
 
   Returns:
@@ -62,7 +62,7 @@ def export(
     modules[name] = importlib.import_module(FORMATS[name][0])
     if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
-  ready = shipping.shipped(trained)
+  ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
@@ -92,7 +92,7 @@ def export(
       }
     )
   inventory = setup.take_inventory(ready.config, len(ready.classes))
-  price = totals.price(shipping.narrowed(ready, bits).plan, inventory)
+  price = totals.price(inference_model.at_bits(ready, bits).plan, inventory)
   return {
     "files": files,
     "network": {
