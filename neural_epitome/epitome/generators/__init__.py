@@ -11,7 +11,6 @@ from neural_epitome.epitome.generators.channel_epitome import (
   ChannelEpitomeRule,
 )
 from neural_epitome.epitome.generators.dense import Dense
-from neural_epitome.epitome.generators.elastic import Elastic
 from neural_epitome.epitome.generators.epitome import Epitome
 from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
 from neural_epitome.epitome.generators.hashed import Hashed, HashedRule
@@ -29,7 +28,6 @@ __all__ = [
   "ChannelEpitomeRule",
   "Cost",
   "Dense",
-  "Elastic",
   "Epitome",
   "EpitomeRule",
   "GeneratorSpec",

@@ -1,9 +1,11 @@
-"""One kernel read at several sizes: what trains before sizes are chosen.
+"""A kernel that trains for several sizes at once, before one of them is chosen.
 
-The kernel is stored in full and read as the nearest one, in least squares, that one of
-several generators makes. Which of them, the routing map says: its one offset counts
-them. With `indices.source=drawn` every step of training draws it, so that one set of
-weights learns to be read at all sizes, as a supernet's do (SPOS, arXiv 1904.00420).
+The kernel is stored in full, and several generators of different sizes, its members,
+stand by. In a forward pass one member is chosen, and the layer uses the kernel of that
+member that is nearest to the stored one in least squares. The routing map holds the
+choice as one offset, the member's index. With `indices.source=drawn` every training
+step draws it anew, so that one set of weights works at all sizes, as in a supernet
+(SPOS, arXiv 1904.00420).
 """
 
 import dataclasses

@@ -9,17 +9,16 @@ from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import (
   Dense,
-  Elastic,
   Epitome,
   Hashed,
   LowRank,
   WSNet,
 )
-from neural_epitome.epitome.generators.elastic import nearest
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.elastic_generator import Elastic, nearest
 
 SHAPE = (3, 3, 8, 12)
 X = jax.random.normal(jax.random.key(0), (4, 6, 6, 8))
