@@ -62,13 +62,14 @@ def run(config: Config, workdir: Path) -> list[dict[str, Any]]:
   for bits in (32, *BITS) if config.bits == 32 else (config.bits,):
     file = workdir / f"bits-{bits}.safetensors"
     compact.write(file, shipped, bits)
-    found = dataclasses.replace(ne.load(file), config=shipped.config)
+    loaded = ne.load(file)
+    found = dataclasses.replace(loaded, config=shipped.config)
     rows.append(
       {
         "bits": bits,
         "how": "float32" if bits == 32 else "ptq" if config.bits == 32 else "qat",
         "top1_percent": round(100 * loading.evaluate(found)["top1"], 2),
-        "stored_bytes": totals.price(shipped.plan, inventory, bits=bits).stored_bytes,
+        "stored_bytes": totals.price(loaded.plan, inventory).stored_bytes,
         "file_bytes": os.path.getsize(file),
         "seconds": round(report["seconds"], 1),
       }

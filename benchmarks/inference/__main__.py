@@ -74,8 +74,8 @@ def configuration(rate: float, side: str, size: int) -> Config:
 def network(config: Config, planner: Planner) -> Trained:
   """As it ships, with random weights and batch norms that do something."""
   inventory = setup.take_inventory(config, CLASSES)
-  plan = planner.plan(inventory)
   config = dataclasses.replace(config, planner=planner)
+  plan = setup.make_plan(config, inventory)
   model = setup.build(config, CLASSES, plan)
   images = jnp.zeros((1, *config.data.input_shape))
   initial = jax.jit(lambda key: model.init(key, images, train=False))

@@ -40,17 +40,14 @@ def main() -> None:
   config = dataclasses.replace(config, planner=planner, bits=BITS)
   quantised = inference.network(config, planner)
   inventory = setup.take_inventory(config, inference.CLASSES)
-  price = totals.price(quantised.plan, inventory, bits=BITS)
+  price = totals.price(quantised.plan, inventory)
   with tempfile.TemporaryDirectory() as directory:
     path = Path(directory) / "network.safetensors"
-    compact.write(path, quantised, BITS)
+    compact.write(path, quantised)
     size = path.stat().st_size
     expanded = compact_reader.read(path).parameters()
   dense = setup.build(
-    dataclasses.replace(quantised.config, bits=32),
-    inference.CLASSES,
-    DensePlanner().plan(inventory),
-    merged=True,
+    quantised.config, inference.CLASSES, DensePlanner().plan(inventory), merged=True
   )
   shape = (4, *config.data.input_shape)
   images = np.random.default_rng(0).normal(size=shape).astype(np.float32)

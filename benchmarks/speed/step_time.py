@@ -114,7 +114,7 @@ def make_trainer(config: Config, classes: int = 10) -> tuple[Any, Any, Any]:
   """The training step of `config`, what makes its state, and the mesh of both."""
   mesh = devices.make_mesh()
   inventory = setup.take_inventory(config, classes)
-  model = setup.build(config, classes, config.planner.plan(inventory))
+  model = setup.build(config, classes, setup.make_plan(config, inventory))
   rule, schedule = optimizer.create(
     config.optimizer, total_steps=1000, steps_per_epoch=100
   )

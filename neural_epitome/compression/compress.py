@@ -92,13 +92,14 @@ def compress(
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
-    return compact_file.file_bytes(plan, rest, bits, shapes=leaves.reshaped(plan))
+    return compact_file.file_bytes(plan, rest, shapes=leaves.reshaped(plan))
 
   planner = budgets.planner(budget, rules, bits)
   if isinstance(planner, budgets.BudgetPlanner):
     plan = planner.fitted(inventory, file_bytes)
   else:
     plan = planner.plan(inventory)
+  plan = plan.narrowed(bits)
   kernels = {
     path: np.asarray(leaves.arrays[path], np.float32).reshape(kernel.shape)
     for path, kernel in plan.kernels.items()
@@ -113,12 +114,11 @@ def compress(
   else:
     rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
     tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
-  price = totals.price(plan, inventory, bits=bits)
+  price = totals.price(plan, inventory)
   found = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
     plan=plan,
     offsets=offsets,
-    bits=bits,
     errors={},
     totals=dataclasses.replace(price, stored_bytes=file_bytes(plan)),
     _leaves=leaves,
@@ -154,8 +154,7 @@ def _importance(
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:
   tensors = {
-    name: np.asarray(value)
-    for name, value in small.plan.rounded(small.compact, small.bits).items()
+    name: np.asarray(value) for name, value in small.plan.rounded(small.compact).items()
   }
   return {
     path: fitting.relative_error(

@@ -23,7 +23,8 @@ class BudgetPlanner(Planner):
       the names and the plan that a compact file has beside them.
     madds: multiply-adds of one image, layers folded (blockwise routing never
       folds, so it cannot meet such a budget).
-    bits: width of stored kernel tensors.
+    bits: of the kernels' tensors in the file whose bytes are counted, 32 or 2 to 8;
+      the plan gives them more where the network is rounded only when it is exported.
     rules: which kernels are compressed, and how; its rate is ignored.
   """
 
@@ -60,9 +61,10 @@ class BudgetPlanner(Planner):
 
     def at(rate: float) -> tuple[Plan, dict[str, int]]:
       plan = dataclasses.replace(self.rules, rate=rate).plan(inventory)
-      prices = in_units(totals.price(plan, inventory, "fold", self.bits))
+      stored = plan.narrowed(self.bits)
+      prices = in_units(totals.price(stored, inventory, "fold"))
       if file_bytes is not None and self.bytes is not None:
-        prices["bytes"] = file_bytes(plan)
+        prices["bytes"] = file_bytes(stored)
       return plan, prices
 
     def fits(prices: dict[str, int]) -> bool:
@@ -146,7 +148,17 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
 def absolute(
   text: str, rules: UniformPlanner, inventory: Inventory, bits: int = 32
 ) -> BudgetPlanner:
-  """The same, with a rate told as the parameters that an even one of it stores."""
+  """`planner`, but a rate becomes a budget: the parameters that are stored at it.
+
+  Args:
+    text: as of `planner`.
+    rules: which kernels are compressed, and how.
+    inventory: of the architecture, whose parameters are counted.
+    bits: as of `planner`.
+
+  Raises:
+    UserError: as `planner`, or if the rules cannot reach the rate.
+  """
   found = planner(text, rules, bits)
   if isinstance(found, BudgetPlanner):
     return found

@@ -72,7 +72,7 @@ def test_offsets_biases_and_norms_are_counted_and_only_tensors_shrink_with_bits(
   assert price.expanded_params == 128 + 16
   assert price.stored_bytes == 4 * price.stored_params
   # An integer has a factor, one for each of the epitome's 4 columns.
-  assert totals.price(plan, found, bits=8).stored_bytes == 32 + 4 * (4 + 16 + 4)
+  assert totals.price(plan.narrowed(8), found).stored_bytes == 32 + 4 * (4 + 16 + 4)
 
 
 def test_a_shared_tensor_is_stored_once():

@@ -24,7 +24,7 @@ def trained(config: Config | None = None, rule=None, rate=2.0, **indices) -> Tra
   indices = dataclasses.replace(config.indices, **indices)
   config = dataclasses.replace(config, indices=indices)
   inventory = setup.take_inventory(config, 10)
-  plan = config.planner.plan(inventory)
+  plan = setup.make_plan(config, inventory)
   model = setup.build(config, 10, plan)
   images = jnp.zeros((1, *config.data.input_shape))
   shapes = jax.eval_shape(

@@ -221,7 +221,7 @@ def test_a_rate_below_one_is_refused(rate):
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.35])
 def test_a_budget_is_met_and_used(name, share):
   def priced(plan):
-    price = totals.price(plan, FOUND, "fold", bits=8)
+    price = totals.price(plan.narrowed(8), FOUND, "fold")
     return {
       "parameters": price.stored_params,
       "bytes": price.stored_bytes,
@@ -320,3 +320,37 @@ def test_what_is_chosen_kernel_by_kernel_is_what_is_planned():
   assert plan.kernels[path].generator == chosen[path]
   with pytest.raises(UserError, match=r"no kernel 'block_x/kernel'"):
     ChosenPlanner({"block_x/kernel": Dense()}).plan(FOUND)
+
+
+def test_bits_are_chosen_kernel_by_kernel_too():
+  path = "block_3/expand/kernel"
+  plan = ChosenPlanner(bits={path: 4}).plan(FOUND)
+  narrow = {name: spec.bits for name, spec in plan.tensors.items() if spec.bits < 32}
+  assert narrow == {path: 4}
+  with pytest.raises(UserError, match=r"no kernel 'block_x/kernel'"):
+    ChosenPlanner(bits={"block_x/kernel": 4}).plan(FOUND)
+  with pytest.raises(UserError, match="bits=9 must be 32, or 2 to 8"):
+    ChosenPlanner(bits={path: 9}).plan(FOUND)
+
+
+def test_a_choice_of_an_earlier_release_has_its_bits_around_its_generators():
+  path, other = "block_3/expand/kernel", "head/kernel"
+  epitome = Epitome((1, 1, 8, 8), "tile")
+  old = {
+    "kind": "chosen",
+    "generators": {
+      path: {"kind": "quantised", "bits": 4, "of": codec.encode(epitome)},
+      other: {"kind": "quantised", "bits": 8, "of": {"kind": "dense"}},
+    },
+  }
+  generators = {path: epitome, other: Dense()}
+  assert codec.decode(Planner, old) == ChosenPlanner(generators, {path: 4, other: 8})
+
+
+def test_an_earlier_choice_that_is_none_is_refused_by_name():
+  with pytest.raises(UserError, match=r"value\.generators=3 is not of type"):
+    codec.decode(Planner, {"kind": "chosen", "generators": 3})
+  with pytest.raises(UserError, match=r"kind='quantized' is unknown"):
+    codec.decode(
+      Planner, {"kind": "chosen", "generators": {"a": {"kind": "quantized"}}}
+    )

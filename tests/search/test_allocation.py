@@ -54,7 +54,7 @@ CONFIG = Config(
 
 def priced(planner, config=CONFIG):
   inventory, plan = setup.plan(dataclasses.replace(config, planner=planner))
-  return totals.price(plan, inventory, "fold", planner.bits)
+  return totals.price(plan.narrowed(planner.bits), inventory, "fold")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from neural_epitome.epitome.generators import (
   GeneratorSpec,
   Hashed,
   LowRank,
-  Quantised,
   Rule,
   SharedEpitome,
   WSNet,
@@ -29,7 +28,6 @@ from neural_epitome.errors import UserError
 GENERATORS = {
   "low_rank": LowRank(3),
   "hashed": Hashed(40, seed=7),
-  "quantised": Quantised(8),
   "wsnet": WSNet(5.0),
   "wsnet_repeated": WSNet(1.3, 4),
   "wsnet_denser": WSNet(1.3, 2, 2),
@@ -104,7 +102,7 @@ def test_a_plan_with_it_survives_json_and_is_priced_as_it_says(generator):
   assert plans.from_json(plans.to_json(plan)) == plan
   price = totals.price(plan, inventory.Inventory((use,), {}), "fold")
   assert price.stored_params == generator.stored(use.shape)
-  assert price.stored_bytes == generator.stored_bytes(use.shape)
+  assert price.stored_bytes == 4 * generator.stored(use.shape)
   assert price.madds == generator.cost(use, folded=True).madds <= use.madds
 
 
@@ -137,7 +135,8 @@ def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
 def test_every_rule_survives_json(kind):
   rule = Rule.arms()[kind]()
   assert codec.decode(Rule, codec.encode(rule)) == rule
-  assert kind in GeneratorSpec.arms()
+  # Kernels of few bits are dense ones.
+  assert kind in GeneratorSpec.arms() or rule.width < 32
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,6 @@ def test_every_rule_survives_json(kind):
     (Hashed(0), "buckets"),
     (Hashed(10**6), "buckets"),
     (Hashed(4, -1), "seed"),
-    (Quantised(1), "bits"),
     (WSNet(1, 3), "repetition"),
     (WSNet(0), "spacing"),
     (WSNet(80), "spacing"),

@@ -9,18 +9,16 @@ from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import (
   Dense,
-  Elastic,
   Epitome,
   Hashed,
   LowRank,
-  Quantised,
   WSNet,
 )
-from neural_epitome.epitome.generators.elastic import nearest
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.elastic_generator import Elastic, nearest
 
 SHAPE = (3, 3, 8, 12)
 X = jax.random.normal(jax.random.key(0), (4, 6, 6, 8))
@@ -121,7 +119,7 @@ def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
 
 
 @pytest.mark.parametrize(
-  "member", [LowRank(3), Quantised(8), Epitome((3, 3, 4, 4), "tile", scaled=True)]
+  "member", [LowRank(3), Epitome((3, 3, 4, 4), "tile", scaled=True)]
 )
 def test_what_has_no_such_reading_is_refused_by_name(member):
   with pytest.raises(UserError, match=f"{member.kind} cannot be read at several"):
