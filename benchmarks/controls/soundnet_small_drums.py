@@ -1,4 +1,4 @@
-"""A small SoundNet on recorded drum sounds, every kernel stored; kits left out.
+r"""A small SoundNet on recorded drum sounds, every kernel stored; kits left out.
 
 Eleven instruments, 572 sounds of 13 kits; half a second at 16 kHz from the onset. The
 kits of fold 0 are never heard in training; to leave out another fold K, set
@@ -13,7 +13,8 @@ Top-1: 56.3 ± 5.8%, three seeds (accuracy_drums.csv)
 Time: 79 s on one core (accuracy_drums.csv)
 Command:
   python -m neural_epitome.data.prepare drums --data_dir=DIR
-  python -m neural_epitome.main --experiment=soundnet_small_drums --data_dir=DIR
+  python -m neural_epitome.main \
+    --experiment=benchmarks/controls/soundnet_small_drums.py --data_dir=DIR
 """
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
