@@ -74,6 +74,9 @@ def check(line: str) -> None:
 
 
 def _parse_only(name: str, arguments: Sequence[str]) -> None:
+  script = importlib.import_module(name)
+  if hasattr(script, "__path__"):
+    script = importlib.import_module(f"{name}.__main__")
   original = argparse.ArgumentParser.parse_args
 
   def parse(self, args=None, namespace=None):
@@ -84,9 +87,11 @@ def _parse_only(name: str, arguments: Sequence[str]) -> None:
     patch.setattr(argparse.ArgumentParser, "parse_args", parse)
     patch.setattr("sys.argv", [name, *arguments])
     try:
-      importlib.import_module(name).main()
+      script.main()
     except _ParsedError:
       return
     except SystemExit as error:
+      if error.code in (0, None):  # --help
+        return
       raise AssertionError(f"python -m {name} does not take {arguments}") from error
   raise AssertionError(f"python -m {name} parsed no arguments")

@@ -67,18 +67,31 @@ def _line(text: str, position: int) -> int:
 
 
 def commands(block: Block) -> list[tuple[int, str]]:
-  """The commands of a block and their lines, those that go on joined."""
-  found, joined, first = [], "", block.line
-  for number, line in enumerate(block.text.splitlines(), block.line):
-    first = first if joined else number
-    joined += line
-    if joined.endswith("\\"):
-      joined = joined.removesuffix("\\")
-      continue
-    if joined.strip() and not joined.lstrip().startswith("#"):
-      found.append((first, joined.strip()))
-    joined = ""
+  """The commands of a block of `sh` and their lines.
+
+  Lines that go on are joined, lists of && taken apart; a here-document is one command.
+  """
+  found, pending = [], list(enumerate(block.text.splitlines(), block.line))
+  while pending:
+    number, line = pending.pop(0)
+    while line.endswith("\\") and pending:
+      line = " ".join((line.removesuffix("\\").rstrip(), pending.pop(0)[1].strip()))
+    if match := re.search(r"<<-?\s*(['\"]?)(\w+)\1", line):
+      while pending and not line.endswith(f"\n{match[2]}"):
+        line = f"{line}\n{pending.pop(0)[1]}"
+      found.append((number, line))
+    elif line.strip() and not line.lstrip().startswith("#"):
+      found += [(number, part.strip()) for part in line.split(" && ")]
   return found
+
+
+def inline(text: str) -> list[tuple[int, str]]:
+  """Commands of Python within a paragraph or a table, and their lines."""
+  outside = _FENCE.sub(lambda match: re.sub(r"[^\n]", "-", match[0]), text)
+  return [
+    (_line(text, match.start()), re.sub(r"\\\||\s+", " ", match[1]))
+    for match in re.finditer(r"`(python -m [^`]+)`", outside)
+  ]
 
 
 def marked(text: str) -> dict[str, str]:
