@@ -2,7 +2,13 @@
 
 Learned factorised routing with spatial crops, averaged weights, mixup, dropout,
 a frozen routing map at the end and batch-norm re-estimation.
-Command: python -m neural_epitome.main --experiment=quick
+
+Parameters: 7,086 stored of 19,810
+MAdds: 0.6M, 0.1M folded
+Top-1: not measured: two epochs of 640 images say nothing
+Time: not measured
+Command:
+  python -m neural_epitome.main --experiment=quick
 """
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
