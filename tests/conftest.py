@@ -15,7 +15,7 @@ import hypothesis
 import jax
 import pytest
 
-from neural_epitome import allocator
+from neural_epitome.runs import malloc
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("default")
 def _freed_memory_goes_back():
   """Keeping it is a choice for a whole process, of one run and not of hundreds."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(allocator, "keep_freed_memory", lambda: False)
+    patch.setattr(malloc, "keep_freed_memory", lambda: False)
     yield
 
 

@@ -13,15 +13,16 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import all_reduces
+from benchmarks.speed import all_reduces
 from neural_epitome import models
 from neural_epitome.config import OptimizerOptions
+from neural_epitome.distributed import devices
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import NormOptions
 from neural_epitome.planning.dense import DensePlanner
 from neural_epitome.planning.uniform import UniformPlanner
-from neural_epitome.training import devices, optimizer, setup, state, step
+from neural_epitome.training import optimizer, setup, state, step
 from tests.training import tiny
 
 SHAPE = (12, 12, 1)
