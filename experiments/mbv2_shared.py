@@ -1,7 +1,7 @@
 """MobileNetV2 from one epitome: all its 1x1 kernels and the classifier share it.
 
 A sixteenth of their weights is stored, in one ring of numbers and a learned factor for
-every 1,024 weights (docs/controls.md: `learned`).
+every 1,024 weights (docs/results/controls.md: `learned`).
 Stored parameters 232,223; 12.8M MAdds. Expected: not measured at this size yet.
 Command: python -m neural_epitome.main --experiment=mbv2_shared
 """
