@@ -10,9 +10,11 @@ Links are written as they work in a checkout, where these files lie outside this
 `on_page_markdown` turns them to where they are on the site.
 """
 
+import dataclasses
 import posixpath
 import re
 import types
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 import neural_epitome
+from neural_epitome import codec
+from neural_epitome import config as settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # Files of the checkout that are pages of the site, and where.
@@ -44,6 +48,11 @@ OTHER = "More"
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
+def public_names() -> list[str]:
+  """What `neural_epitome.__all__` names, without `__version__` and the like."""
+  return [name for name in neural_epitome.__all__ if not name.startswith("__")]
+
+
 def path_of(name: str) -> str:
   """The dotted path at which a public name is defined."""
   value = getattr(neural_epitome, name)
@@ -64,9 +73,8 @@ def group_of(path: str) -> str:
 def api() -> dict[str, list[str]]:
   """Public names by group, both in the order that the site shows them."""
   found: dict[str, list[str]] = {name: [] for name, _ in GROUPS} | {OTHER: []}
-  for name in neural_epitome.__all__:
-    if not name.startswith("__"):
-      found[group_of(path_of(name))].append(name)
+  for name in public_names():
+    found[group_of(path_of(name))].append(name)
   return {group: sorted(names) for group, names in found.items() if names}
 
 
@@ -74,7 +82,7 @@ def api_page(name: str) -> str:
   """The page of a public name."""
   path = path_of(name)
   return (
-    f"# {name}\n\n```python title=\"import\"\nfrom neural_epitome import {name}\n```\n\n"
+    f'# {name}\n\n```python title="import"\nfrom neural_epitome import {name}\n```\n\n'
     f"::: {path}\n"
   )
 
@@ -87,24 +95,24 @@ def fields_page() -> str:
     "Every field below is set on the command line by its dotted name, as in "
     "`--config.optimizer.learning_rate=0.1`, or in [an experiment "
     "file](../tasks/experiments.md). A field that holds one of several kinds of thing "
-    "is set as JSON with its `kind`: `--config.planner.rule='{\"kind\": \"hashed\"}'`.",
+    'is set as JSON with its `kind`: `--config.planner.rule=\'{"kind": "hashed"}\'`.',
   ]
+  public = {path_of(name): name for name in public_names()}
   for title, cls, kind in configurations():
-    told = f" `kind: {kind}`" if kind else ""
-    lines += ["", f"## {title}{told}", "", f"::: {cls.__module__}.{cls.__qualname__}"]
-    lines += ["    options:", "      show_root_heading: false", "      heading_level: 3"]
-    lines += ["      members: []"]
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    lines += ["", f"## {title}" + (f" `kind: {kind}`" if kind else ""), ""]
+    if path in public:
+      # A class has one place on the site, or references to it would be ambiguous.
+      lines += [f"See [its page]({public[path]}.md)."]
+      continue
+    lines += [f"::: {path}", "    options:", "      show_root_heading: false"]
+    lines += ["      heading_level: 3", "      members: []"]
   return "\n".join(lines) + "\n"
 
 
 def configurations() -> Iterator[tuple[str, type, str | None]]:
   """(name, class, kind) of all that can be in a Config, each class once."""
-  import dataclasses
-  import typing
-
-  from neural_epitome import codec, config
-
-  waiting: list[Any] = [config.Config]
+  waiting: list[Any] = [settings.Config]
   seen: set[type] = set()
   while waiting:
     hint = waiting.pop(0)
