@@ -1,7 +1,7 @@
 """What mkdocs builds beside the pages in this folder.
 
 - One API page per public name of `neural_epitome`, in groups by the module that defines
-  it, and one with all fields of an experiment's configuration.
+  it, and below api/configuration.md all fields of an experiment's configuration.
 - CHANGELOG.md, CONTRIBUTING.md and launch/README.md, which live where people look for
   them in a checkout.
 - benchmarks/results/: the CSV behind every number, and figures.
@@ -80,23 +80,12 @@ def api() -> dict[str, list[str]]:
 
 def api_page(name: str) -> str:
   """The page of a public name."""
-  path = path_of(name)
-  return (
-    f'# {name}\n\n```python title="import"\nfrom neural_epitome import {name}\n```\n\n'
-    f"::: {path}\n"
-  )
+  return f"::: {path_of(name)}\n    options:\n      heading_level: 1\n"
 
 
-def fields_page() -> str:
+def fields() -> str:
   """Every dataclass that an experiment's configuration may hold, Config first."""
-  lines = [
-    "# All fields",
-    "",
-    "Every field below is set on the command line by its dotted name, as in "
-    "`--config.optimizer.learning_rate=0.1`, or in [an experiment "
-    "file](../tasks/experiments.md). A field that holds one of several kinds of thing "
-    'is set as JSON with its `kind`: `--config.planner.rule=\'{"kind": "hashed"}\'`.',
-  ]
+  lines: list[str] = []
   public = {path_of(name): name for name in public_names()}
   for title, cls, kind in configurations():
     path = f"{cls.__module__}.{cls.__qualname__}"
@@ -106,7 +95,7 @@ def fields_page() -> str:
       lines += [f"See [its page]({public[path]}.md)."]
       continue
     lines += [f"::: {path}", "    options:", "      show_root_heading: false"]
-    lines += ["      heading_level: 3", "      members: []"]
+    lines += ["      show_root_toc_entry: false", "      members: []"]
   return "\n".join(lines) + "\n"
 
 
@@ -146,7 +135,6 @@ def on_files(files: Files, config: Any) -> Files:
   for names in api().values():
     for name in names:
       files.append(File.generated(config, f"api/{name}.md", content=api_page(name)))
-  files.append(File.generated(config, FIELDS, content=fields_page()))
   for source, target in PAGES.items():
     text = (ROOT / source).read_text(encoding="utf-8")
     files.append(File.generated(config, target, content=text))
@@ -158,12 +146,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(text: str, page: Any, config: Any, files: Files) -> str:
-  """Turns links from where files are in a checkout to where they are on the site."""
+  """Adds the fields to their page, and turns links to where pages are on the site."""
   del config
   sources = {target: source for source, target in PAGES.items()}
   here = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-  if page.file.src_uri.startswith("api/"):
-    return text  # generated: its links are those of the site
 
   def moved(match: re.Match[str]) -> str:
     image, words, target, anchor = match.groups()
@@ -178,4 +164,4 @@ def on_page_markdown(text: str, page: Any, config: Any, files: Files) -> str:
 
   parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
   parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
-  return "".join(parts)
+  return "".join(parts) + (fields() if page.file.src_uri == FIELDS else "")

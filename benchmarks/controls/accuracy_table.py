@@ -1,4 +1,4 @@
-"""The table of README.md: python -m benchmarks.controls.accuracy_table.
+"""The table of the README and of results: python -m benchmarks.controls.accuracy_table.
 
 Accuracies are those of results/accuracy_embedded.csv; what a network stores and
 computes is what the code says today.
@@ -14,6 +14,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.report import summary
 from neural_epitome.training import setup
 
+PAGES = (pages.ROOT / "README.md", pages.DOCS / "index.md")
 WHAT = {
   "mbv2_dense": "MobileNetV2, every kernel stored",
   "mbv2_width": "fewer channels, stored size of the next two",
@@ -50,16 +51,17 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def main() -> None:
-  """Writes the table between its markers."""
+  """Writes the table between its markers on both pages."""
   rows = common.read("accuracy_embedded")
   if not rows:
     raise UserError(
       "results/accuracy_embedded.csv is empty: run python -m "
       "benchmarks.controls.accuracy."
     )
-  page = pages.ROOT / "README.md"
-  page.write_text(pages.edit(page, {"accuracy": table(rows)}), encoding="utf-8")
-  print(page)
+  written = table(rows)
+  for page in PAGES:
+    page.write_text(pages.edit(page, {"accuracy": written}), encoding="utf-8")
+    print(page)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_a_page_names_where_its_object_is_defined(hooks):
 
 
 def test_the_page_of_fields_has_every_kind_of_generator_and_data(hooks):
-  page = hooks.fields_page()
+  page = hooks.fields()
   kinds = {line.split()[-1].strip("`") for line in page.splitlines() if "`kind" in line}
   assert kinds >= {*Rule.arms(), DataOptions.kind}
   assert "## TrainingOptions" in page
