@@ -4,6 +4,7 @@ Accuracies are those of results/accuracy_embedded.csv; what a network stores and
 computes is what the code says today.
 """
 
+import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def main() -> None:
   """Writes the table between its markers on both pages."""
+  argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
   rows = common.read("accuracy_embedded")
   if not rows:
     raise UserError(
