@@ -1,7 +1,7 @@
 """MobileNetV2 from one epitome: all its 1x1 kernels and the classifier share it.
 
 A sixteenth of their weights is stored, in one ring of numbers and a learned factor for
-every 1,024 weights (docs/controls.md: `learned`).
+every 1,024 weights (docs/results/controls.md: `learned`).
 
 Parameters: 232,223 stored of 2,236,106
 MAdds: 12.8M

@@ -215,7 +215,7 @@ def main() -> None:
   rows.sort(key=lambda r: (place[r["form"], r["rate"], r["what"]], r["seed"]))
   made = {row["form"] for row in rows}
   kept = [row for row in common.read("fitting") if row["form"] not in made]
-  page = Path(__file__).resolve().parents[2] / "docs" / "fitting.md"
+  page = pages.DOCS / "fitting.md"
   page.write_text(pages.edit(page, {"fitting": table([*kept, *rows])}), "utf-8")
   print(common.write("fitting", rows, kept=kept), page)
 
