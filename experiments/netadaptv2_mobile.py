@@ -8,10 +8,10 @@ Command: python -m neural_epitome.main --mode=search --experiment=netadaptv2_mob
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
-from neural_epitome.models import SupernetConfig
-from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.strategies import NetAdapt
+from neural_epitome.spaces import SupernetConfig
+from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.strategies import NetAdapt
+from neural_epitome.strategies.options import SearchOptions
 
 CONFIG = Config(
   model=SupernetConfig(

@@ -16,10 +16,10 @@ Command: python -m neural_epitome.main --mode=latency_table
 import dataclasses
 
 from experiments.mbv2_dense_imagenet import CONFIG as DENSE
-from neural_epitome.models import SupernetConfig
-from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.strategies import NetAdapt
+from neural_epitome.spaces import SupernetConfig
+from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.strategies import NetAdapt
+from neural_epitome.strategies.options import SearchOptions
 
 CONFIG = dataclasses.replace(
   DENSE,

@@ -17,7 +17,7 @@ from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.models import MobileNetV2Config, ModelConfig, NormOptions
 from neural_epitome.planning import DensePlanner, Planner
-from neural_epitome.search.options import SearchOptions
+from neural_epitome.strategies.options import SearchOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,15 +6,15 @@ import shlex
 import cv2
 import numpy as np
 import pytest
-from absl import flags
+from absl import flags as absl_flags
 from absl.testing import flagsaver
 
 # Grain defines absl flags, which flagsaver would take away with it were it imported
 # inside a call.
 import neural_epitome.data.pipeline  # noqa: F401
-from neural_epitome import command_line, main
+from neural_epitome import flags, main
 from neural_epitome.experiment import shipped
-from neural_epitome.training import metrics
+from neural_epitome.runs import metrics
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def call(capsys, tmp_path, monkeypatch):
   def run(*arguments):
     with flagsaver.flagsaver():
       code = main.main(["neural_epitome", *arguments])
-    flags.FLAGS.unparse_flags()
+    absl_flags.FLAGS.unparse_flags()
     streams = capsys.readouterr()
     return code, streams.out, streams.err
 
@@ -35,7 +35,7 @@ def call(capsys, tmp_path, monkeypatch):
 def test_list_tells_every_experiment_and_mode(call):
   code, out, _ = call("--mode=list")
   assert code == 0
-  assert all(name in out for name in [*shipped(), *main.MODES])
+  assert all(name in out for name in [*shipped(), *flags.MODES])
   code, out, _ = call("--mode=list", "--json")
   assert set(json.loads(out)["experiments"]) == set(shipped())
 
@@ -45,8 +45,8 @@ def test_a_command_is_told_again_without_one_flag(call):
   given = ["--experiment=quick", "--mode=search", "--workdir=a b", "--json"]
   override = '--config.search.strategy={"kind": "random"}'
   with flagsaver.flagsaver():
-    _, overrides = command_line.parse(["main", *given, "--stages=search", override])
-    told = command_line.command(overrides, without="stages")
+    _, overrides = flags.parse(["main", *given, "--stages=search", override])
+    told = flags.command(overrides, without="stages")
   assert shlex.split(told) == ["python", "-m", "neural_epitome.main", *given, override]
 
 

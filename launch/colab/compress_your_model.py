@@ -46,9 +46,9 @@ from flax import traverse_util
 from matplotlib import pyplot as plt
 
 import neural_epitome as ne
+from neural_epitome.compression import compact_reader
 from neural_epitome.data import pipeline, sources
 from neural_epitome.data.options import DataOptions
-from neural_epitome.export import compact_reader
 from neural_epitome.report import figures
 
 plt.rcParams.update(figures.STYLE)

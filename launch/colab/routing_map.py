@@ -44,6 +44,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import neural_epitome as ne
+from neural_epitome.cost.plan_table import shape_text
 from neural_epitome.epitome import folding, routing, sampling
 from neural_epitome.report import figures, routing_maps, tables
 from neural_epitome.training import setup
@@ -165,11 +166,13 @@ MAPS = {"tile": {}, "random": jax.device_get(random), "learned": learned[LAYER]}
 
 figure, panels = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
 draw(
-  panels[0], routing_maps.palette(*cells[-2:]), f"epitome {tables.shape_text(cells)}"
+  panels[0],
+  routing_maps.palette(*cells[-2:]),
+  f"epitome {shape_text(cells)}",
 )
 for (name, offsets), axes in zip(MAPS.items(), panels[1:], strict=True):
   painted = routing_maps.painted(offsets, shape, cells)
-  draw(axes, painted, f"kernel {tables.shape_text(shape)}, {name}", aspect="auto")
+  draw(axes, painted, f"kernel {shape_text(shape)}, {name}", aspect="auto")
   draw_borders(axes, shape[-2:], cells[-2:])
 panels[0].set_aspect("auto")
 plt.show()

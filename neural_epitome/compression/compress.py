@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from neural_epitome.compression import trees
+from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.compressed import Compressed, Tree
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
@@ -25,7 +25,6 @@ from neural_epitome.epitome import fitting, rounding
 from neural_epitome.epitome.generators import ChannelEpitomeRule, Rule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact
 from neural_epitome.planning import UniformPlanner
 from neural_epitome.planning import budget as budgets
 
@@ -93,7 +92,7 @@ def compress(
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
-    return compact.file_bytes(plan, rest, bits, shapes=leaves.reshaped(plan))
+    return compact_file.file_bytes(plan, rest, bits, shapes=leaves.reshaped(plan))
 
   planner = budgets.planner(budget, rules, bits)
   if isinstance(planner, budgets.BudgetPlanner):

@@ -10,14 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.compression import trees
+from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.folding import Generated, folded
-from neural_epitome.cost import totals
+from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import Plan
-from neural_epitome.export import compact
-from neural_epitome.report import tables
 
 Tree = Any
 Array = jax.Array | np.ndarray
@@ -158,13 +156,15 @@ class Compressed:
     """Writes a compact file, which `compact_reader` reads with NumPy alone."""
     stored = {name: np.asarray(jax.device_get(a)) for name, a in self.compact.items()}
     shapes = self._leaves.reshaped(self.plan)
-    compact.write_numbers(path, self.plan, stored, self.offsets, self.bits, {}, shapes)
+    compact_file.write_numbers(
+      path, self.plan, stored, self.offsets, self.bits, {}, shapes
+    )
 
   def __str__(self) -> str:
     """A line a kernel, with its relative error, and the total."""
     stored, whole = self.totals.stored_params, self.totals.expanded_params
     return (
-      tables.compressed_table(self.plan, self._inventory, self.errors)
+      plan_table.plan_table(self.plan, self._inventory, self.errors)
       + f"\n\n{stored:,} numbers stored in {self.totals.stored_bytes:,} bytes for "
       f"{whole:,} parameters"
     )

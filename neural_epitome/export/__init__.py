@@ -4,8 +4,8 @@ A format is a module with `write(path, trained)` and `read(path)`, which returns
 function from images to logits that the file's own runtime computes. `IS_PROGRAM` says
 whether the file holds a way to run the network: `write` then takes one from `program`,
 `compiled(function, shape)` is a call of the format's runtime, named by `RUNTIME`.
-Else it holds the stored numbers alone: `write` takes a network from `shipping`, and
-their `bits` too. A format is known by its line in `FORMATS`: module and ending.
+Else it holds the stored numbers alone: `write` takes a network from `inference_model`,
+and their `bits` too. A format is known by its line in `FORMATS`: module and ending.
 """
 
 FORMATS = {

@@ -19,8 +19,7 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact_loading
-from neural_epitome.training import setup
+from neural_epitome.training import compact_loading, setup
 
 _COMPILERS = ("cc", "gcc", "clang")
 

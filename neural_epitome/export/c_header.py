@@ -15,8 +15,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from neural_epitome.compression import compact_file
+from neural_epitome.epitome import flat_variables, rounding, sampling
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import rounding, sampling
 from neural_epitome.epitome.generators import (
   ChannelEpitome,
   Dense,
@@ -26,9 +27,9 @@ from neural_epitome.epitome.generators import (
 )
 from neural_epitome.epitome.plan import KernelPlan
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, shipping
+from neural_epitome.export import compact, inference_model
 from neural_epitome.export.c_compiled import identifier, read
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 __all__ = ["IS_PROGRAM", "read", "write"]
 
@@ -47,7 +48,7 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
 
   Args:
     path: of the file.
-    trained: from `shipping.shipped`.
+    trained: from `inference_model.shipped`.
     bits: of the tensors that kernels come from, 2 to 8, or 32. A crop is rounded anew,
       in a range of its own.
 
@@ -55,9 +56,9 @@ def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
     UserError: for other bits, or naming a kernel that `expand.h` cannot build.
   """
   rounding.check_bits(bits)
-  trained = shipping.at_bits(trained, bits)
-  offsets = shipping.offsets(trained.plan, trained.variables)
-  params = shipping.parameters(trained.variables)
+  trained = inference_model.at_bits(trained, bits)
+  offsets = flat_variables.offsets(trained.plan, trained.variables)
+  params = flat_variables.parameters(trained.variables)
   widths = trained.plan.tensor_bits(bits)
   arrays: dict[str, np.ndarray] = {}
   entries = []
@@ -168,7 +169,7 @@ def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray
   if width == 32:
     return {name: numbers.astype(np.float32)}
   integers, factors = map(np.asarray, rounding.quantise(numbers, width))
-  packed = integers if width == 8 else compact.pack(integers, width)
+  packed = integers if width == 8 else compact_file.pack(integers, width)
   return {name: packed, name + "_factors": factors}
 
 

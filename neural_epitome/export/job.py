@@ -14,9 +14,9 @@ from tqdm import tqdm
 from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, measured, program, shipping, stablehlo
+from neural_epitome.export import FORMATS, inference_model, measured, program, stablehlo
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 _ROUNDS = 20
 _EXAMPLES = 8
@@ -63,7 +63,7 @@ def export(
     if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
   bits = trained.config.bits if bits is None else bits
-  ready = shipping.shipped(trained)
+  ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))

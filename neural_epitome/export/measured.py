@@ -13,10 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from neural_epitome.cost import latency, totals
-from neural_epitome.export import program, sites
+from neural_epitome.export import graph, program
 from neural_epitome.export.program import Function
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 # A function of one array as a call of a runtime, which returns when it is done.
 Compile = Callable[[Function, tuple[int, ...]], Callable[[np.ndarray], Any]]
@@ -30,7 +30,7 @@ def faster_decoded(
   """Paths of the compressed kernels that are better built once than folded.
 
   Args:
-    trained: from `shipping.shipped`.
+    trained: from `inference_model.shipped`.
     compile_layer: of the runtime; see the modules of programs.
     batch: examples at a time.
     quiet: shows no progress.
@@ -40,13 +40,13 @@ def faster_decoded(
     those that do not fold; or these alone, where the whole network was not faster with
     the others built. Medians, both timed in turns.
   """
-  found = sites.find(trained, batch)
+  found = graph.find(trained, batch)
   inventory = setup.take_inventory(trained.config, len(trained.classes))
   less, full = (
     totals.kernel_costs(trained.plan, inventory, how) for how in ("fold", "materialise")
   )
   folded, dense = (program.run_as(trained, mode) for mode in ("fold", "decode"))
-  streamed = sites.find(folded, batch)
+  streamed = graph.find(folded, batch)
   seen: dict[Any, bool] = {}
   whole, slower = [], []
   for path in tqdm(trained.plan.compressed, "timing layers", disable=quiet or None):

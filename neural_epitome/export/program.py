@@ -14,16 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.epitome import convolution
+from neural_epitome.epitome import convolution, flat_variables
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.layers import execute
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.stream import Replicated, Stream, zeros_behind
 from neural_epitome.errors import UserError
-from neural_epitome.export import shipping, sites
-from neural_epitome.export.sites import Site
+from neural_epitome.export import graph, inference_model
+from neural_epitome.export.graph import Site
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 Mode = Literal["fold", "materialise", "decode"]
 Arrays = dict[str, np.ndarray]
@@ -35,23 +35,23 @@ def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> 
   """The same network as a program, rounded before; its answers are the same.
 
   Args:
-    trained: from `shipping.shipped`.
+    trained: from `inference_model.shipped`.
     execution: `fold` where it can be done and `materialise` elsewhere; `materialise`;
       or `decode`, every kernel built here, once: the dense network.
     decoded: paths of kernels that are built here whatever the others are.
   """
-  found = sites.find(trained)
-  trained = shipping.rounded(trained)
+  found = graph.find(trained)
+  trained = inference_model.rounded(trained)
   compressed = trained.plan.compressed
   trained = _decode(trained, compressed if execution == "decode" else decoded)
-  params = _merged(trained.plan, shipping.parameters(trained.variables), found)
+  params = _merged(trained.plan, flat_variables.parameters(trained.variables), found)
   how = "fold" if execution == "fold" else "materialise"
   config = dataclasses.replace(trained.config, execution=how)
   return dataclasses.replace(
     trained,
     model=setup.build(config, len(trained.classes), trained.plan, merged=True),
     variables={
-      "params": shipping.nested(params),
+      "params": flat_variables.nested(params),
       "routing": trained.variables.get("routing", {}),
     },
     config=config,
@@ -63,8 +63,8 @@ def _decode(trained: Trained, paths: Collection[str]) -> Trained:
   if not paths:
     return trained
   inventory = setup.take_inventory(trained.config, len(trained.classes))
-  params = shipping.parameters(trained.variables)
-  offsets = shipping.offsets(trained.plan, trained.variables)
+  params = flat_variables.parameters(trained.variables)
+  offsets = flat_variables.offsets(trained.plan, trained.variables)
   left = {p: trained.plan.kernels[p] for p in trained.plan.compressed if p not in paths}
   plan = plans.make(
     inventory.kernels,
@@ -85,8 +85,8 @@ def _decode(trained: Trained, paths: Collection[str]) -> Trained:
     trained,
     plan=plan,
     variables={
-      "params": shipping.nested(kept),
-      "routing": shipping.with_offsets(maps),
+      "params": flat_variables.nested(kept),
+      "routing": flat_variables.with_offsets(maps),
     },
   )
 
@@ -135,9 +135,9 @@ def layer(trained: Trained, path: str, site: Site) -> tuple[Function, tuple[int,
     The layer, and the shape of what it reads.
   """
   kernel = trained.plan.kernels[path]
-  params = shipping.parameters(trained.variables)
+  params = flat_variables.parameters(trained.variables)
   tensors = {role: params[name] for role, name in kernel.tensors.items()}
-  offsets = shipping.offsets(trained.plan, trained.variables).get(path, {})
+  offsets = flat_variables.offsets(trained.plan, trained.variables).get(path, {})
   after = [params.get(f"{site.norm}/{name}") for name in ("scale", "bias")]
   ones = (1,) * (len(site.input_shape) - 1)
   scale, bias = (None if a is None else a.reshape(*ones, -1) for a in after)
@@ -198,7 +198,7 @@ def converted(
     return convert(logits(trained), (batch, *trained.config.data.input_shape))
   except UserError as error:
     told, tried = str(error), set()
-  for path, site in sites.find(trained).items():
+  for path, site in graph.find(trained).items():
     kind = trained.plan.kernels[path].generator, site.application
     if kind not in tried:
       tried.add(kind)

@@ -16,7 +16,7 @@ import numpy as np
 
 from neural_epitome.epitome import convolution
 from neural_epitome.export import program
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 IS_PROGRAM = True
 RUNTIME = "XLA"

@@ -19,7 +19,6 @@ from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.normalization import Affine, BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
-from neural_epitome.models.supernet import SupernetConfig
 
 __all__ = [
   "ChainConfig",
@@ -31,7 +30,6 @@ __all__ = [
   "NormOptions",
   "ResNetConfig",
   "SoundNetConfig",
-  "SupernetConfig",
   "create",
   "make_layers",
 ]

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from neural_epitome.cost.plan_table import shape_text
 from neural_epitome.report import routing_maps
 from neural_epitome.report.routing_maps import Offsets, Shape
-from neural_epitome.report.tables import shape_text
 
 RAW, EMA, TRAIN = "#1f5fa8", "#d1602b", "#9db4cc"
 STYLE = {

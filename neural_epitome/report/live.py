@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from neural_epitome.errors import UserError
 from neural_epitome.report import figures
-from neural_epitome.training import metrics
-from neural_epitome.training.run_directory import METRICS
+from neural_epitome.runs import metrics
+from neural_epitome.runs.directory import METRICS
 
 
 @contextlib.contextmanager

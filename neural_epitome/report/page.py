@@ -10,6 +10,7 @@ from typing import Any
 
 from neural_epitome import codec
 from neural_epitome.config import Config
+from neural_epitome.cost import plan_table
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.report import figures, routing_maps, tables
@@ -92,7 +93,7 @@ def _page(
     image(curves, "loss, top-1, learning rate and images a second by step"),
     f"<p>{html.escape(speed(lines))}</p>",
     "<h2>Plan</h2>",
-    table(tables.PLAN_HEADERS, tables.plan_rows(plan, inventory), "plan"),
+    table(plan_table.PLAN_HEADERS, plan_table.plan_rows(plan, inventory), "plan"),
   ]
   if pictures:
     parts += [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_epitome.errors import UserError
-from neural_epitome.training import run_directory
+from neural_epitome.runs import directory as run_directory
 
 # What a row takes from report.json.
 _NUMBERS = ("top1", "stored_params", "stored_bytes", "madds")

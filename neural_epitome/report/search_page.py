@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from neural_epitome.models.arch import Arch
 from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.report import figures, page
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace
 
 Line = Mapping[str, Any]
 HEADERS = ["block", "input", "window", "width", "of", "operation", "rates", "bits"]

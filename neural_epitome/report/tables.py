@@ -1,91 +1,13 @@
 """Aligned tables for a terminal, and the same rows for the page."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from tabulate import tabulate
 
-from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome.generators import Dense, GeneratorSpec
-from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.epitome.plan import Plan
-
 Rows = list[list[str]]
 
-PLAN_HEADERS = ["layer", "kernel", "epitome", "stored", "rate"]
 RESULT_HEADERS = ["", "this network", "dense", "ratio"]
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-  """A shape as 1x1x96x24."""
-  return "x".join(map(str, shape))
-
-
-def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
-  """One row a generated kernel, then the dense ones and the rest in a row each.
-
-  `stored` counts routing offsets in; `rate` is the kernel's size over it. A tensor
-  that several kernels share has a row of its own, with the rate of them all; beside
-  it they show what they store themselves.
-  """
-  readers: dict[str, list[KernelUse]] = {}
-  for use in inventory.kernels:
-    for name in plan.kernels[use.path].tensors.values():
-      readers.setdefault(name, []).append(use)
-  shared = {name: uses for name, uses in readers.items() if len(uses) > 1}
-  rows = []
-  dense_count, dense_size = 0, 0
-  for use in inventory.kernels:
-    generator = plan.kernels[use.path].generator
-    if isinstance(generator, Dense):
-      dense_count, dense_size = dense_count + 1, dense_size + use.size
-      continue
-    stored = generator.stored(use.shape)
-    names = set(plan.kernels[use.path].tensors.values()) & shared.keys()
-    stored -= sum(_size(plan, name) for name in names)
-    layer = use.path.removesuffix("/kernel")
-    text = _generator_text(generator)
-    rate = "" if names else f"{use.size / stored:.2f}"
-    rows.append([layer, shape_text(use.shape), text, f"{stored:,}", rate])
-  for name, uses in shared.items():
-    total = _size(plan, name) + sum(
-      plan.kernels[use.path].generator.stored(use.shape) - _size(plan, name)
-      for use in uses
-    )
-    rate = sum(use.size for use in uses) / total
-    told = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
-    rows.append([*told, f"{_size(plan, name):,}", f"{rate:.2f}"])
-  if dense_count:
-    name = f"{dense_count} other kernel" + "s" * (dense_count > 1)
-    rows.append([name, "", "dense", f"{dense_size:,}", "1.00"])
-  if inventory.rest_size:
-    rows.append(["all other parameters", "", "", f"{inventory.rest_size:,}", ""])
-  return rows
-
-
-def plan_table(plan: Plan, inventory: Inventory) -> str:
-  """What is trained: layer, kernel, epitome, stored numbers, rate."""
-  align = ("left", "left", "left", "right", "right")
-  return tabulate(
-    plan_rows(plan, inventory), PLAN_HEADERS, colalign=align, disable_numparse=True
-  )
-
-
-def compressed_table(
-  plan: Plan, inventory: Inventory, errors: Mapping[str, float]
-) -> str:
-  """`plan_table` with the relative error of every kernel."""
-  rows = [[*row, ""] for row in plan_rows(plan, inventory)]
-  for row in rows:
-    found = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
-    row[-1] = "" if found is None else f"{found:.3f}"
-  return tabulate(
-    rows,
-    [*PLAN_HEADERS, "error"],
-    colalign=("left", "left", "left", "right", "right", "right"),
-    disable_numparse=True,
-  )
 
 
 def price_rows(price: Mapping[str, Any]) -> Rows:
@@ -166,17 +88,6 @@ def export_table(exported: Mapping[str, Any]) -> str:
 def _compared(rows: Rows) -> str:
   align = ("left", "right", "right", "right")
   return tabulate(rows, RESULT_HEADERS, colalign=align, disable_numparse=True)
-
-
-def _size(plan: Plan, name: str) -> int:
-  return math.prod(plan.tensors[name].shape)
-
-
-def _generator_text(generator: GeneratorSpec) -> str:
-  shape = getattr(generator, "shape", None)
-  routing = getattr(generator, "routing", None)
-  words = [shape_text(shape) if shape else generator.kind, routing or ""]
-  return " ".join(filter(None, words))
 
 
 def _percent(share: float) -> str:

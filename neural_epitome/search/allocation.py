@@ -36,7 +36,6 @@ from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig
 from neural_epitome.planning import (
   BudgetPlanner,
   DensePlanner,
@@ -45,13 +44,14 @@ from neural_epitome.planning import (
   lagrangian,
 )
 from neural_epitome.planning import budget as budgets
-from neural_epitome.search import asking
-from neural_epitome.search.answers import Answers
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.rate_space import Rates, RateSpace
-from neural_epitome.search.strategies import Problem
+from neural_epitome.runs.progress import bar
+from neural_epitome.search import driver
+from neural_epitome.search.evaluator import Answers
+from neural_epitome.spaces import SupernetConfig
+from neural_epitome.spaces.rate_space import Rates, RateSpace
+from neural_epitome.strategies import Problem
+from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import loading, loop, setup
-from neural_epitome.training.progress import bar
 
 Method = Literal["uniform", "uneven", "sensitivity", "searched"]
 _SHARES = {"uniform": 1.0, "uneven": 0.5}
@@ -240,8 +240,8 @@ class _Question:
     strategy.check()
     loss = self._losses(workdir, quiet)
     problem = Problem(self._space, self._total, self._budget, self._options.seed)
-    found = asking.ask_all(problem, strategy, lambda a: -loss(a), quiet=quiet)
-    best = asking.best(problem, found)
+    found = driver.ask_all(problem, strategy, lambda a: -loss(a), quiet=quiet)
+    best = driver.best(problem, found)
     if best is None:
       raise UserError(
         f"No allocation that config.search.strategy={strategy.kind} asked for is "
@@ -269,7 +269,7 @@ class _Question:
     # What is known of other images is not known of these.
     options, batch = self._options, self._config.data.evaluation_batch_size
     seen = f"{options.examples}_{batch}_{options.statistics_batches}"
-    log = asking.Log(workdir / f"losses_{seen}.jsonl", self._space)
+    log = driver.Log(workdir / f"losses_{seen}.jsonl", self._space)
 
     def loss(arch: Rates) -> float:
       found = log.record(arch, answers.of)["loss"]

@@ -22,19 +22,20 @@ import jax
 from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.data.sources import open_source
+from neural_epitome.distributed.collectives import agreed, wait_for_shared
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig, chain_generators
-from neural_epitome.models.arch import Arch
-from neural_epitome.models.chain_space import ChainSpace
 from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
-from neural_epitome.search import asking, latency, slicing
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.prices import UNITS, Prices
-from neural_epitome.search.strategies import Problem
+from neural_epitome.runs import directory as run_directory
+from neural_epitome.search import driver
 from neural_epitome.search.weights import Weights, check_done
-from neural_epitome.training import loop, run_directory, starting
-from neural_epitome.training.agreement import agreed, wait_for_shared
+from neural_epitome.spaces import SupernetConfig, chain_generators, latency, slicing
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.cost_model import UNITS, Prices
+from neural_epitome.strategies import Problem
+from neural_epitome.strategies.options import SearchOptions
+from neural_epitome.training import initialization, loop
 
 STAGES = ("supernet", "search", "final")
 
@@ -149,9 +150,9 @@ class _Job:
     prices = self._prices()
     problem = self._problem(prices)
     self._claim(directory)
-    log = asking.Log(directory / "log.jsonl", self._space)
+    log = driver.Log(directory / "log.jsonl", self._space)
 
-    def measure(arch: Arch) -> asking.Record:
+    def measure(arch: Arch) -> driver.Record:
       return weights.of(arch) | prices.of(arch)
 
     def top1(arch: Arch) -> float:
@@ -161,8 +162,8 @@ class _Job:
       weights.train(space, is_answered=weights.round + 1 in log.rounds)
 
     strategy = self._options.strategy
-    asked = asking.ask_all(problem, strategy, top1, train, quiet=self._quiet)
-    best = asking.best(problem, asked)
+    asked = driver.ask_all(problem, strategy, top1, train, quiet=self._quiet)
+    best = driver.best(problem, asked)
     if best is None:
       raise UserError(
         f"No choice that config.search.strategy={strategy.kind} asked "
@@ -172,7 +173,7 @@ class _Job:
     if jax.process_index() == 0:
       variables = {name: variables[name] for name in ("params", "batch_stats")}
       sliced = slicing.slice_variables(jax.device_get(variables), self._space, best)
-      starting.save(sliced, directory / "variables.npz")
+      initialization.save(sliced, directory / "variables.npz")
     found = {
       "arch": best.to_json(),
       "top1": asked[best],
@@ -216,7 +217,7 @@ class _Job:
     if final.exists():
       report["final"] = _read(final)
     if found.exists() and jax.process_index() == 0:
-      log = asking.Log(self._workdir / "search" / "log.jsonl", self._space)
+      log = driver.Log(self._workdir / "search" / "log.jsonl", self._space)
       directory = self._workdir / "report"
       page = search_page.write(
         directory, report, log.lines, self._space, self._found_arch()

@@ -20,13 +20,14 @@ from neural_epitome.cost import inventory as inventories
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig, blocks, chain_generators
-from neural_epitome.models.arch import Arch
+from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
-from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search.latency import Circumstances, Key, LatencyTable, alike, keys
-from neural_epitome.training.progress import bar
+from neural_epitome.runs.progress import bar
+from neural_epitome.spaces import SupernetConfig, chain_generators
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.latency import Circumstances, Key, LatencyTable, alike, keys
 
 # A sample is as many calls as take so many seconds: one of a small block is over before
 # a clock can tell.

@@ -6,10 +6,10 @@ from typing import Any
 
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
-from neural_epitome.models.arch import Arch
-from neural_epitome.models.chain_space import ChainSpace
-from neural_epitome.search import slicing
-from neural_epitome.search.answers import Answers
+from neural_epitome.search.evaluator import Answers
+from neural_epitome.spaces import slicing
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.training import loading, loop
 
 Tree = Any

@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from neural_epitome.training.devices import AXIS, Batch, over_devices, prefetch
+from neural_epitome.distributed.devices import AXIS, Batch, over_devices, prefetch
 
 Tree = Any
 Counts = dict[str, jax.Array]

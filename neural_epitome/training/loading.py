@@ -1,7 +1,6 @@
 """A trained network from its run directory."""
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import sys
@@ -13,39 +12,17 @@ import numpy as np
 from flax import linen as nn
 
 from neural_epitome import codec
+from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.config import Config
+from neural_epitome.distributed import devices
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
+from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.state_dicts import reading
-from neural_epitome.training import devices, evaluation, setup
+from neural_epitome.training import compact_loading, evaluation, setup
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import state as states
-from neural_epitome.training.checkpoints import Checkpoints
-from neural_epitome.training.run_directory import RunDirectory
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-  """A trained network, as `load` returns it.
-
-  Attributes:
-    model: `model.apply(variables, images, train=False)` gives logits for images
-      (batch, height, width, channels), normalised as config.data says.
-    variables: params, batch_stats and routing.
-    plan: how its kernels are generated.
-    config: the experiment.
-    classes: class names, by label.
-    step: training step of the checkpoint.
-    weights: `raw` or `ema`: which of the run's weights the variables are.
-  """
-
-  model: nn.Module
-  variables: dict[str, Any]
-  plan: Plan
-  config: Config
-  classes: tuple[str, ...]
-  step: int
-  weights: str
+from neural_epitome.training.trained import Trained
 
 
 def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
@@ -67,9 +44,6 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
       f"config) in Python, or a run with --config.training.start={run_dir}."
     )
   if pathlib.Path(run_dir).suffix == ".safetensors":
-    # It stands on this module; a run directory is loaded without it.
-    from neural_epitome.export import compact_loading
-
     return _as_asked(compact_loading.load(run_dir), weights)
   directory = RunDirectory(run_dir)
   config, plan, classes = directory.config(), directory.plan(), directory.classes()

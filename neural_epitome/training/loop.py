@@ -19,29 +19,29 @@ from typing import Any
 
 import jax
 
-from neural_epitome import allocator, codec
+from neural_epitome import codec
+from neural_epitome.checkpointing.checkpoints import Checkpoints
+from neural_epitome.checkpointing.errors import explain_full_disk
 from neural_epitome.config import Config
+from neural_epitome.cost import plan_table
+from neural_epitome.distributed import interruption
+from neural_epitome.distributed.collectives import agreed
+from neural_epitome.distributed.devices import prefetch, use_compilation_cache
 from neural_epitome.errors import UserError
 from neural_epitome.report import page, summary, tables
+from neural_epitome.runs import malloc, metrics, profiling
+from neural_epitome.runs.directory import RunDirectory
+from neural_epitome.runs.progress import Progress
 from neural_epitome.training import (
+  batch_statistics,
+  distillation,
   evaluation,
-  interruption,
-  metrics,
+  initialization,
   optimizer,
-  profiling,
-  reestimation,
-  starting,
-  teaching,
   throughput,
 )
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
-from neural_epitome.training.agreement import agreed
-from neural_epitome.training.checkpoint_errors import explain_full_disk
-from neural_epitome.training.checkpoints import Checkpoints
-from neural_epitome.training.devices import prefetch, use_compilation_cache
-from neural_epitome.training.progress import Progress
-from neural_epitome.training.run_directory import RunDirectory
 from neural_epitome.training.setup import Setup, prepare
 
 
@@ -101,7 +101,7 @@ class _Run:
     profiling.check_steps(profile_steps, setup.total_steps)
     self.teach = None
     if options.teacher:
-      self.teach = teaching.make_teacher(config, setup.classes, setup.mesh)
+      self.teach = distillation.make_teacher(config, setup.classes, setup.mesh)
     directory.open(config, setup.plan, setup.classes)
     self.rule, self.schedule = optimizer.create(
       config.optimizer,
@@ -131,7 +131,7 @@ class _Run:
     )
     self.quiet = quiet
     if not quiet:
-      print(tables.plan_table(setup.plan, setup.inventory), flush=True)
+      print(plan_table.plan_table(setup.plan, setup.inventory), flush=True)
     self.state, record = self._restore_or_create()
     self.is_finished = bool(record.get("finished"))
     self.seconds_before = float(record.get("seconds", 0.0))
@@ -175,7 +175,9 @@ class _Run:
     if restored is None:
       state = states.create(init, options.seed, setup.mesh)
       if options.start:
-        state = starting.begin(state, options.start, setup.plan, self.config, self._say)
+        state = initialization.begin(
+          state, options.start, setup.plan, self.config, self._say
+        )
       return state, {}
     step = int(restored[0].step)
     setup.feed.bad.indices.update(restored[1].get("bad_examples", ()))
@@ -208,7 +210,7 @@ class _Run:
             batch = self.teach(batch)
           self.state, measured = self.train_step(self.state, batch)
         if not has_compiled:
-          allocator.retire_fragments()
+          malloc.retire_fragments()
           has_compiled = True
         self.step += 1
         self.pending.add(self.step, measured)
@@ -299,13 +301,13 @@ class _Run:
     if not self.is_finished:
       weights = self.state.weights()
       if options.reestimation_batches > 0 and self.state.batch_stats:
-        measure = reestimation.make_measure(
+        measure = batch_statistics.make_measure(
           setup.model, setup.mesh, self.config.norm.momentum, options.seed
         )
         # The images that would have come next.
         with contextlib.closing(setup.feed.training(setup.total_steps)) as batches:
           chosen = itertools.islice(batches, options.reestimation_batches)
-          weights = reestimation.reestimate(measure, weights, chosen, setup.mesh)
+          weights = batch_statistics.reestimate(measure, weights, chosen, setup.mesh)
       self.state = self.state.replace(
         batch_stats=weights["raw"]["batch_stats"], ema=weights.get("ema", {})
       )

@@ -10,7 +10,7 @@ from neural_epitome.planning import DensePlanner
 from neural_epitome.state_dicts import conversion, reading
 from neural_epitome.state_dicts.reading import is_state_dict
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 
 __all__ = ["is_state_dict", "load_pretrained"]
 

@@ -14,10 +14,10 @@ from jax.sharding import Mesh
 from neural_epitome import models
 from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
+from neural_epitome.distributed import devices
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.training import devices
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 

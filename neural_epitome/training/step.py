@@ -14,9 +14,9 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from neural_epitome.distributed.devices import AXIS, Batch, over_devices
 from neural_epitome.epitome import routing as routing_maps
 from neural_epitome.training import averaging, losses
-from neural_epitome.training.devices import AXIS, Batch, over_devices
 from neural_epitome.training.state import State
 
 Metrics = dict[str, jax.Array]

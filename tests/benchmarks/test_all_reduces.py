@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import all_reduces
+from benchmarks.speed import all_reduces
 
 PROGRAM = """
   %all-reduce.1 = (f32[3,3,1,8]{3,2,1,0}, f32[4]{0}, /*index=2*/f32[]) all-reduce(%a)

@@ -6,8 +6,22 @@ import sys
 
 import pytest
 
-from benchmarks import control_rows, control_suites, controls
-from benchmarks.control_methods import METHODS, inventory_of, methods_at, stored, target
+from benchmarks.controls import (
+  __main__ as controls,
+)
+from benchmarks.controls import (
+  rows as control_rows,
+)
+from benchmarks.controls import (
+  suites as control_suites,
+)
+from benchmarks.controls.methods import (
+  METHODS,
+  inventory_of,
+  methods_at,
+  stored,
+  target,
+)
 from neural_epitome.errors import UserError
 from neural_epitome.report.summary import prices
 

@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from benchmarks import controls_report, routing_study
-from benchmarks.control_methods import METHODS
+from benchmarks.controls import report as controls_report
+from benchmarks.controls import routing_study
+from benchmarks.controls.methods import METHODS
 
 COLUMNS = (
   "suite,size,backbone,dataset,split,method,rate,seed,stored_params,stored_bytes,"

@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks import control_suites, distillation
-from benchmarks.control_methods import METHODS, stored
-from benchmarks.control_rows import trial_text
+from benchmarks.controls import distillation
+from benchmarks.controls import suites as control_suites
+from benchmarks.controls.methods import METHODS, stored
+from benchmarks.controls.rows import trial_text
 from neural_epitome.errors import UserError
 
 

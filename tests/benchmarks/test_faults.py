@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from benchmarks import common, fault_runs, faults
+from benchmarks import common
+from benchmarks.faults import __main__ as faults
+from benchmarks.faults import runs as fault_runs
 
 HALF = fault_runs.BATCH // 2
 

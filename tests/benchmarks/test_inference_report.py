@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import inference_report as report
+from benchmarks.inference import report
 
 
 def rows(**ratios):

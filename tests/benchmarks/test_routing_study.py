@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import control_suites, routing_study
+from benchmarks.controls import routing_study
+from benchmarks.controls import suites as control_suites
 
 
 @pytest.mark.parametrize("arm", ["rolled_both", "free"])

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from benchmarks import search, search_latency
-from benchmarks.search_lab import QUICK, Lab, narrowed, narrowed_to
-from benchmarks.search_rows import Table
-from neural_epitome.search.prices import Prices
+from benchmarks.search import __main__ as search
+from benchmarks.search import latency as search_latency
+from benchmarks.search.lab import QUICK, Lab, narrowed, narrowed_to
+from benchmarks.search.rows import Table
+from neural_epitome.spaces.cost_model import Prices
 
 
 def test_the_narrowed_network_costs_as_much_as_what_is_searched():

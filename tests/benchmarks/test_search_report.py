@@ -1,6 +1,6 @@
 """The tables of searches, from rows that the test makes."""
 
-from benchmarks import search_report as report
+from benchmarks.search import report
 
 
 def row(strategy, seed, dataset="embedded", **columns):

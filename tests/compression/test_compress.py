@@ -13,7 +13,7 @@ from flax import linen as nn
 from flax import nnx
 
 import neural_epitome as ne
-from neural_epitome.compression import trees
+from neural_epitome.compression import compact_reader, trees
 from neural_epitome.epitome.generators import (
   EpitomeRule,
   HashedRule,
@@ -22,7 +22,6 @@ from neural_epitome.epitome.generators import (
   SharedEpitomeRule,
 )
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact_reader
 
 RULES = {
   "channels": None,

@@ -8,10 +8,10 @@ import numpy as np
 
 from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
-from neural_epitome.export import shipping
+from neural_epitome.export import inference_model
 from neural_epitome.planning import UniformPlanner
 from neural_epitome.training import setup
-from neural_epitome.training.loading import Trained
+from neural_epitome.training.trained import Trained
 from tests.training import tiny
 
 
@@ -52,7 +52,7 @@ def trained(config: Config | None = None, rule=None, rate=2.0, **indices) -> Tra
 
 def shipped(*arguments, **options) -> Trained:
   """The same, as it ships."""
-  return shipping.shipped(trained(*arguments, **options))
+  return inference_model.shipped(trained(*arguments, **options))
 
 
 def images(network: Trained, count: int = 3) -> np.ndarray:

@@ -5,7 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from neural_epitome.compression import compact_reader
 from neural_epitome.cost import totals
+from neural_epitome.epitome import flat_variables
 from neural_epitome.epitome.generators import (
   ChannelEpitomeRule,
   EpitomeRule,
@@ -14,13 +16,7 @@ from neural_epitome.epitome.generators import (
   SharedEpitomeRule,
 )
 from neural_epitome.errors import UserError
-from neural_epitome.export import (
-  c_compiled,
-  c_header,
-  compact,
-  compact_reader,
-  shipping,
-)
+from neural_epitome.export import c_compiled, c_header, compact
 from neural_epitome.training import setup
 from tests.export import networks
 
@@ -81,7 +77,7 @@ def test_its_arrays_take_no_more_bytes_than_are_told(tmp_path):
     size = int(text.partition("#define NE_BYTES ")[2].split()[0])
     told = totals.price(network.plan, inventory, bits=bits).stored_bytes
     # Starts of replicas are of two bytes here.
-    offsets = shipping.offsets(network.plan, network.variables)
+    offsets = flat_variables.offsets(network.plan, network.variables)
     saved = 2 * sum(a.size for axes in offsets.values() for a in axes.values())
     assert size == pytest.approx(told - saved, abs=4 * len(network.plan.kernels))
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import neural_epitome as ne
+from neural_epitome.compression import compact_file, compact_reader
 from neural_epitome.cost import totals
-from neural_epitome.epitome import rounding
+from neural_epitome.epitome import flat_variables, rounding
 from neural_epitome.epitome.generators import (
   ChannelEpitomeRule,
   EpitomeRule,
@@ -31,15 +32,10 @@ from neural_epitome.epitome.generators import (
 from neural_epitome.epitome.sampling import sample
 from neural_epitome.errors import UserError
 from neural_epitome.experiment import load_experiment
-from neural_epitome.export import (
-  compact,
-  compact_loading,
-  compact_reader,
-  shipping,
-)
+from neural_epitome.export import compact
 from neural_epitome.models import ResNetConfig
 from neural_epitome.planning import BudgetPlanner
-from neural_epitome.training import setup
+from neural_epitome.training import compact_loading, setup
 from tests.epitome.strategies import cases
 from tests.export import networks
 
@@ -86,7 +82,7 @@ def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
   network = networks.shipped(rule=RULES[name])
   compact.write(path, network)
   found = compact_reader.read(path).parameters()
-  params = shipping.parameters(network.variables)
+  params = flat_variables.parameters(network.variables)
   for kernel_path, kernel in network.plan.kernels.items():
     layer = network.variables["routing"].get(kernel_path.split("/")[0], {"map": {}})
     tensors = {role: params[tensor] for role, tensor in kernel.tensors.items()}
@@ -129,7 +125,7 @@ def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
   integers, scale = map(np.asarray, rounding.quantise(array, bits))
   assert np.abs(integers).max() <= 2 ** (bits - 1) - 1
   assert (np.abs(integers * scale - array) <= scale / 2 + 1e-6).all()
-  packed = compact.pack(integers, bits)
+  packed = compact_file.pack(integers, bits)
   assert packed.size == -(-integers.size * bits // 8)
   metadata = {
     "plan": {"tensors": {"x": {"shape": [size, 3]}}, "kernels": {}},
@@ -168,7 +164,7 @@ def test_a_file_takes_the_bytes_that_its_budget_was(path):
 def test_the_epitome_is_rounded_and_never_the_kernel(path, bits):
   network = networks.shipped(rule=networks.BLOCKWISE)
   compact.write(path, network, bits)
-  params = shipping.parameters(network.variables)
+  params = flat_variables.parameters(network.variables)
   found = compact_reader.read(path)
   for name in network.plan.tensors:
     if name.endswith("/scale"):
@@ -176,7 +172,7 @@ def test_the_epitome_is_rounded_and_never_the_kernel(path, bits):
     else:
       integers, scale = map(np.asarray, rounding.quantise(params[name], bits))
       np.testing.assert_allclose(found.tensor(name), integers * scale, rtol=1e-6)
-  loaded = shipping.parameters(ne.load(path).variables)
+  loaded = flat_variables.parameters(ne.load(path).variables)
   np.testing.assert_array_equal(
     loaded["conv_1/epitome"], found.tensor("conv_1/epitome")
   )
@@ -209,7 +205,7 @@ def damaged(path, change):
   description = json.loads(zlib.decompress(packed))
   tensors = {name: value.copy() for name, value in load_file(path).items()}
   change(tensors, description)
-  told = metadata | {"description": compact.packed_text(description)}
+  told = metadata | {"description": compact_file.packed_text(description)}
   save_file(tensors, path, told)
 
 
@@ -348,7 +344,7 @@ def test_a_scale_of_integers_that_is_no_number_is_refused(path, value):
 def written(path, kernels, tensors, **metadata):
   """A file of its own, whatever is in it."""
   told = {"plan": {"kernels": kernels}, "parts": {}, "bits": {}} | metadata
-  packed = compact.packed_text(told)
+  packed = compact_file.packed_text(told)
   save_file(tensors, path, {"format": "neural_epitome", "description": packed})
 
 
@@ -466,7 +462,7 @@ def test_a_description_that_inflates_without_end_is_not_inflated(path):
   compact.write(path, networks.shipped())
   metadata = {
     "format": "neural_epitome",
-    "description": compact.packed_text(
+    "description": compact_file.packed_text(
       {"plan": " " * (compact_reader.LARGEST_DESCRIPTION)}
     ),
   }

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import neural_epitome as ne
+from neural_epitome.compression import compact_reader
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, compact_reader, job, onnx, program, shipping
+from neural_epitome.export import compact, inference_model, job, onnx, program
 from neural_epitome.report import summary, tables
 from neural_epitome.training import setup
 from tests.export import networks
@@ -103,7 +104,7 @@ def test_a_network_of_few_bits_is_its_file_unless_others_are_wanted(tmp_path):
   rule = EpitomeRule(routing="tile", scaled=True, side="both")
   network = networks.trained(config, rule=rule)
   batch = networks.images(network)
-  wanted = networks.logits(shipping.shipped(network), batch)
+  wanted = networks.logits(inference_model.shipped(network), batch)
   found = job.export(network, tmp_path, ["compact"])
   [file] = found["files"]
   loaded = ne.load(file["file"])
@@ -113,7 +114,7 @@ def test_a_network_of_few_bits_is_its_file_unless_others_are_wanted(tmp_path):
   price = summary.prices(config, network.plan, inventory)
   assert found["network"]["stored_bytes"] == price["stored_bytes"]
   # In floats too it is the network that was trained.
-  compact.write(tmp_path / "floats.safetensors", shipping.shipped(network), 32)
+  compact.write(tmp_path / "floats.safetensors", inference_model.shipped(network), 32)
   floats = ne.load(tmp_path / "floats.safetensors")
   np.testing.assert_allclose(networks.logits(floats, batch), wanted, atol=1e-6)
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from neural_epitome import models
+from neural_epitome.epitome import flat_variables
 from neural_epitome.epitome.generators import (
   EpitomeRule,
   HashedRule,
   LowRankRule,
   SharedEpitomeRule,
 )
-from neural_epitome.export import program, shipping, sites
+from neural_epitome.export import graph, program
 from neural_epitome.models.chain import ChainBlock
 from neural_epitome.models.mobilenet_v2 import MBCONV
 from tests.export import networks
@@ -44,7 +45,9 @@ BACKBONES = {
 
 
 def scales(network):
-  return [p for p in shipping.parameters(network.variables) if p.endswith("/scale")]
+  return [
+    p for p in flat_variables.parameters(network.variables) if p.endswith("/scale")
+  ]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_a_batch_norm_keeps_the_scale_that_the_layer_before_cannot_take(rule, le
   np.testing.assert_allclose(
     networks.logits(run, batch), networks.logits(network, batch), atol=1e-4
   )
-  compressed = {sites.find(network)[path].norm for path in network.plan.compressed}
+  compressed = {graph.find(network)[path].norm for path in network.plan.compressed}
   assert len([s for s in scales(run) if s.removesuffix("/scale") in compressed]) == left
 
 
@@ -111,7 +114,7 @@ def test_some_kernels_are_decoded_and_the_others_kept(rule):
   first, *others = network.plan.compressed
   run, batch = program.run_as(network, "fold", [first]), networks.images(network)
   assert run.plan.compressed == tuple(others)
-  assert first in shipping.parameters(run.variables)
+  assert first in flat_variables.parameters(run.variables)
   np.testing.assert_allclose(
     networks.logits(run, batch), networks.logits(network, batch), atol=1e-4
   )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from neural_epitome.training import interruption
+from neural_epitome.distributed import interruption
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "launch"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_epitome.report import search_page
-from tests.search.tiny import SPACE
+from tests.spaces.tiny import SPACE
 
 lines = st.lists(
   st.fixed_dictionaries({"madds": st.integers(1, 20), "top1": st.integers(0, 20)}),

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from neural_epitome.cost import totals
+from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import Epitome, SharedEpitomeRule
@@ -30,7 +30,7 @@ REPORT = {
 
 
 def test_a_row_has_layer_kernel_epitome_stored_and_rate():
-  rows = tables.plan_rows(PLAN, INVENTORY)
+  rows = plan_table.plan_rows(PLAN, INVENTORY)
   # 32 numbers and an offset for each of the four replicas.
   expected = ["block/head", "1x1x8x16", "1x1x8x4 factorised", "36", "3.56"]
   assert rows[0] == expected
@@ -47,14 +47,14 @@ SHARED = plans.make(
 
 @pytest.mark.parametrize("plan", [PLAN, SHARED], ids=["own", "shared"])
 def test_stored_numbers_add_up_to_the_price(plan):
-  rows = tables.plan_rows(plan, INVENTORY)
+  rows = plan_table.plan_rows(plan, INVENTORY)
   assert sum(int(row[3].replace(",", "")) for row in rows) == (
     totals.price(plan, INVENTORY).stored_params
   )
 
 
 def test_a_shared_tensor_has_one_row_with_the_rate_of_all_its_kernels():
-  rows = tables.plan_rows(SHARED, INVENTORY)
+  rows = plan_table.plan_rows(SHARED, INVENTORY)
   assert rows[0] == ["stem", "3x3x1x8", "shared_epitome", "2", ""]
   assert rows[1] == ["block/head", "1x1x8x16", "shared_epitome", "3", ""]
   # 200 weights from an epitome of 35 and five factors.

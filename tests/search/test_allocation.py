@@ -22,17 +22,17 @@ from neural_epitome.planning import (
   UniformPlanner,
 )
 from neural_epitome.search import allocation
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.rate_space import RateSpace
-from neural_epitome.search.strategies import (
+from neural_epitome.spaces.rate_space import RateSpace
+from neural_epitome.strategies import (
   Evolution,
   NetAdapt,
   Problem,
   RandomSearch,
   SubsetEvolution,
 )
+from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import setup
-from tests.search.test_strategies import ask_all
+from tests.strategies.test_strategies import ask_all
 
 pytestmark = pytest.mark.xdist_group("allocation")
 

@@ -17,18 +17,14 @@ from flax import traverse_util
 import neural_epitome as ne
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import DataOptions
+from neural_epitome.distributed import devices
 from neural_epitome.errors import UserError
-from neural_epitome.models import SupernetConfig
-from neural_epitome.search import job, latency, latency_measurement
-from neural_epitome.search.options import SearchOptions
-from neural_epitome.search.strategies import (
-  Given,
-  NetAdapt,
-  RandomSearch,
-  SubsetEvolution,
-)
-from neural_epitome.training import devices, evaluation, setup, starting
-from tests.search.tiny import PLAIN
+from neural_epitome.search import job, latency_measurement
+from neural_epitome.spaces import SupernetConfig, latency
+from neural_epitome.strategies import Given, NetAdapt, RandomSearch, SubsetEvolution
+from neural_epitome.strategies.options import SearchOptions
+from neural_epitome.training import evaluation, initialization, setup
+from tests.spaces.tiny import PLAIN
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What they share is made once.
@@ -94,7 +90,7 @@ def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   config = job.final_config(CONFIG, arch, 10, workdir / "search/variables.npz")
   plan = config.planner.plan(setup.take_inventory(config, 10))
   model = setup.build(config, 10, plan)
-  arrays, _ = starting.read(config.training.start, config)
+  arrays, _ = initialization.read(config.training.start, config)
   variables = traverse_util.unflatten_dict(arrays, sep="/") | {"routing": {}}
   mesh = devices.make_mesh()
   counter = evaluation.make_counter(model, mesh)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from neural_epitome.training import devices, evaluation
+from neural_epitome.distributed import devices
+from neural_epitome.training import evaluation
 
 
 class Readout(nn.Module):

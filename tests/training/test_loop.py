@@ -16,12 +16,13 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome import codec
+from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, shipping
-from neural_epitome.training import loading, metrics, setup, throughput
-from neural_epitome.training.checkpoints import Checkpoints
+from neural_epitome.export import compact, inference_model
+from neural_epitome.runs import metrics
+from neural_epitome.training import loading, setup, throughput
 from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -109,7 +110,7 @@ def test_a_run_of_few_bits_trains_and_evaluates_what_its_file_holds(tmp_path):
   )
   report = ne.run(config, tmp_path / "run", quiet=True)
   trained = ne.load(tmp_path / "run")
-  shipped, file = shipping.shipped(trained), tmp_path / "tiny.safetensors"
+  shipped, file = inference_model.shipped(trained), tmp_path / "tiny.safetensors"
   compact.write(file, shipped, trained.config.bits)
   found = dataclasses.replace(ne.load(file), config=config)
   assert loading.evaluate(found)["top1"] == report["top1"]

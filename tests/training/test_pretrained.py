@@ -12,10 +12,11 @@ from safetensors.numpy import save_file
 import neural_epitome as ne
 from neural_epitome import models
 from neural_epitome.config import override
+from neural_epitome.distributed import devices
 from neural_epitome.epitome import fitting
 from neural_epitome.epitome.generators import ChannelEpitomeRule
 from neural_epitome.planning import DensePlanner, UniformPlanner
-from neural_epitome.training import devices, starting, teaching
+from neural_epitome.training import distillation, initialization
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import setup as setups
 from neural_epitome.training import state as states
@@ -84,7 +85,7 @@ def test_a_state_dict_is_loaded_as_a_dense_network(tmp_path, suffix):
 def test_a_start_of_as_many_classes_gives_every_weight(tmp_path):
   flat, told = write(tmp_path / "it.pth", 10), []
   state, plan, config = fresh("dense")
-  begun = starting.begin(state, tmp_path / "it.pth", plan, config, told.append)
+  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, told.append)
   found = flatten(begun.variables())
   for path, array in flat.items():
     np.testing.assert_array_equal(found[path], array)
@@ -95,7 +96,7 @@ def test_a_start_of_as_many_classes_gives_every_weight(tmp_path):
 def test_a_start_of_other_classes_is_fitted_with_a_fresh_classifier(tmp_path, planner):
   flat, told = write(tmp_path / "it.pth", 12), []
   state, plan, config = fresh(planner)
-  begun = starting.begin(state, tmp_path / "it.pth", plan, config, told.append)
+  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, told.append)
   assert "tells 12 classes apart, not 10: the classifier starts afresh" in told[0]
   assert len(told) == 1 + bool(plan.compressed)
   params, before = flatten(begun.params), flatten(state.params)
@@ -119,12 +120,12 @@ def test_a_state_dict_teaches_its_own_architecture(tmp_path):
   classes = tuple(f"class {i}" for i in range(10))
   images = np.random.default_rng(0).standard_normal((4, 28, 28, 1)).astype(np.float32)
   mesh = devices.make_mesh()
-  answered = teaching.make_teacher(config, classes, mesh)({"image": images})
+  answered = distillation.make_teacher(config, classes, mesh)({"image": images})
   trained = ne.load_pretrained(path, config)
   expected = jax.jit(trained.model.apply)(trained.variables, images)
   np.testing.assert_allclose(answered["teacher"], expected, rtol=1e-4, atol=1e-4)
   with pytest.raises(ne.UserError, match="10 classes apart, not 9"):
-    teaching.make_teacher(config, classes[1:], mesh)
+    distillation.make_teacher(config, classes[1:], mesh)
 
 
 def test_what_the_file_cannot_say_is_asked_for(tmp_path):

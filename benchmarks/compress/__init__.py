@@ -1,0 +1,1 @@
+"""Trained networks compressed: error, accuracy and time."""

@@ -1,0 +1,1 @@
+"""Methods compared at equal stored size."""

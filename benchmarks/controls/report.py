@@ -1,0 +1,103 @@
+"""The controls in docs/controls.md: python -m benchmarks.controls.report.
+
+Writes the tables of results/controls.csv and results/routing_study.csv between the
+markers of the page, a line a setting between those of README.md, and the Pareto figures
+beside the CSV. Rows of the split `test` are results, rows of `validation` are what was
+chosen by; runs of size `quick` check machinery and are left out.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common, pages
+from benchmarks.controls import (
+  digest as controls_digest,
+)
+from benchmarks.controls import (
+  rows as control_rows,
+)
+from benchmarks.controls import (
+  tables as controls_tables,
+)
+from benchmarks.controls import (
+  targets as controls_targets,
+)
+from neural_epitome.errors import UserError
+
+STUDY = "routing_study.csv"
+KINDS = {
+  "suite": str,
+  "size": str,
+  "backbone": str,
+  "dataset": str,
+  "split": str,
+  "method": str,
+  "trial": str,
+  "rate": float,
+  "seed": int,
+  "stored_params": int,
+  "stored_bytes": int,
+  "madds": int,
+  "top1": float,
+}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+  """The rows of the CSV, typed.
+
+  Raises:
+    UserError: naming the file, and the line that cannot be read.
+  """
+  if not path.is_file():
+    raise UserError(f"{path} does not exist; python -m benchmarks.controls makes it.")
+  rows = []
+  with path.open(newline="") as file:
+    reader = csv.DictReader(file)
+    missing = [key for key in KINDS if key not in (reader.fieldnames or [])]
+    if missing:
+      raise UserError(f"{path} has no column {', '.join(missing)}.")
+    for row in reader:
+      try:
+        rows.append({key: kind(row[key]) for key, kind in KINDS.items()})
+      except (TypeError, ValueError) as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}.") from None
+  return [row for row in rows if row["size"] != "quick"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Reads the CSV, writes page and figures; returns the exit code."""
+  parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+  root = Path(__file__).resolve().parents[2]
+  parser.add_argument("--csv", type=Path, default=common.RESULTS / "controls.csv")
+  parser.add_argument("--page", type=Path, default=root / "docs" / "controls.md")
+  parser.add_argument("--readme", type=Path, default=root / "README.md")
+  parser.add_argument("--figures", type=Path, default=common.RESULTS)
+  told = parser.parse_args(arguments)
+  try:
+    rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
+    readme = pages.edit(told.readme, {"digest": controls_digest.digest(rows)})
+    parts = {
+      "controls": "",
+      "targets": controls_targets.table(rows),
+      "missing": controls_digest.not_run(rows),
+      "routing": controls_digest.study(study),
+    }
+    pages.edit(told.page, parts)  # before any figure is written
+    folder = told.page.resolve().parent
+    parts["controls"] = controls_tables.block(rows, told.figures, folder)
+    page = pages.edit(told.page, parts)
+    told.page.write_text(page, encoding="utf-8")
+    told.readme.write_text(readme, encoding="utf-8")
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+  print(told.page, told.readme)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

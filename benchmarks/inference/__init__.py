@@ -1,0 +1,1 @@
+"""Size and latency of exported networks."""

@@ -1,0 +1,1 @@
+"""Architecture search measured: supernets, strategies and what they find."""

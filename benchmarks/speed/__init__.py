@@ -1,0 +1,1 @@
+"""Training steps, input pipelines and scaling, timed."""

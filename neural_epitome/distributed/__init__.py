@@ -1,0 +1,1 @@
+"""Several processes and devices: how they meet, agree, and end together."""

@@ -1,0 +1,89 @@
+"""A network as it ships: nothing that only training needs."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from neural_epitome.epitome import flat_variables, routing
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.training import setup
+from neural_epitome.training.trained import Trained
+
+
+def shipped(trained: Trained) -> Trained:
+  """The same network for inference alone.
+
+  The statistics of every batch norm are folded into its scale and bias, so that two
+  numbers a channel are left; a mean of 0 and a variance of 1 (with epsilon) stand in
+  their place. Routing maps are frozen: channel offsets integers on the epitome, spatial
+  ones inside of it. Parameters that offsets were learned by are left out. Activations
+  are float32 whatever they were in training: not every runtime knows another type.
+  """
+  config = dataclasses.replace(
+    trained.config,
+    indices=dataclasses.replace(trained.config.indices, source="fixed"),
+    training=dataclasses.replace(trained.config.training, precision="float32"),
+  )
+  inventory = setup.take_inventory(config, len(trained.classes))
+  params, statistics = (
+    flat_variables.flatten(jax.device_get(trained.variables[name]))
+    for name in ("params", "batch_stats")
+  )
+  kept = {name: params[name] for name in (*trained.plan.tensors, *inventory.rest)}
+  for name in [name for name in statistics if name.endswith("/mean")]:
+    layer = name.removesuffix("mean")
+    variance = statistics[layer + "var"]
+    factor = kept[layer + "scale"] / np.sqrt(variance + config.norm.epsilon)
+    kept[layer + "bias"] = kept[layer + "bias"] - statistics[name] * factor
+    kept[layer + "scale"] = factor
+    statistics[name] = np.zeros_like(variance)
+    statistics[layer + "var"] = np.full_like(variance, 1.0 - config.norm.epsilon)
+  frozen = flat_variables.flatten(
+    jax.device_get(routing.freeze(trained.variables.get("routing", {})))
+  )
+  for path, kernel in trained.plan.kernels.items():
+    for axis in kernel.generator.offsets(kernel.shape):
+      name = plans.beside(path, f"map/{axis}")
+      frozen[name] = _inside(frozen[name], axis, kernel.generator, kernel.shape)
+  variables = {"params": kept, "batch_stats": statistics, "routing": frozen}
+  return dataclasses.replace(
+    trained,
+    model=setup.build(config, len(trained.classes), trained.plan),
+    variables={name: flat_variables.nested(flat) for name, flat in variables.items()},
+    config=config,
+  )
+
+
+def rounded(trained: Trained) -> Trained:
+  """The same network in float32, its numbers rounded here and no longer where read."""
+  config = dataclasses.replace(trained.config, bits=32)
+  numbers = trained.plan.rounded(
+    flat_variables.parameters(trained.variables), trained.config.bits
+  )
+  params = flat_variables.nested(
+    {name: np.asarray(value) for name, value in numbers.items()}
+  )
+  return dataclasses.replace(
+    trained,
+    model=setup.build(config, len(trained.classes), trained.plan),
+    variables=trained.variables | {"params": params},
+    config=config,
+  )
+
+
+def at_bits(trained: Trained, bits: int) -> Trained:
+  """The network whose numbers a file of `bits` holds.
+
+  At the bits that it was trained at, they are rounded as it rounds them itself; at
+  others, what comes of that is.
+  """
+  return trained if bits == trained.config.bits else rounded(trained)
+
+
+def _inside(
+  value: np.ndarray, axis: str, generator: GeneratorSpec, shape: tuple[int, ...]
+) -> np.ndarray:
+  cells = np.asarray(generator.start_cells(shape)[axis], np.float32)
+  return np.clip(value, 0.0, cells - 1) if axis == "spatial" else value % cells

@@ -1,0 +1,209 @@
+"""The flags of the command line, and the configuration and directory that they name."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from neural_epitome import codec, config, experiment
+from neural_epitome.errors import UserError
+
+# Values of --config.FIELD, as text, by dotted field.
+Overrides = Sequence[tuple[str, str]]
+
+_OVERRIDE = "--config."
+
+EXPERIMENT = flags.DEFINE_string(
+  "experiment", None, "A shipped experiment (see --mode=list) or a Python file."
+)
+# What --mode may be, and what it does; each is a module of `modes`.
+MODES = {
+  "train": "train, resume, or say that it is done",
+  "evaluate": "top-1 of --workdir",
+  "plan": "what is stored for each kernel, and the price",
+  "predict": "name what --images show",
+  "compare": "finished runs in the directories that are named",
+  "export": "the network of --workdir as files of --format",
+  "search": "a supernet, a network found in it, and that network trained",
+  "latency_table": "times the blocks of a search's space here",
+  "list": "all experiments and modes",
+}
+MODE = flags.DEFINE_string(
+  "mode", "train", "; ".join(f"{mode}: {told}" for mode, told in MODES.items()) + "."
+)
+WORKDIR = flags.DEFINE_string(
+  "workdir", None, "Directory of the run; runs/EXPERIMENT by default."
+)
+DATASET = flags.DEFINE_string(
+  "dataset",
+  None,
+  "'embedded', a data set prepared in --data_dir, or a folder of class folders.",
+)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of prepared data sets.")
+IMAGES = flags.DEFINE_multi_string(
+  "images", None, "Image files for --mode=predict; repeat, or join with commas."
+)
+WEIGHTS = flags.DEFINE_enum(
+  "weights",
+  None,
+  ["raw", "ema"],
+  "Weights for evaluate, predict and compare; ema if kept.",
+)
+BASELINE = flags.DEFINE_multi_string(
+  "baseline",
+  None,
+  "Name of a method, with * and ?, to which --mode=compare takes paired differences; "
+  "repeat. '*tile' and '*width' by default.",
+)
+OUTPUT = flags.DEFINE_string(
+  "output",
+  None,
+  "Directory of the page and figures of --mode=compare ('comparison' by default), or "
+  "of the files of --mode=export ('exported'); file of --mode=latency_table, or of the "
+  "planner of --budget.",
+)
+FORMAT = flags.DEFINE_multi_string(
+  "format",
+  ["compact"],
+  "Formats for --mode=export; repeat, or join with commas: compact (.safetensors, what "
+  "is stored), c (a header), stablehlo (a program for CPU, CUDA and TPU), onnx, "
+  "litert (.tflite).",
+)
+EXECUTION = flags.DEFINE_enum(
+  "execution",
+  "fold",
+  ["fold", "materialise", "decode", "measured"],
+  "How an exported program runs its kernels: folded where that can be done; built "
+  "from the epitomes each time; built once, the dense network; or measured: folded "
+  "where that is faster here, in the runtime of the format, and built once elsewhere.",
+)
+BITS = flags.DEFINE_integer(
+  "bits",
+  None,
+  "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
+  "config.bits of the run by default.",
+)
+STAGES = flags.DEFINE_multi_string(
+  "stages",
+  [],
+  "Stages of --mode=search, all by default: supernet, search, final; repeat, or join "
+  "with commas.",
+)
+BATCH = flags.DEFINE_integer("batch", 1, "Images in a call of --mode=latency_table.")
+NETWORKS = flags.DEFINE_integer(
+  "networks", 20, "Networks that --mode=latency_table times whole, against its sums."
+)
+PROFILE_STEPS = flags.DEFINE_string(
+  "profile_steps",
+  None,
+  "START:END traces what --mode=train does from step START until step END is done, for "
+  "TensorBoard and Perfetto, into the run directory.",
+)
+BUDGET = flags.DEFINE_string(
+  "budget",
+  None,
+  "What --mode=plan may spend: '300kB', '1.2M parameters', '20M madds' of the folded "
+  "network, or '4x' of the compressed kernels.",
+)
+ALLOCATION = flags.DEFINE_enum(
+  "allocation",
+  None,
+  ["uniform", "uneven", "sensitivity", "searched"],
+  "How --budget is shared out: at one rate; small kernels compressed less; by what "
+  "each kernel's rate costs; or by a search. For the last two the network is trained "
+  "once, at all rates. By default as config.planner says.",
+)
+JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
+COORDINATOR_ADDRESS = flags.DEFINE_string(
+  "coordinator_address",
+  None,
+  "HOST:PORT of process 0, for train, evaluate and search in several processes where "
+  "no cluster (Cloud TPU, SLURM, Kubernetes, Open MPI) names them; also "
+  "JAX_COORDINATOR_ADDRESS, and so for the next two.",
+)
+NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "Number of processes; 1 looks for no cluster."
+)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+INITIALIZATION_TIMEOUT = flags.DEFINE_integer(
+  "initialization_timeout", 300, "Seconds in which all processes must be there."
+)
+MAINTENANCE_NOTICES = flags.DEFINE_bool(
+  "maintenance_notices",
+  False,
+  "On a machine of Google Compute Engine: stop as at SIGTERM when it is announced that "
+  "the machine will be stopped, for a GPU an hour before.",
+)
+
+
+def parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+  """Sets absl's flags; returns the directories to compare and (path, value) overrides.
+
+  Raises:
+    UserError: for a flag that does not exist or has no value.
+  """
+  overrides, rest, pending = [], [], list(arguments[1:])
+  while pending:
+    argument = pending.pop(0)
+    if not argument.startswith(_OVERRIDE):
+      rest.append(argument)
+      continue
+    path, has_value, text = argument.removeprefix(_OVERRIDE).partition("=")
+    if not has_value:
+      if not pending or pending[0].startswith("--"):
+        raise UserError(f"{argument} needs a value: {argument}=VALUE.")
+      text = pending.pop(0)
+    overrides.append((path, text))
+  try:
+    left = flags.FLAGS([arguments[0], *rest])
+  except flags.UnrecognizedFlagError as error:
+    known = [name for name in flags.FLAGS if not name.startswith("_")]
+    told = codec.nearest(error.flagname, known)
+    raise UserError(f"There is no flag --{error.flagname}.{told}") from None
+  except flags.Error as error:
+    raise UserError(str(error).replace("\n", " ")) from None
+  if left[1:] and MODE.value != "compare":
+    raise UserError(f"{left[1]!r} is not a flag; flags start with --.")
+  return left[1:], overrides
+
+
+def configuration(overrides: Overrides) -> config.Config:
+  """The experiment with everything that the command line changes."""
+  if EXPERIMENT.value is None:
+    names = ", ".join(experiment.shipped())
+    raise UserError(f"--experiment=NAME is needed. Shipped: {names}.")
+  chosen = experiment.load_experiment(EXPERIMENT.value)
+  for field, value in (("dataset", DATASET.value), ("data_dir", DATA_DIR.value)):
+    if value is not None:
+      data = dataclasses.replace(chosen.data, **{field: value})
+      chosen = dataclasses.replace(chosen, data=data)
+  for path, text in overrides:
+    chosen = config.override(chosen, path, text)
+  return chosen
+
+
+def workdir() -> Path:
+  """The run directory that the flags name."""
+  if WORKDIR.value is not None:
+    return Path(WORKDIR.value).expanduser()
+  if EXPERIMENT.value is None:
+    raise UserError("--workdir=DIR or --experiment=NAME is needed.")
+  return Path("runs") / Path(EXPERIMENT.value).stem
+
+
+def command(overrides: Overrides, *, without: str) -> str:
+  """The line that gives the same flags again, but for one of that name."""
+  parts = ["python", "-m", "neural_epitome.main"]
+  for flag in flags.FLAGS.get_flags_for_module(__name__):
+    if flag.present and flag.name != without:
+      parts += flag.serialize().splitlines()
+  parts += [f"{_OVERRIDE}{path}={text}" for path, text in overrides]
+  return shlex.join(parts)
+
+
+def names_processes() -> bool:
+  """Whether a flag says that this is one of several processes."""
+  values = (COORDINATOR_ADDRESS.value, NUM_PROCESSES.value, PROCESS_ID.value)
+  return any(value is not None for value in values)

@@ -1,0 +1,30 @@
+"""--mode=compare: finished runs beside each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neural_epitome import flags
+from neural_epitome.errors import UserError
+from neural_epitome.report import comparison, comparison_page, runs
+
+SEVERAL_PROCESSES = False
+
+
+def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
+  """Runs the mode; see `modes`."""
+  if not arguments:
+    raise UserError("--mode=compare needs directories of runs: --mode=compare DIR...")
+  if overrides:
+    raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
+  rows, left_out = runs.rows(runs.find(arguments), weights=flags.WEIGHTS.value)
+  summary = comparison.summarise(rows, flags.BASELINE.value or comparison.BASELINES)
+  output = Path(flags.OUTPUT.value or "comparison").expanduser()
+  files = comparison_page.write(output, summary, left_out)
+
+  def table() -> str:
+    told = comparison_page.left_out_lines(left_out)
+    parts = [comparison.table(summary), *(f"left out: {line}" for line in told)]
+    return "\n".join([*parts, f"page: {files[0]}"])
+
+  data = comparison_page.as_json(summary, left_out)
+  output.show(table, data | {"files": [str(file) for file in files]})

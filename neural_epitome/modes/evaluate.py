@@ -1,0 +1,30 @@
+"""--mode=evaluate: top-1 of the network in --workdir."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from neural_epitome import flags
+from neural_epitome.modes import loaded, output, processes
+from neural_epitome.training import loading
+
+SEVERAL_PROCESSES = True
+
+
+def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
+  """Runs the mode; see `modes`."""
+  del arguments
+  with processes.joined(is_preemptible=False) as is_first:
+    trained = loaded.load(overrides)
+    found = loading.evaluate(trained)
+    found = {
+      "experiment": trained.config.name,
+      "dataset": trained.config.data.dataset,
+      "split": trained.config.data.evaluation_split,
+      "step": trained.step,
+      "weights": trained.weights,
+    } | found
+    if is_first:
+      output.show(
+        lambda: tabulate(found.items(), tablefmt="plain", floatfmt=".4f"), found
+      )

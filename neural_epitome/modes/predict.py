@@ -1,0 +1,26 @@
+"""--mode=predict: names what images show."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from neural_epitome import flags
+from neural_epitome.errors import UserError
+from neural_epitome.modes import loaded, output
+from neural_epitome.training import loading
+
+SEVERAL_PROCESSES = False
+
+
+def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
+  """Runs the mode; see `modes`."""
+  del arguments
+  if not flags.IMAGES.value:
+    raise UserError("--mode=predict needs --images=FILE[,FILE...].")
+  files = [file for value in flags.IMAGES.value for file in value.split(",") if file]
+  rows = loading.predict(loaded.load(overrides), files)
+  told = [
+    [row["image"], *(f"{c['class']} {c['probability']:.1%}" for c in row["top"])]
+    for row in rows
+  ]
+  output.show(lambda: tabulate(told, ["image", "first", "second", "third"]), rows)

@@ -1,0 +1,1 @@
+"""What a run writes and shows: its directory, metrics, progress and profile."""

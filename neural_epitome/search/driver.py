@@ -1,0 +1,118 @@
+"""What a strategy asks, answered: the loop that every search runs, and its log."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from neural_epitome.runs.progress import bar
+from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.space import Space
+from neural_epitome.strategies import Problem, Round, Strategy
+
+Record = dict[str, Any]
+
+
+class Log:
+  """What has been asked and answered: one JSON line a choice, in the order asked.
+
+  A search that is begun again asks the same questions, and is answered from here.
+  """
+
+  def __init__(self, path: Path, space: Space):
+    """Reads what is there; a last line that was cut short is dropped."""
+    self._path, self.lines = path, []
+    self._known: dict[tuple[int, Genes], Record] = {}
+    if not path.exists():
+      return
+    text = path.read_text(encoding="utf-8")
+    whole, _, cut = text.rpartition("\n")
+    for line in whole.splitlines():
+      record = json.loads(line)
+      self.lines.append(record)
+      arch = space.from_json(record["arch"], str(path))
+      self._known[record.get("round", 0), arch] = record
+    if cut and jax.process_index() == 0:
+      path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+
+  @property
+  def rounds(self) -> set[int]:
+    """The rounds whose weights have answered something."""
+    return {number for number, _ in self._known}
+
+  def record(
+    self, arch: Genes, measure: Callable[[Genes], Record], number: int = 0
+  ) -> Record:
+    """What is known of a choice: from before, or measured now and written down.
+
+    Args:
+      arch: the choice.
+      measure: what is written of it.
+      number: of the round whose weights answer.
+    """
+    if (known := self._known.get((number, arch))) is not None:
+      return known
+    begin = time.monotonic()
+    found = {"round": number, "arch": arch.to_json()} | measure(arch)
+    found["seconds"] = round(time.monotonic() - begin, 3)
+    self.lines.append(found)
+    self._known[number, arch] = found
+    if jax.process_index() == 0:
+      with self._path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(found) + "\n")
+        file.flush()
+    return found
+
+
+def ask_all(
+  problem: Problem,
+  strategy: Strategy,
+  answer: Callable[[Any], float],
+  train: Callable[[Any], None] | None = None,
+  *,
+  quiet: bool = True,
+) -> dict[Any, float]:
+  """Every choice that a strategy asks for, in that order, with its answer.
+
+  Where it trains anew, those of its last round: others are of other weights.
+
+  Args:
+    problem: what is searched for.
+    strategy: what is asked for next.
+    answer: how good a choice is; asked once of each, and again after each round.
+    train: trains the weights of a round on a space; for a strategy that `trains`.
+    quiet: shows no progress.
+  """
+  answers: dict[Any, float] = {}
+  questions = strategy.search(problem)
+  expected, best = strategy.expected(problem), float("nan")
+  with contextlib.suppress(StopIteration), bar(expected, "choices", quiet) as shown:
+    batch = next(questions)
+    while True:
+      if isinstance(batch, Round):
+        train(batch.space)
+        answers, best = {}, float("nan")
+        batch = questions.send([])
+        continue
+      for arch in batch:
+        if arch not in answers:
+          answers[arch] = answer(arch)
+        if problem.fits(arch) and not answers[arch] <= best:
+          best = answers[arch]
+        shown.update()
+      price = problem.price(batch[0]) / problem.budget
+      shown.set_postfix_str(f"price {price:.2f} of budget, best {best:.4f}", False)
+      batch = questions.send([answers[arch] for arch in batch])
+  return answers
+
+
+def best(problem: Problem, answers: dict[Any, float]) -> Any | None:
+  """The best choice within the budget, of equals the cheapest; None if none fits."""
+  fitting = [arch for arch in answers if problem.fits(arch)]
+  return max(
+    fitting, key=lambda arch: (answers[arch], -problem.price(arch)), default=None
+  )

@@ -1,0 +1,5 @@
+"""Search spaces: their architectures, supernets, slices and prices."""
+
+from neural_epitome.spaces.supernet import SupernetConfig
+
+__all__ = ["SupernetConfig"]

@@ -1,0 +1,167 @@
+"""Measured latency of every block of a space on this machine, and their sum.
+
+A table holds one row a block as it may stand in a network: what it reads and makes, its
+genes, and the median time of it. The latency of a choice is the sum of its rows; how
+far such a sum is from the time of the whole network is measured with it (`slope`,
+`rank_correlation`). `latency_measurement` makes one.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from neural_epitome import codec
+from neural_epitome.errors import UserError
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace, Position
+
+VERSION = 2
+Key = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Circumstances:
+  """What a measured time holds for.
+
+  Attributes:
+    machine: its processor and accelerator.
+    runtime: what ran the blocks, and its version.
+    batch: images in one call.
+  """
+
+  machine: str
+  runtime: str
+  batch: int
+
+  @classmethod
+  def here(cls, batch: int) -> "Circumstances":
+    """Of this process."""
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    machine = f"{platform.machine()} {_processor()}, {cores or os.cpu_count()} cores"
+    if device.platform != "cpu":
+      machine += f", {device.device_kind}"
+    return cls(machine, f"xla {device.platform}, jax {jax.__version__}", batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatencyTable:
+  """Milliseconds a call.
+
+  Attributes:
+    circumstances: what they hold for.
+    space: whose blocks they are.
+    ends: inputs of the head, rates of head and classifier, time of both and the stem.
+    blocks: block (the first of those that stand alike), inputs, window, width,
+      operation, rates of expansion and projection, time.
+    slope: measured time of whole networks over the sum of their rows, least squares.
+    rank_correlation: Spearman's, of the same.
+    checked: networks that both are of.
+  """
+
+  circumstances: Circumstances
+  space: ChainSpace
+  ends: tuple[tuple[float, ...], ...]
+  blocks: tuple[tuple[float, ...], ...]
+  slope: float = 1.0
+  rank_correlation: float = 1.0
+  checked: int = 0
+
+  def __hash__(self) -> int:
+    """By identity."""
+    return id(self)
+
+  @functools.cached_property
+  def _times(self) -> dict[Key, float]:
+    rows = [*self.blocks, *((-1, *row) for row in self.ends)]
+    return {tuple(int(n) for n in row[:-1]): row[-1] for row in rows}
+
+  def of(self, space: ChainSpace, arch: Arch) -> float:
+    """Milliseconds of a call with a choice, the sum of its rows."""
+    total = 0.0
+    for key in keys(space, arch):
+      total += self._times[key]
+    return total
+
+  def save(self, path: str | os.PathLike) -> None:
+    """Writes JSON, a row a line."""
+    data = codec.encode(self)
+    columns = ["block", "inputs", "window", "width", "operation", "expand_rate"]
+    columns += ["project_rate", "ms"]
+    rows = {name: data.pop(name) for name in ("ends", "blocks")}
+    text = json.dumps({"version": VERSION, "columns": columns} | data, indent=1)[:-2]
+    for name, table in rows.items():
+      lines = ",\n".join(f"  {json.dumps(row)}" for row in table)
+      text += f',\n "{name}": [\n{lines}\n ]'
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text + "\n}\n", encoding="utf-8")
+
+
+def load(path: str | os.PathLike, space: ChainSpace, *, anywhere: bool) -> LatencyTable:
+  """Reads a table.
+
+  Args:
+    path: of the file.
+    space: whose choices are to be priced.
+    anywhere: whether a table of another machine or runtime will do.
+
+  Raises:
+    UserError: if it is no table, of another space, or of another machine or runtime.
+  """
+  try:
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
+  except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    raise UserError(f"Latency table {path} cannot be read: {error}.") from None
+  if not isinstance(data, dict) or data.pop("version", None) != VERSION:
+    raise UserError(f"{path} is no latency table of version {VERSION}.")
+  data.pop("columns", None)
+  table = codec.decode(LatencyTable, data, str(path))
+  if table.space != space:
+    raise UserError(
+      f"Latency table {path} is of another space; --mode=latency_table measures one "
+      "for this experiment."
+    )
+  here = Circumstances.here(table.circumstances.batch)
+  if table.circumstances != here and not anywhere:
+    theirs = table.circumstances
+    raise UserError(
+      f"Latency table {path} was measured on {theirs.machine} ({theirs.runtime}), and "
+      f"this is {here.machine} ({here.runtime}): --mode=latency_table measures here, "
+      "--config.search.any_machine=true takes it all the same."
+    )
+  return table
+
+
+@functools.cache
+def alike(space: ChainSpace) -> tuple[int, ...]:
+  """For each block the first one that stands where it does, but for its number."""
+  first: dict[Position, int] = {}
+  for index, position in enumerate(space.positions):
+    first.setdefault(position, index)
+  return tuple(first[position] for position in space.positions)
+
+
+def keys(space: ChainSpace, arch: Arch) -> Iterator[Key]:
+  """The rows that a choice is the sum of: its ends, and each block."""
+  inputs = space.inputs(arch)
+  yield -1, inputs[-1], *(int(rate) for rate in arch.rate[-1])
+  first = alike(space)
+  for index, channels in enumerate(inputs[:-1]):
+    genes = (arch.window, arch.width, arch.operation)
+    own = tuple(int(gene[index]) for gene in genes)
+    yield first[index], channels, *own, *(int(rate) for rate in arch.rate[index])
+
+
+def _processor() -> str:
+  try:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("model name"))
+    return line.partition(":")[2].strip()
+  except (OSError, StopIteration):
+    return platform.processor() or "processor"

@@ -1,0 +1,58 @@
+"""What a strategy needs to know of a space, whatever is chosen in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from neural_epitome.spaces.arch import Genes
+
+
+class Space(Protocol):
+  """Choices that are made of genes at a few places.
+
+  `models.chain_space` has the inverted residuals of a chain, `search.rate_space` the
+  rates of a given architecture's kernels.
+  """
+
+  @property
+  def places(self) -> int:
+    """How many places there are."""
+    ...
+
+  @property
+  def largest(self) -> Any:
+    """The choice of which every other one is a part."""
+    ...
+
+  @property
+  def smallest(self) -> Any:
+    """The cheapest choice."""
+    ...
+
+  def smaller(self, arch: Any, block: int) -> list[Any]:
+    """The choices that are one step of one gene at a place smaller."""
+    ...
+
+  def sample(self, seed: int, *stream: int, count: int) -> list[Any]:
+    """Choices drawn evenly; the same for the same arguments."""
+    ...
+
+  def canonical(self, arch: Any) -> Any:
+    """The one of all equal choices that stands for them."""
+    ...
+
+  def from_json(self, data: Any, where: str = "architecture") -> Genes:
+    """Reads what `Genes.to_json` wrote; raises UserError if it is no choice."""
+    ...
+
+
+class Divisible(Space, Protocol):
+  """A space of which parts are trained: that of a supernet."""
+
+  @property
+  def choices(self) -> dict[str, list[list[int]]]:
+    """What each gene of a field of its choices may be, in the order of the field."""
+    ...
+
+  def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "Divisible":
+    """The space of some of them."""
+    ...

@@ -1,0 +1,154 @@
+"""The interface of a search strategy: a generator of questions, sent their answers.
+
+    asked = strategy.search(problem)
+    archs = next(asked)
+    while True:
+      archs = asked.send([accuracy of each])      # StopIteration: it is done
+
+A question of another kind is a `Round`: from there on other weights answer.
+
+A strategy is a pure function of the problem and the answers. So it needs no state of
+its own on disk: given the answers of a log again, it asks the same questions and goes
+on where it stopped, on every host alike.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Generator
+from typing import ClassVar
+
+import numpy as np
+
+from neural_epitome import codec
+from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.space import Divisible, Space
+
+# Draws that may fail to fit a budget before it is said to be too low.
+_DRAWS = 200
+# Looked ahead, where one step makes nothing cheaper.
+_STEPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+  """Asks for new weights, trained on a part of the space; it is sent no answers.
+
+  They answer from then on. Accuracies of before do not compare with theirs: a choice
+  of an earlier round that is still wanted is asked for again.
+
+  Attributes:
+    space: the part.
+  """
+
+  space: Divisible
+
+
+Questions = Generator[list[Genes] | Round, list[float], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """The most accurate choice at a price.
+
+  Attributes:
+    space: the choices.
+    price: of one, in the metric of the budget.
+    budget: the most that the answer may cost; above the price of `space.smallest`.
+    seed: of everything that is drawn.
+  """
+
+  space: Space
+  price: Callable[[Genes], float]
+  budget: float
+  seed: int = 0
+
+  def fits(self, arch: Genes) -> bool:
+    """Whether a choice is within the budget."""
+    return self.price(arch) <= self.budget
+
+  def shrunk(
+    self,
+    arch: Genes,
+    random: np.random.Generator,
+    target: float,
+    shares: np.ndarray | None = None,
+  ) -> Genes | None:
+    """A choice at or below a price, made cheaper one step of one gene at a time.
+
+    Args:
+      arch: where it starts.
+      random: draws the steps.
+      target: the price.
+      shares: (blocks,) how often each block is the one; even if None.
+
+    Returns:
+      None if the blocks with a share cannot become so cheap.
+    """
+    price = self.price(arch)
+    left = np.ones(self.space.places) if shares is None else shares.copy()
+    while price > target:
+      if not left.any():
+        return None
+      block = int(random.choice(len(left), p=left / left.sum()))
+      steps = self._cheaper(arch, block, price)
+      if not steps:
+        left[block] = 0.0
+        continue
+      price, arch = steps[int(random.integers(len(steps)))]
+    return arch
+
+  def _cheaper(
+    self, arch: Genes, block: int, price: float
+  ) -> list[tuple[float, Genes]]:
+    """The choices below a price by fewest steps of a block, each with its own.
+
+    Measured times need not fall with every step: a narrower block may be slower.
+    """
+    seen, reached = {arch}, [arch]
+    for _ in range(_STEPS):
+      further = [other for one in reached for other in self.space.smaller(one, block)]
+      reached = [other for other in dict.fromkeys(further) if other not in seen]
+      seen.update(reached)
+      steps = [(own, other) for other in reached if (own := self.price(other)) < price]
+      if steps or not reached:
+        return steps
+    return []
+
+  def drawn(self, random: np.random.Generator, count: int) -> list[Genes]:
+    """Different choices within the budget, shrunk to it where they cost more."""
+    drawn_archs: dict[Genes, None] = {}
+    for _ in range(_DRAWS):
+      stream = int(random.integers(2**31))
+      for arch in self.space.sample(self.seed, stream, count=count):
+        fitting = self.shrunk(arch, random, self.budget)
+        if fitting is not None:
+          drawn_archs[fitting] = None
+        if len(drawn_archs) == count:
+          return list(drawn_archs)
+    return list(drawn_archs)
+
+
+class Strategy(codec.Variant, abc.ABC):
+  """A way to search; each arm is a frozen dataclass in a file of its own.
+
+  Attributes:
+    trains: whether it begins with a `Round`, and so needs no supernet beforehand.
+  """
+
+  trains: ClassVar[bool] = False
+
+  def check(self) -> None:
+    """Raises UserError, naming the option, if there is no such search."""
+    del self
+
+  @abc.abstractmethod
+  def search(self, problem: Problem) -> Questions:
+    """Yields choices whose accuracy it wants, and is sent them, in order.
+
+    The answer is the most accurate of those it asked for that fit the budget: a
+    strategy that only comes down to it asks for the last one too.
+    """
+
+  @abc.abstractmethod
+  def expected(self, problem: Problem) -> int:
+    """About how many choices it will ask for, for those who wait."""

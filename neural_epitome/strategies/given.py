@@ -1,0 +1,50 @@
+"""A choice that somebody has made: nothing is searched for."""
+
+import dataclasses
+import json
+from typing import ClassVar
+
+from neural_epitome.errors import UserError
+from neural_epitome.strategies.base import Problem, Questions, Strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Given(Strategy):
+  """Asks for one choice: that of a file.
+
+  So a choice that was found elsewhere, or written by hand, is evaluated, cut out of the
+  supernet and trained as one that was searched for.
+
+  Attributes:
+    path: of the file, as `Arch.to_json` writes it: `arch` of a found.json.
+  """
+
+  kind: ClassVar[str] = "given"
+
+  path: str = ""
+
+  def search(self, problem: Problem) -> Questions:
+    """See the class.
+
+    Raises:
+      UserError: if the file cannot be read, or holds no choice of the space.
+    """
+    yield [self._read(problem)]
+
+  def expected(self, problem: Problem) -> int:
+    """One."""
+    del problem
+    return 1
+
+  def _read(self, problem: Problem) -> object:
+    try:
+      with open(self.path, encoding="utf-8") as file:
+        data = json.load(file)
+    except (OSError, json.JSONDecodeError) as error:
+      raise UserError(
+        f"search.strategy.path={self.path!r} cannot be read: {error}."
+      ) from None
+    # A found.json has it beside its accuracy and price.
+    if isinstance(data, dict) and isinstance(data.get("arch"), dict):
+      data = data["arch"]
+    return problem.space.from_json(data, self.path)

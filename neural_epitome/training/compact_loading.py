@@ -1,0 +1,122 @@
+"""The network of a compact file, checked against the architecture that it names."""
+
+import json
+import os
+import textwrap
+from typing import Any, Literal
+
+import numpy as np
+
+from neural_epitome import codec
+from neural_epitome.compression import compact_reader
+from neural_epitome.config import Config
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome import flat_variables
+from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
+from neural_epitome.training import setup
+from neural_epitome.training.trained import Trained
+
+# What of a configuration is needed beside the plan.
+SHIPPED = ("name", "model", "norm", "data")
+
+
+def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
+  """The network of a compact file, as `load` gives that of a run.
+
+  Args:
+    path: of the file.
+    largest: numbers that its kernels may have in full, all together; by default 2**28,
+      and no more than 1024 for each byte of the file.
+
+  Raises:
+    UserError: if the file is absent, damaged, or not of a network that this release
+      can build.
+  """
+  try:
+    found = compact_reader.read(path, largest)
+    network = codec.decode(dict[str, Any], found.metadata["network"], "network")
+    told = json.dumps(found.metadata["plan"])
+    plan = plans.from_json(told, f"{path}: plan")
+    classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
+    step = codec.decode(int, network["step"], "step")
+    weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
+    kept = {name: network[name] for name in SHIPPED}
+    config = codec.decode(Config, kept, f"{path}: network")
+    # Shapes first: only kernels that the architecture has are expanded.
+    variables = _variables(found, config, plan, len(classes))
+    for name in plan.kernels:
+      found.kernel(name)  # refuses what does not fit
+  except FileNotFoundError:
+    raise UserError(f"{path} does not exist.") from None
+  except UserError:
+    raise
+  except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+    # Names come from the file, and may be of any length and hold line breaks.
+    told = textwrap.shorten(str(error), 500)
+    raise UserError(f"{path} is no compact file: {told}") from None
+  return Trained(
+    model=setup.build(config, len(classes), plan),
+    variables=variables,
+    plan=plan,
+    config=config,
+    classes=classes,
+    step=step,
+    weights=weights,
+  )
+
+
+def _variables(
+  found: compact_reader.Network, config: Config, plan: Plan, classes: int
+) -> dict[str, Any]:
+  """The model's variables, checked against what the model asks for."""
+  inventory = setup.take_inventory(config, classes)
+  if plans.fingerprint(inventory.kernels) != plan.architecture:
+    raise UserError("The file's plan is for another architecture than its model.")
+  for use in inventory.kernels:
+    # The fingerprint is the file's word.
+    if use.path not in plan.kernels or plan.kernels[use.path].shape != use.shape:
+      raise UserError(
+        f"The file has no kernel {use.path!r} of shape {list(use.shape)}."
+      )
+  if len(plan.kernels) > len(inventory.kernels):
+    extra = sorted(plan.kernels.keys() - {use.path for use in inventory.kernels})
+    raise UserError(f"The file has a kernel {extra[0]!r} that its model does not have.")
+  wanted = dict(inventory.rest)
+  for path, kernel in plan.kernels.items():
+    for axis, shape in kernel.generator.offsets(kernel.shape).items():
+      wanted[plans.beside(path, f"offsets.{axis}")] = shape
+  for name, shape in wanted.items():
+    if name not in found.tensors or found.tensors[name].shape != tuple(shape):
+      raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
+  params = {name: found.tensor(name) for name in plan.tensors}
+  params |= {name: found.tensors[name] for name in inventory.rest}
+  routing = flat_variables.with_offsets(_offsets(found, plan))
+  return with_statistics(params, inventory, config) | {"routing": routing}
+
+
+def with_statistics(
+  params: dict[str, np.ndarray], inventory: Inventory, config: Config
+) -> dict[str, Any]:
+  """Variables of a shipped network: batch norms have no statistics left to apply."""
+  statistics: dict[str, np.ndarray] = {}
+  for name, shape in inventory.rest.items():
+    layer, _, last = name.rpartition("/")
+    if last == "scale":
+      statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
+      statistics[f"{layer}/var"] = np.full(shape, 1.0 - config.norm.epsilon, np.float32)
+  return {
+    "params": flat_variables.nested(params),
+    "batch_stats": flat_variables.nested(statistics),
+  }
+
+
+def _offsets(
+  found: compact_reader.Network, plan: Plan
+) -> dict[str, dict[str, np.ndarray]]:
+  return {
+    path: {axis: found.tensors[plans.beside(path, f"offsets.{axis}")] for axis in axes}
+    for path, kernel in plan.kernels.items()
+    if (axes := kernel.generator.offsets(kernel.shape))
+  }

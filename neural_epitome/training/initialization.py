@@ -1,0 +1,156 @@
+"""A run that starts from trained variables instead of random ones.
+
+From a network of the same architecture and another plan, a dense one above all, its
+kernels are fitted: what the new plan stores is then the nearest to what was trained.
+Where it tells other classes apart, its classifier is not taken.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from neural_epitome.config import Config
+from neural_epitome.distributed import collectives
+from neural_epitome.epitome import activations
+from neural_epitome.epitome.plan import Plan
+from neural_epitome.errors import UserError
+from neural_epitome.training import loading, pretrained, refit, setup
+from neural_epitome.training.state import State
+from neural_epitome.training.trained import Trained
+
+Tree = Any
+
+
+def save(variables: Mapping[str, Tree], path: str | os.PathLike) -> None:
+  """Writes variables to a file that `config.training.start` can name.
+
+  Args:
+    variables: `params`, and `batch_stats` and `routing` where there are any.
+    path: a file in NumPy's .npz form: one array a variable, named by its path. It is
+      written whole or not at all.
+  """
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(path.name + ".partial")
+  with partial.open("wb") as file:
+    np.savez(file, **jax.device_get(_flatten(variables)))
+  partial.replace(path)
+
+
+def read(
+  start: str | os.PathLike, config: Config
+) -> tuple[dict[str, Any], Trained | None]:
+  """Arrays by path, from a file that `save` wrote or from a trained network.
+
+  A run's are its averaged weights where it averages them. With the network, but for a
+  file of `save`, which is of none.
+
+  Args:
+    start: see `config.training.start`.
+    config: whose network a state dict is taken to be of.
+
+  Raises:
+    UserError: if it is none of them.
+  """
+  path = pathlib.Path(start)
+  trained = None
+  if pretrained.is_state_dict(path):
+    trained = pretrained.load_pretrained(path, config)
+  elif path.is_dir() or path.suffix == ".safetensors":
+    trained = loading.load(path)
+  if trained:
+    return _flatten(trained.variables), trained
+  try:
+    with np.load(path) as arrays:
+      return dict(arrays), None
+  except (OSError, ValueError, zipfile.BadZipFile) as error:
+    raise UserError(
+      f"config.training.start={str(start)!r} is no run directory, compact file, state "
+      f"dict or readable .npz file of variables ({type(error).__name__})."
+    ) from None
+
+
+def begin(
+  state: State,
+  start: str | os.PathLike,
+  plan: Plan,
+  config: Config,
+  say: Callable[[str], None],
+) -> State:
+  """Replaces the variables of a fresh state, the averaged ones too.
+
+  Routing maps come along, but not whether they were frozen.
+
+  Args:
+    state: of the run.
+    start: see `config.training.start`.
+    plan: of the run.
+    config: of the run.
+    say: is told how near the kernels are that were fitted, and of a classifier that
+      was not taken.
+
+  Raises:
+    UserError: if the variables are not those of the network, naming the first that
+      is missing, superfluous or of another shape, or config.training.fit_batches is
+      negative.
+  """
+  if config.training.fit_batches < 0:
+    raise UserError(
+      f"config.training.fit_batches={config.training.fit_batches} must be at least 0."
+    )
+  found, trained = read(start, config)
+  variables = state.variables()
+  wanted = _flatten(variables)
+  source = trained.plan if trained else plan
+  if source != plan and refit.is_possible(source, plan):
+    importance = _importance(trained, config)
+    found = refit.refit(found, source, plan, wanted, config, importance, say)
+  where = f"config.training.start={os.fspath(start)!r} does not fit the network"
+  for path, leaf in wanted.items():
+    if path not in found:
+      raise UserError(f"{where}: it has no {path}, of shape {list(leaf.shape)}.")
+    if found[path].shape != leaf.shape:
+      raise UserError(
+        f"{where}: its {path} has shape {list(found[path].shape)}, the network's "
+        f"{list(leaf.shape)}."
+      )
+  for path in found:
+    if path not in wanted:
+      raise UserError(f"{where}: it has {path}, which the network has not.")
+  placed = {
+    path: leaf
+    if path.endswith("/frozen")
+    else jax.device_put(np.asarray(found[path], leaf.dtype), leaf.sharding)
+    for path, leaf in wanted.items()
+  }
+  started = {name: {} for name in variables} | traverse_util.unflatten_dict(
+    placed, sep="/"
+  )
+  ema = jax.tree.map(lambda leaf: leaf.copy(), started) if state.ema else state.ema
+  return state.replace(ema=ema, **started)
+
+
+def _importance(trained: Trained, config: Config) -> dict[str, np.ndarray]:
+  """Mean squares of what the network's layers read, the same on every host."""
+  count = config.training.fit_batches
+  if not count:
+    return {}
+
+  def call(batch: Mapping[str, Any]) -> Any:
+    return trained.model.apply(trained.variables, batch["image"], train=False)
+
+  with contextlib.closing(setup.Feed(config).training(0)) as batches:
+    first = itertools.islice(batches, count)
+    return collectives.mean_of_all(activations.input_importance(call, first))
+
+
+def _flatten(variables: Mapping[str, Tree]) -> dict[str, Any]:
+  return traverse_util.flatten_dict(dict(variables), sep="/")

@@ -1,0 +1,68 @@
+"""What is told on a line."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from neural_epitome.runs import progress
+
+
+def test_speed_is_told_with_what_is_known():
+  values = {"images_per_second": 12345.6, "input_wait": 0.034}
+  assert progress.speed_text({}) == ""
+  told = "  12,346 images/s  input wait 3%"
+  assert progress.speed_text(values) == told
+  told += "  31.2% of peak"
+  assert progress.speed_text(values | {"flops_utilisation": 0.312}) == told
+  assert progress.speed_text(values | {"images_per_second": 4.56}).startswith("  4.6 ")
+
+
+def test_speed_of_each_device_is_told_where_there_are_several():
+  values = {"images_per_second": 8000.0, "input_wait": 0.0}
+  one = values | {"images_per_second_per_device": 8000.0}
+  assert progress.speed_text(one) == progress.speed_text(values)
+  four = values | {"images_per_second_per_device": 2000.0}
+  told = "  8,000 images/s (2,000 a device)  input wait 0%"
+  assert progress.speed_text(four) == told
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """The time, to be set; a line is told whenever it is asked for."""
+  now = [100.0]
+  monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+  monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+  return now
+
+
+def test_the_time_that_is_left_follows_from_the_steps_after_the_first(clock, capsys):
+  shown = progress.Progress(total=1000, step=400, quiet=False)
+  speed = {"images_per_second": 64.0, "input_wait": 0.25}
+  # The first step of a session compiles, and took 50 s.
+  for now, step in ((150.0, 401), (152.0, 402), (170.0, 411)):
+    clock[0] = now
+    shown.update(step, 2.0, speed)
+  assert capsys.readouterr().out.splitlines() == [
+    f"step {told}"
+    for told in (
+      "401/1000 (40%)  loss 2.000  64.0 images/s  input wait 25%  ETA ?",
+      "402/1000 (40%)  loss 2.000  64.0 images/s  input wait 25%  ETA 19:56",
+      "411/1000 (41%)  loss 2.000  64.0 images/s  input wait 25%  ETA 19:38",
+    )
+  ]
+
+
+def test_the_time_that_is_left_is_told_in_hours_and_ends_at_zero(clock, capsys):
+  shown = progress.Progress(total=7202, step=0, quiet=False)
+  for now, step in ((101.0, 1), (102.0, 2), (7301.0, 7202)):
+    clock[0] = now
+    shown.update(step, 1.0, {})
+  etas = [line.rpartition("ETA ")[2] for line in capsys.readouterr().out.splitlines()]
+  assert etas == ["?", "2:00:00", "0:00"]
+
+
+def test_nothing_is_told_where_it_should_be_quiet(clock, capsys):
+  shown = progress.Progress(total=3, step=0, quiet=True)
+  shown.update(1, 1.0, {})
+  shown.say("hello")
+  assert capsys.readouterr() == ("", "")

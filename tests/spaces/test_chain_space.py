@@ -1,0 +1,190 @@
+"""A choice is in its space, whichever way it was made, and stands for a network."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_epitome import codec, models
+from neural_epitome.cost import inventory
+from neural_epitome.errors import UserError
+from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
+from neural_epitome.spaces import chain_generators
+from neural_epitome.spaces.arch import Arch
+from neural_epitome.spaces.chain_space import ChainSpace
+from tests.spaces.tiny import PLAIN, SPACE
+
+
+def test_a_drawn_choice_survives_json_and_hashing():
+  archs = SPACE.sample(0, count=20)
+  assert len(set(archs)) > 15
+  for arch in archs:
+    again = SPACE.from_json(json.loads(json.dumps(arch.to_json())))
+    assert again == arch
+    assert hash(again) == hash(arch)
+
+
+def test_the_same_numbers_draw_the_same_choices():
+  assert SPACE.sample(3, 1, count=4) == SPACE.sample(3, 1, count=4)
+  assert SPACE.sample(3, 1, count=4) != SPACE.sample(3, 2, count=4)
+
+
+def test_choices_are_a_tree_of_arrays_that_stacks():
+  many = jax.tree.map(lambda *leaves: jnp.stack(leaves), *SPACE.sample(0, count=3))
+  assert many.width.shape == (3, 4)
+  assert many.rate.shape == (3, 5, 2)
+
+
+def test_genes_of_a_block_that_is_left_out_do_not_tell_choices_apart():
+  [arch] = SPACE.sample(0, count=1)
+  width = arch.width.copy()
+  width[1] = 0
+  window = arch.window.copy()
+  window[1] = 5
+  one = SPACE.canonical(dataclasses.replace(arch, width=width))
+  assert one == SPACE.canonical(dataclasses.replace(arch, width=width, window=window))
+
+
+def test_a_part_of_a_space_draws_and_reads_its_choices_alone():
+  kept = {
+    field: [gene[:1] if number % 2 else gene[-2:] for number, gene in enumerate(genes)]
+    for field, genes in SPACE.choices.items()
+  }
+  part = SPACE.part(kept)
+  part.check()
+  assert part.choices == kept
+  assert codec.decode(ChainSpace, json.loads(json.dumps(codec.encode(part)))) == part
+  # The supernet of a part is that of the whole.
+  assert part.positions == SPACE.positions
+  for arch in [*part.sample(0, count=20), part.largest, part.smallest]:
+    assert part.from_json(arch.to_json()) == arch
+    for field, genes in kept.items():
+      for number, gene in zip(getattr(arch, field).ravel(), genes, strict=True):
+        assert number in gene
+  with pytest.raises(UserError, match=r"is not in the space"):
+    part.from_json(SPACE.smallest.to_json())
+  assert part.part(SPACE.choices).choices == SPACE.choices
+
+
+@pytest.mark.parametrize(
+  ("only", "words"),
+  [(((3,),), "names 1 genes; the space has 32"), (((7,),) * 32, r"only\[0\]=\[7\]")],
+)
+def test_a_part_that_is_none_is_refused(only, words):
+  with pytest.raises(UserError, match=words):
+    dataclasses.replace(SPACE, only=only).check()
+
+
+def test_a_smaller_choice_has_one_gene_one_step_further():
+  operations = [
+    OPERATIONS[int(a.operation[2])] for a in (SPACE.largest, SPACE.smallest)
+  ]
+  assert operations == ["squeeze_excite", "plain"]
+  for other in SPACE.smaller(SPACE.largest, 2):
+    assert SPACE.from_json(other.to_json()) == other
+    flat, base = (
+      np.concatenate([*map(np.asarray, a.key)]) for a in (other, SPACE.largest)
+    )
+    assert np.sum(flat != base) == 1
+  assert len(SPACE.smaller(SPACE.largest, 2)) == 7
+  assert not SPACE.smaller(SPACE.smallest, 2)
+  # After the blocks, head and classifier, which have rates and bits alone.
+  for other in SPACE.smaller(SPACE.largest, SPACE.places - 1):
+    assert SPACE.network(other) == SPACE.network(SPACE.largest)
+    assert len(chain_generators.of_choice(SPACE, other, 3)) == 1
+  assert len(SPACE.smaller(SPACE.largest, SPACE.places - 1)) == 4
+  assert PLAIN.places == len(PLAIN.positions)
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"width": [8, 8, 8, 9]}, r"width\[3\]=9 is not in the space; there it is one of"),
+    ({"window": [3, 3, 3]}, r"window must be whole numbers of shape \[4\]"),
+    ({"rate": "much"}, "rate must be whole numbers"),
+    ({"depth": [1]}, "must have the fields window, width"),
+  ],
+)
+def test_an_architecture_of_another_space_is_refused(change, words):
+  with pytest.raises(UserError, match=words) as caught:
+    SPACE.from_json(SPACE.smallest.to_json() | change)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"windows": (4,)}, r"space\.windows=\[4\] must be odd"),
+    ({"rates": (3,)}, r"space\.rates=\[3\] must be powers of two"),
+    ({"bits": (1,)}, r"space\.bits=\[1\]"),
+    ({"operations": ("plane",)}, r"space\.operations=\['plane'\]"),
+    ({"width_step": 64, "rates": (1,)}, "leaves no width for block 0"),
+    ({"windows": ()}, r"space\.windows must name at least one"),
+    ({"stage_strides": (1,)}, r"space\.stage_strides=\[1\]"),
+  ],
+)
+def test_a_space_that_cannot_be_says_which_field(change, words):
+  with pytest.raises(UserError, match=words):
+    dataclasses.replace(SPACE, **change).check()
+
+
+def test_the_largest_and_the_smallest_are_the_ends():
+  assert SPACE.network(SPACE.largest).blocks[1].hidden == 32
+  assert not SPACE.network(SPACE.smallest).blocks[1].hidden
+  fixed = dataclasses.replace(SPACE, bypass=False)
+  assert fixed.network(fixed.smallest).blocks[1].hidden == 8
+
+
+def test_a_space_and_a_network_of_it_survive_the_configuration():
+  config = SPACE.network(SPACE.sample(0, count=1)[0])
+  assert codec.decode(models.ModelConfig, codec.encode(config)) == config
+  assert codec.decode(ChainSpace, codec.encode(SPACE)) == SPACE
+
+
+def test_what_is_left_out_hands_its_input_on():
+  """Identity where nothing changes; channels are cut, never invented; never nothing."""
+  x = jax.random.normal(jax.random.key(0), (2, 8, 8, 12))
+  from neural_epitome.models import chain
+
+  np.testing.assert_array_equal(chain.bypass(x, 12, 1), x)
+  np.testing.assert_array_equal(chain.bypass(x, 40, 1), x)
+  np.testing.assert_array_equal(chain.bypass(x, 5, 1), x[..., :5])
+  pooled = chain.bypass(x, 12, 2)
+  np.testing.assert_allclose(pooled[0, 1, 2], x[0, 2:4, 4:6].mean((0, 1)), atol=1e-6)
+  for arch in SPACE.sample(5, count=50):
+    assert min(SPACE.inputs(arch)) >= SPACE.stem
+
+
+def test_a_network_of_bypasses_alone_is_its_ends():
+  network = SPACE.network(SPACE.smallest)
+  found = inventory.take(models.create(network, 3), (8, 8, 1))
+  assert [use.path for use in found.kernels] == [
+    "stem/kernel",
+    "head/kernel",
+    "classifier/kernel",
+  ]
+
+
+@pytest.mark.parametrize(
+  ("block", "words"),
+  [
+    (ChainBlock(8, 8, window=2), "window=2 must be odd"),
+    (ChainBlock(8, 8, stride=2, shortcut=True), "needs stride 1"),
+    (ChainBlock(8, 8, operation="x"), "operation='x'"),
+    (ChainBlock(0, 8), "must have channels"),
+  ],
+)
+def test_a_block_that_cannot_be_is_named(block, words):
+  with pytest.raises(UserError, match=rf"model\.blocks\[0\].*{words}"):
+    models.create(ChainConfig(blocks=(block,)), 3)
+
+
+def test_genes_can_be_mixed_field_by_field():
+  one, other = SPACE.sample(1, count=2)
+  mixed = SPACE.canonical(
+    Arch(one.window, other.width, *[one.operation], one.rate, one.bits)
+  )
+  assert mixed.width.tolist() == other.width.tolist()
