@@ -90,4 +90,6 @@ def load(data: Path | None, cache: Path, names: tuple[str, ...]) -> Images:
     with np.load(cached(cache, name)) as file:
       images.append(file["image"])
       labels.append(file["label"].astype(np.int32))
-  return Images(jnp.asarray(np.concatenate(images)), jnp.asarray(np.concatenate(labels)))
+  return Images(
+    jnp.asarray(np.concatenate(images)), jnp.asarray(np.concatenate(labels))
+  )

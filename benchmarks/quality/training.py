@@ -205,5 +205,7 @@ def evaluate(model: Any, variables: Tree, images: Images) -> dict[str, float]:
     _count_right(model, variables, images.image[part], images.label[part])
     for part in parts
   ]
-  right, loss = (sum(float(value) for value in column) for column in zip(*found))
+  right, loss = (
+    sum(float(value) for value in column) for column in zip(*found, strict=True)
+  )
   return {"top1": 100 * right / count, "loss": loss / count}

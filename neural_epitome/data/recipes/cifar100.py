@@ -140,8 +140,8 @@ class Cifar100Recipe(Recipe):
     parser.add_argument(
       "--source",
       help="cifar-100-python.tar.gz, the folder that holds it or what is in it, or a "
-      "folder of sheets (train-0.webp, ..., test.webp, labels.npz, classes.txt); without "
-      "it, it is fetched as TFDS says",
+      "folder of sheets (train-0.webp, ..., test.webp, labels.npz, classes.txt); "
+      "without it, it is fetched as TFDS says",
     )
 
   def prepare(self, options: argparse.Namespace) -> pathlib.Path:

@@ -53,8 +53,8 @@ def _find(source: pathlib.Path) -> dict[str, bytes]:
   archive = source / f"{FOLDER}.tar.gz" if source.is_dir() else source
   if not archive.is_file():
     raise UserError(
-      f"{source} holds neither {FOLDER}.tar.gz, nor its files train, test and meta, nor "
-      "sheets with labels.npz."
+      f"{source} holds neither {FOLDER}.tar.gz, nor its files train, test and meta, "
+      "nor sheets with labels.npz."
     )
   found = {}
   try:
@@ -131,7 +131,7 @@ class _Bytes:
 
 
 class _Byte:
-  """Stands for the dtype uint8; byte order, all that its state says, is nothing to it."""
+  """Stands for the dtype uint8. Its state tells the byte order, which it has not."""
 
   def __init__(self, code: Any, *rest: Any):
     if code not in ("u1", b"u1"):
