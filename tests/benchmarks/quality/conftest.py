@@ -6,7 +6,7 @@ from benchmarks.quality.networks import NETWORKS, Network
 from benchmarks.quality.plain import PlainConfig
 from benchmarks.quality.running import Place
 from benchmarks.quality.training import Recipe
-from tests.benchmarks.quality.sheets import write_sheets
+from tests.data.cifar100_sheets import write_sheets
 
 
 @pytest.fixture
