@@ -15,9 +15,9 @@ import dataclasses
 
 from experiments.mbv2_dense import CONFIG as DENSE
 from neural_epitome.epitome.generators import SharedEpitomeRule
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
-  planner=UniformPlanner(rate=16.0, rule=SharedEpitomeRule(block=1024)),
+  planner=RatePlanner(rate=16.0, rule=SharedEpitomeRule(block=1024)),
 )

@@ -10,7 +10,7 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BudgetPlanner(Planner):
   bytes: int | None = None
   madds: int | None = None
   bits: int = 32
-  rules: UniformPlanner = UniformPlanner()
+  rules: RatePlanner = RatePlanner()
 
   def plan(self, inventory: Inventory) -> Plan:
     """See the class; raises as `fitted`."""
@@ -118,7 +118,7 @@ _BUDGET = re.compile(
 )
 
 
-def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
+def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
   """The planner that a budget asks for in words.
 
   Args:
@@ -146,7 +146,7 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
 
 
 def absolute(
-  text: str, rules: UniformPlanner, inventory: Inventory, bits: int = 32
+  text: str, rules: RatePlanner, inventory: Inventory, bits: int = 32
 ) -> BudgetPlanner:
   """`planner`, but a rate becomes a budget: the parameters that are stored at it.
 

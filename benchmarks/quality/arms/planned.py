@@ -17,7 +17,7 @@ from neural_epitome import models
 from neural_epitome.epitome import fitting
 from neural_epitome.epitome.generators import EpitomeRule, LowRankRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.planning import BudgetPlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, RatePlanner
 
 BITS = 8
 # Small kernels are compressed less than large ones: the better choice of the suites of
@@ -31,27 +31,25 @@ def tile(teacher: Teacher, size: int, seed: int) -> Start:
 
   A tile fitted to a trained kernel is the mean of its replicas, nearly nothing.
   """
-  rules = UniformPlanner(rule=EpitomeRule(routing="tile"), allocation=_ALLOCATION)
+  rules = RatePlanner(rule=EpitomeRule(routing="tile"), allocation=_ALLOCATION)
   return _planned(teacher, size, seed, rules, is_fitted=False)
 
 
 def random(teacher: Teacher, size: int, seed: int) -> Start:
   """Epitomes sampled at random places that never move; these are stored."""
   rule = EpitomeRule(routing="blockwise", side="both")
-  rules = UniformPlanner(rule=rule, allocation=_ALLOCATION)
+  rules = RatePlanner(rule=rule, allocation=_ALLOCATION)
   return _planned(teacher, size, seed, rules, is_fitted=False)
 
 
 def low_rank(teacher: Teacher, size: int, seed: int) -> Start:
   """Two factors, from the teacher's singular vectors."""
-  rules = UniformPlanner(
-    rule=LowRankRule(), allocation=_ALLOCATION, weights=_CLASSIFIER
-  )
+  rules = RatePlanner(rule=LowRankRule(), allocation=_ALLOCATION, weights=_CLASSIFIER)
   return _planned(teacher, size, seed, rules, is_fitted=True)
 
 
 def _planned(
-  teacher: Teacher, size: int, seed: int, rules: UniformPlanner, is_fitted: bool
+  teacher: Teacher, size: int, seed: int, rules: RatePlanner, is_fitted: bool
 ) -> Start:
   planner = BudgetPlanner(bytes=teacher.budget(size), bits=BITS, rules=rules)
   plan = planner.plan(teacher.inventory)
