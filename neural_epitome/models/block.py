@@ -103,11 +103,11 @@ class ConvSpec:
   def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
     """Spatial size of the output, for that of the input; see `base.Layers.conv`."""
     found = []
-    for count, window, stride in zip(
+    for count, taps, stride in zip(
       size, self.kernel_size, self.spatial_strides, strict=True
     ):
-      reach = (window - 1) * self.kernel_dilation
-      padding = (window - 1) // 2 * self.kernel_dilation
+      reach = (taps - 1) * self.kernel_dilation
+      padding = (taps - 1) // 2 * self.kernel_dilation
       found.append((count + 2 * padding - reach - 1) // stride + 1)
     return tuple(found)
 

@@ -20,7 +20,7 @@ from neural_epitome.models.block import BlockShape
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.blocks import InvertedResidual
 
-# Expansion, window, channels and blocks of each stage: table 1 of the paper.
+# Expansion, kernel size, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
   (1, 3, 16, 1),
   (6, 3, 24, 2),
@@ -90,12 +90,12 @@ class EfficientNetConfig(ModelConfig):
     repeats = [self.repeats(count) for *_, count in STAGES]
     found, inputs = [], self.channels(32)
     for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
-      expansion, window, channels, _ = STAGES[stage]
+      expansion, kernel_size, channels, _ = STAGES[stage]
       shape = BlockShape(
         inputs,
         inputs * expansion,
         self.channels(channels),
-        window,
+        kernel_size,
         stride,
         squeezed=max(1, inputs // 4),
         expands=expansion != 1,

@@ -42,20 +42,20 @@ class Operation:
     )
 
 
-def _depthwise(windows: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
+def _depthwise(sizes: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
   return [
-    Operation(window, expansion, Branch("depthwise", dilation))
-    for window in windows
+    Operation(size, expansion, Branch("depthwise", dilation))
+    for size in sizes
     for expansion in (1, 3, 6)
-    for dilation in (dilations if window == 3 else (1,))
+    for dilation in (dilations if size == 3 else (1,))
   ]
 
 
 _FACTORED = [Operation(k, t, Branch("factored")) for k in (5, 7) for t in (1, 2, 4)]
 _MADDS = _depthwise((3, 5, 7, 9, 11), (1, 2, 3)) + _FACTORED
 _GROUPED = [
-  Operation(window, expansion, Branch("depthwise", groups=groups))
-  for window in (3, 5, 7, 9, 11)
+  Operation(size, expansion, Branch("depthwise", feature_group_counts=groups))
+  for size in (3, 5, 7, 9, 11)
   for expansion in (1, 3, 6)
   for groups in ((1, 2), (2, 1), (2, 2))
 ]
@@ -126,7 +126,7 @@ class MultiBranchConfig(ModelConfig):
       if len(set(chosen)) != len(chosen) or not all(0 <= k < count for k in chosen):
         raise UserError(f"{where} must be different numbers from 0 to {count - 1}.")
       for number in chosen:
-        first, last = POOLS[self.pool][number].branch.groups
+        first, last = POOLS[self.pool][number].branch.feature_group_counts
         if place.inputs % first or place.inputs % last or place.features % last:
           raise UserError(
             f"{where}: operation {number} has {first} and {last} groups, which do not "

@@ -23,8 +23,8 @@ from neural_epitome.models.block import Block, BlockShape, channel_group
 from neural_epitome.models.block_module import BlockModule, normed_conv
 from neural_epitome.models.blocks import Basic, Bottleneck
 
-# Stem channels and window, its stride, pooling stride; channels, blocks and strides
-# of the stages; output over inner channels of a block.
+# Stem channels, kernel size and stride, pooling stride; channels, blocks and strides of
+# the stages; output over inner channels of a block.
 _SHAPES = {
   8: (16, 3, 1, 1, (16, 32, 64), (1, 1, 1), (1, 2, 2), 1),
   18: (64, 7, 2, 2, (64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2), 1),

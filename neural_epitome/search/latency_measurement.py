@@ -4,7 +4,7 @@ import functools
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -16,13 +16,12 @@ from scipy import stats
 from neural_epitome import models
 from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
-from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.chain import OPERATIONS
+from neural_epitome.planning import Planner
 from neural_epitome.runs.progress import bar
 from neural_epitome.spaces import SupernetConfig, chain_generators
 from neural_epitome.spaces.arch import Arch
@@ -153,13 +152,13 @@ def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
     return 0.0
   block = space.declare(index, inputs, window, width, operation)
   # Bits decide what is stored, not what is computed.
-  named = chain_generators.of_block("", block, rates, (32, 32))
+  planner = chain_generators.of_block("", block, rates, (32, 32))
 
   def build(layers: Layers) -> nn.Module:
     return BlockModule(block, layers)
 
   shape = (position.size, position.size, inputs)
-  return _time(build, named, (batch, *shape))
+  return _time(build, planner, (batch, *shape))
 
 
 def _time_ends(
@@ -173,8 +172,8 @@ def _time_ends(
     return _Ends(space, classes, inputs, size, layers)
 
   last = ends.head(inputs, space.head, classes)
-  stored = chain_generators.of_block("", last, rates, (32, 32))
-  return _time(build, stored, (batch, space.image_size, space.image_size, channels))
+  planner = chain_generators.of_block("", last, rates, (32, 32))
+  return _time(build, planner, (batch, space.image_size, space.image_size, channels))
 
 
 def _time_network(
@@ -213,12 +212,12 @@ class _Ends(nn.Module):
 
 def _time(
   build: Callable[[Layers], nn.Module],
-  named: Mapping[str, GeneratorSpec],
+  planner: Planner,
   shape: tuple[int, ...],
 ) -> float:
   """Milliseconds of one call of a module as it ships, less those of an empty one."""
   inventory = inventories.take(build(models.make_layers()), shape[1:])
-  plan = plans.make(inventory.kernels, named)
+  plan = planner.plan(inventory)
   module = build(models.make_layers(plan=plan, execution="fold", merged=True))
   x = jnp.zeros(shape)
   variables = jax.jit(module.init)(jax.random.key(0), x)

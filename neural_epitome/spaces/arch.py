@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-# The kernels of a block that have rates and bits, in the order of the last axis of both
-# fields: the one that makes its hidden channels and the one that reads them. The last
-# row is of head and classifier, a block whose hidden channels are the head's.
-KERNELS = ("making", "reading")
+# The kernels of a block that have rates and bits, by their axis of hidden channels, and
+# where they stand on the last axis of both fields: the one that makes these channels
+# and the one that reads them. The last row is of head and classifier, a block whose
+# hidden channels are the head's.
+KERNELS = {-1: 0, -2: 1}
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 

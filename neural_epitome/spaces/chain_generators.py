@@ -1,46 +1,45 @@
-"""How the kernels of a space's choice are stored: its rates and bits as generators."""
+"""How the kernels of a space's choice are stored: a plan of its rates and bits."""
 
 from collections.abc import Sequence
 
-from neural_epitome.epitome.generators import Dense, Epitome, GeneratorSpec, Quantised
+from neural_epitome.epitome.generators import Epitome, GeneratorSpec
 from neural_epitome.models.block import Block
+from neural_epitome.planning.chosen import ChosenPlanner
 from neural_epitome.spaces.arch import KERNELS, Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 
 
-def of_choice(space: ChainSpace, arch: Arch, classes: int) -> dict[str, GeneratorSpec]:
-  """Of all kernels of a choice, by path; those that are not named are dense."""
-  found: dict[str, GeneratorSpec] = {}
+def of_choice(space: ChainSpace, arch: Arch, classes: int) -> ChosenPlanner:
+  """The planner of a choice's network."""
+  generators: dict[str, GeneratorSpec] = {}
+  widths: dict[str, int] = {}
   rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
   for (prefix, block), rates, bits in rows:
-    found |= of_block(prefix, block, rates.tolist(), bits.tolist())
-  return found
+    own = of_block(prefix, block, rates.tolist(), bits.tolist())
+    generators |= own.generators
+    widths |= own.bits
+  return ChosenPlanner(generators, widths)
 
 
 def of_block(
   prefix: str, block: Block, rates: Sequence[int], bits: Sequence[int]
-) -> dict[str, GeneratorSpec]:
-  """Of one block, by path.
+) -> ChosenPlanner:
+  """The same of one block.
 
   Args:
-    prefix: of the paths.
+    prefix: of the kernels' paths.
     block: its declaration.
     rates: of `KERNELS`.
     bits: of `KERNELS`.
   """
-  found: dict[str, GeneratorSpec] = {}
+  generators: dict[str, GeneratorSpec] = {}
+  widths: dict[str, int] = {}
   for path, spec, axis in block.rated():
-    number = KERNELS.index("making" if axis == -1 else "reading")
-    shape = list(spec.kernel_shape)
-    shape[axis] //= rates[number]
-    generator = _stored(tuple(shape), rates[number], bits[number])
-    if generator != Dense():
-      found[f"{prefix}{path}/kernel"] = generator
-  return found
-
-
-def _stored(shape: tuple[int, ...], rate: int, bits: int) -> GeneratorSpec:
-  generator: GeneratorSpec = Dense()
-  if rate > 1:
-    generator = Epitome(shape=shape, routing="tile")
-  return Quantised(bits, generator) if bits < 32 else generator
+    path, number = f"{prefix}{path}/kernel", KERNELS[axis]
+    if rates[number] > 1:
+      shape = list(spec.kernel_shape)
+      shape[axis] //= rates[number]
+      generators[path] = Epitome(shape=tuple(shape), routing="tile")
+    if bits[number] < 32:
+      widths[path] = bits[number]
+  return ChosenPlanner(generators, widths)

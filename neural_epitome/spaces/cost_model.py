@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.models import ends
 from neural_epitome.models.block import Block, ConvSpec, SqueezeExciteSpec
@@ -157,9 +156,8 @@ def _price(
   """Of a block whose rates, and then bits, are `stored`."""
   rates, bits = stored[:2], stored[2:]
   inventory = block_inventory(prefix, block, size)
-  generators = chain_generators.of_block(prefix, block, rates, bits)
-  plan = plans.make(inventory.kernels, generators)
-  found = totals.price(plan, inventory, "fold")
+  planner = chain_generators.of_block(prefix, block, rates, bits)
+  found = totals.price(planner.plan(inventory), inventory, "fold")
   return {
     "madds": found.madds,
     "parameters": found.stored_params,

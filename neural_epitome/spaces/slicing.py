@@ -89,18 +89,13 @@ def slice_block(
       kernel = kernel[middle(kernel.shape[:-2], spec.kernel_size)]
       rate = {axis: 1 for axis in (-1, -2)}
       if spec.shrinking_axis is not None:
-        rate[spec.shrinking_axis] = _of_kernel(rates, spec.shrinking_axis)
+        rate[spec.shrinking_axis] = int(rates[KERNELS[spec.shrinking_axis]])
       if not spec.is_grouped:
         kernel = cut(kernel, -2, spec.inputs, rate[-2])
       kernel = cut(kernel, -1, spec.outputs, rate[-1])
       role = "kernel" if max(rate.values()) == 1 else "epitome"
       found[f"{path}/{role}"] = kernel
   return found
-
-
-def _of_kernel(genes: Sequence[int], axis: int) -> int:
-  """The gene of the kernel whose axis is that of the hidden channels."""
-  return int(genes[KERNELS.index("making" if axis == -1 else "reading")])
 
 
 def _means(kernel: np.ndarray, count: int, axis: int) -> np.ndarray:
@@ -150,10 +145,10 @@ def with_choice(
   rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
   for (prefix, block), rates, widths in rows:
     for path, spec, axis in block.rated():
-      path, bits = f"{prefix}{path}/kernel", _of_kernel(widths, axis)
+      path, bits = f"{prefix}{path}/kernel", int(widths[KERNELS[axis]])
       if bits == 32:
         continue
-      tied = _means(np.asarray(params[path]), _of_kernel(rates, axis), axis)
+      tied = _means(np.asarray(params[path]), int(rates[KERNELS[axis]]), axis)
       # Factors are of what the network has: rows beyond it are nothing.
       is_read = np.arange(tied.shape[-2]) < spec.inputs.count
       own = jnp.asarray(tied * is_read[:, None])

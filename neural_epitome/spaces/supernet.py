@@ -20,7 +20,7 @@ from flax import linen as nn
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
-from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.base import Layers, ModelConfig, symmetric_padding
 from neural_epitome.models.block import Block, ConvSpec, SqueezeExciteSpec, middle
 from neural_epitome.models.block_module import (
   ACTIVATIONS,
@@ -269,13 +269,15 @@ class ElasticKernel:
     return y
 
   def _convolved(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    spec = self.spec
-    return Application.of_convolution(
-      kernel.shape[:2],
-      spec.spatial_strides,
-      dilation=spec.kernel_dilation,
-      groups=spec.feature_group_count,
-    )(x, kernel)
+    spec, size = self.spec, kernel.shape[:2]
+    application = Application.of_convolution(
+      size,
+      spec.strides,
+      symmetric_padding(size, spec.kernel_dilation),
+      spec.kernel_dilation,
+      spec.feature_group_count,
+    )
+    return application(x, kernel)
 
 
 def _beside(value: jax.Array, ndim: int, channel_axes: int = 1) -> jax.Array:

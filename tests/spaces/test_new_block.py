@@ -11,7 +11,6 @@ import pytest
 
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory, totals
-from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 from neural_epitome.models.block import (
   Block,
@@ -88,9 +87,9 @@ def archs(of):
 
 def plain(of, arch):
   network = of.network(arch)
-  kernels = inventory.take(models.create(network, CLASSES), (8, 8, 1)).kernels
-  stored = chain_generators.of_choice(of, arch, CLASSES)
-  return models.create(network, CLASSES, plan=plans.make(kernels, stored))
+  found = inventory.take(models.create(network, CLASSES), (8, 8, 1))
+  plan = chain_generators.of_choice(of, arch, CLASSES).plan(found)
+  return models.create(network, CLASSES, plan=plan)
 
 
 def test_a_space_of_it_survives_the_configuration():
@@ -109,8 +108,8 @@ def test_its_price_is_that_of_its_network(kind):
   prices = Prices(of, CLASSES, channels=1)
   for arch in [*archs(of), of.largest]:
     found = inventory.take(models.create(of.network(arch), CLASSES), (8, 8, 1))
-    stored = chain_generators.of_choice(of, arch, CLASSES)
-    expected = totals.price(plans.make(found.kernels, stored), found, "fold")
+    plan = chain_generators.of_choice(of, arch, CLASSES).plan(found)
+    expected = totals.price(plan, found, "fold")
     price = prices.of(arch)
     assert price["madds"] == expected.madds
     assert price["parameters"] == expected.stored_params
@@ -155,7 +154,7 @@ def test_what_pruning_may_leave_out_is_its_hidden_channels():
 @pytest.mark.parametrize(
   ("kind", "words"),
   [
-    (Branch(groups=(2, 1)), "expand has 2 groups"),
+    (Branch(feature_group_counts=(2, 1)), "expand has 2 groups"),
     (models.blocks.InvertedResidual(depth_multiplier=2), "no channels that shrink"),
   ],
 )

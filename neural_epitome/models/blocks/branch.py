@@ -21,7 +21,7 @@ class Branch(BlockConfig):
       `factored`, a dense 1 x k one and then a k x 1; `dense`, one or more dense ones,
       of which the last strides.
     kernel_dilation: of the depthwise convolution.
-    groups: of the expansion and of the projection.
+    feature_group_counts: of the expansion and of the projection.
     count: of the dense convolutions.
   """
 
@@ -29,7 +29,7 @@ class Branch(BlockConfig):
 
   form: Literal["depthwise", "factored", "dense"] = "depthwise"
   kernel_dilation: int = 1
-  groups: tuple[int, int] = (1, 1)
+  feature_group_counts: tuple[int, int] = (1, 1)
   count: int = 1
 
   def declare(self, shape: BlockShape) -> Block:
@@ -37,7 +37,7 @@ class Branch(BlockConfig):
     inputs = Channels("inputs", shape.inputs)
     hidden = Channels("hidden", shape.hidden, shrinks=True)
     features = Channels("features", shape.features)
-    first, last = self.groups
+    first, last = self.feature_group_counts
     layers = (
       _normed("expand", inputs, hidden, feature_group_count=first, activation="relu"),
       *self._spatial(hidden, shape.kernel_size, shape.stride),
@@ -68,9 +68,9 @@ class Branch(BlockConfig):
     shared = {"activation": "relu", "kernel_shrinks": True}
     return [
       _normed(
-        name, hidden, hidden, kernel_size=window, strides=step, **geometry, **shared
+        name, hidden, hidden, kernel_size=size, strides=step, **geometry, **shared
       )
-      for name, window, step, geometry in rows
+      for name, size, step, geometry in rows
     ]
 
 
