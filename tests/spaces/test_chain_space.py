@@ -95,7 +95,8 @@ def test_a_smaller_choice_has_one_gene_one_step_further():
   # After the blocks, head and classifier, which have rates and bits alone.
   for other in SPACE.smaller(SPACE.largest, SPACE.places - 1):
     assert SPACE.network(other) == SPACE.network(SPACE.largest)
-    assert len(chain_generators.of_choice(SPACE, other, 3)) == 1
+    planner = chain_generators.of_choice(SPACE, other, 3)
+    assert len(planner.generators) + len(planner.bits) == 1
   assert len(SPACE.smaller(SPACE.largest, SPACE.places - 1)) == 4
   assert PLAIN.places == len(PLAIN.positions)
 
