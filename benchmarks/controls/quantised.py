@@ -23,7 +23,7 @@ from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.runs.malloc import keep_freed_memory
 
 RULE, RATE = EpitomeRule(routing="tile", scaled=True, side="both"), 8.0
@@ -35,7 +35,7 @@ def configuration(dense: Config, bits: int, seed: int) -> Config:
   return dataclasses.replace(
     dense,
     name="tile_scaled",
-    planner=UniformPlanner(rate=RATE, rule=RULE),
+    planner=RatePlanner(rate=RATE, rule=RULE),
     indices=IndexOptions(source="fixed", start="zero"),
     bits=bits,
     training=dataclasses.replace(dense.training, seed=seed),

@@ -23,7 +23,7 @@ from neural_epitome.cost import totals
 from neural_epitome.epitome import flat_variables
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.export import compact
-from neural_epitome.planning import BudgetPlanner, DensePlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, DensePlanner, RatePlanner
 from neural_epitome.training import setup
 
 MEGABYTE, BITS = 1_000_000, 8
@@ -34,7 +34,7 @@ DESCRIPTION = 10_000
 def main() -> None:
   """Writes the file, runs it, and writes results/one_megabyte.csv."""
   argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-  rules = UniformPlanner(rule=EpitomeRule(routing="tile"))
+  rules = RatePlanner(rule=EpitomeRule(routing="tile"))
   planner = BudgetPlanner(bytes=MEGABYTE - DESCRIPTION, bits=BITS, rules=rules)
   config = inference.configuration(2.0, "wide", 224)
   config = dataclasses.replace(config, planner=planner, bits=BITS)

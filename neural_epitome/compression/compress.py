@@ -25,7 +25,7 @@ from neural_epitome.epitome import fitting, rounding
 from neural_epitome.epitome.generators import ChannelEpitomeRule, Rule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.planning import budget as budgets
 
 
@@ -54,7 +54,7 @@ def compress(
     bits: of a stored number of a kernel's tensors: 32, or integers of 2 to 8 with a
       factor an output channel.
     rule: the weight generator; channels that share by default.
-    allocation: see `UniformPlanner`; below 1, small kernels are compressed less.
+    allocation: see `RatePlanner`; below 1, small kernels are compressed less.
     fit: `closed` keeps the routing as it starts, and the tensors are the least-squares
       fit; `full` searches the routing too, with a progress bar.
     only: shell patterns of the names that are kernels.
@@ -80,7 +80,7 @@ def compress(
   leaves = trees.take_apart(tree)
   inventory = trees.take_inventory(leaves, only, trees.HEADS | dict(outputs or {}))
   small = (glob.escape(u.path) for u in inventory.kernels if trees.is_small(u))
-  rules = UniformPlanner(
+  rules = RatePlanner(
     rule=rule or ChannelEpitomeRule(),
     allocation=allocation,
     keep=(*keep, *small),

@@ -10,7 +10,7 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BudgetPlanner(Planner):
   bytes: int | None = None
   madds: int | None = None
   bits: int = 32
-  rules: UniformPlanner = UniformPlanner()
+  rules: RatePlanner = RatePlanner()
 
   def plan(self, inventory: Inventory) -> Plan:
     """See the class; raises as `fitted`."""
@@ -77,10 +77,14 @@ class BudgetPlanner(Planner):
     best, prices = at(high)
     for name, budget in budgets.items():
       if prices[name] > budget:
+        finer = ""
+        if name == "bytes" and self.bits > 8 and file_bytes is None:
+          least = totals.price(best, inventory, bits=8).stored_bytes
+          finer = f"with bits=8 it is {least:,}; "
         raise UserError(
           f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "
-          f"{prices[name]:,} (planner.rules says what stays dense; the dense network "
-          f"has {at(1.0)[1][name]:,})."
+          f"{prices[name]:,} ({finer}planner.rules says what stays dense; the dense "
+          f"network has {at(1.0)[1][name]:,})."
         )
     while high / low > 1.0005:
       middle = (low * high) ** 0.5
@@ -114,7 +118,7 @@ _BUDGET = re.compile(
 )
 
 
-def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
+def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
   """The planner that a budget asks for in words.
 
   Args:
@@ -142,7 +146,7 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
 
 
 def absolute(
-  text: str, rules: UniformPlanner, inventory: Inventory, bits: int = 32
+  text: str, rules: RatePlanner, inventory: Inventory, bits: int = 32
 ) -> BudgetPlanner:
   """`planner`, but a rate becomes a budget: the parameters that are stored at it.
 

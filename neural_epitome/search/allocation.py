@@ -39,7 +39,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.planning import (
   BudgetPlanner,
   DensePlanner,
-  UniformPlanner,
+  RatePlanner,
   lagrangian,
 )
 from neural_epitome.planning import budget as budgets
@@ -109,7 +109,7 @@ def allocate(
   return question.planner(chosen)
 
 
-def rules_of(config: Config) -> UniformPlanner:
+def rules_of(config: Config) -> RatePlanner:
   """Which kernels an experiment compresses, and how.
 
   Raises:
@@ -117,9 +117,9 @@ def rules_of(config: Config) -> UniformPlanner:
   """
   planner = config.planner
   if isinstance(planner, DensePlanner):
-    return UniformPlanner()
+    return RatePlanner()
   rules = getattr(planner, "rules", planner)
-  if not isinstance(rules, UniformPlanner):
+  if not isinstance(rules, RatePlanner):
     raise UserError(
       f"--budget needs rules, and config.planner.kind={planner.kind} has none; set "
       """--config.planner='{"kind": "uniform"}'."""
@@ -134,7 +134,7 @@ def elastic_config(config: Config) -> Config:
   before they are averaged, weights would be finer at high rates than they will be.
   """
   rules = dataclasses.replace(
-    rules_of(config), rate=UniformPlanner().rate, allocation=1.0, weights={}
+    rules_of(config), rate=RatePlanner().rate, allocation=1.0, weights={}
   )
   return dataclasses.replace(
     config,

@@ -9,7 +9,7 @@ from neural_epitome.epitome.generators import GeneratorSpec, SharingRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 from neural_epitome.spaces.elastic_generator import Elastic
 
 RATES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -27,7 +27,7 @@ class ElasticPlanner(Planner):
 
   kind: ClassVar[str] = "elastic"
 
-  rules: UniformPlanner = UniformPlanner()
+  rules: RatePlanner = RatePlanner()
   rates: tuple[float, ...] = RATES
 
   def plan(self, inventory: Inventory) -> plans.Plan:

@@ -14,7 +14,7 @@ from neural_epitome.epitome.generators import Dense, Epitome, QuantisedRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 KERNEL = jax.random.normal(jax.random.key(0), (3, 3, 4, 6))
 USE = KernelUse("a/kernel", KERNEL.shape)
@@ -47,7 +47,7 @@ def test_the_gradient_passes_straight_through():
 @pytest.mark.parametrize(("bits", "expected"), [(8, 216 + 24), (4, 108 + 24)])
 def test_the_rule_stores_integers_and_a_factor_an_output_channel(bits, expected):
   rule = QuantisedRule(bits)
-  plan = UniformPlanner(rule=rule, keep_first=False).plan(FOUND)
+  plan = RatePlanner(rule=rule, keep_first=False).plan(FOUND)
   assert plan.kernels["a/kernel"].generator == Dense()
   price = totals.price(plan, FOUND)
   assert price.stored_bytes == expected
@@ -59,7 +59,7 @@ def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
   plan = plans.make([USE], {"a/kernel": epitome}).narrowed({"a/kernel": 4})
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 4))
   layer = EpitomeConv(
-    features=6, window=(3, 3), generator=epitome, bits=4, use_bias=False
+    features=6, kernel_size=(3, 3), generator=epitome, bits=4, use_bias=False
   )
   variables = layer.init(jax.random.key(1), x)
   tensors = variables["params"]

@@ -21,7 +21,7 @@ from neural_epitome.planning.base import Planner
 
 
 @dataclasses.dataclass(frozen=True)
-class UniformPlanner(Planner):
+class RatePlanner(Planner):
   """Stores 1 / rate of the weights of the compressed kernels, all by one rule.
 
   What counts as stored is everything a kernel needs, offsets and scales included.
