@@ -161,6 +161,7 @@ def test_notices_of_maintenance_are_asked_for_in_training_and_search(
   assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.4"]
   # So short a run would end before its offsets are whole cells, as they ship.

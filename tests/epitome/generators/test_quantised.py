@@ -45,6 +45,7 @@ def test_bytes_are_those_of_integers_and_scales(bits, expected):
   assert generator.stored(KERNEL.shape) == 216 + 6
 
 
+@pytest.mark.slow
 def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
   epitome = Epitome((3, 3, 4, 3), "tile", scaled=True)
   generator, shape = Quantised(4, epitome), (3, 3, 4, 6)
