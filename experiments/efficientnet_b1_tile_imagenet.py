@@ -22,12 +22,12 @@ import dataclasses
 from experiments.mbv2_dense_imagenet import CONFIG as DENSE
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.models import EfficientNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
   model=EfficientNetConfig(variant="b1", grouped_se=True, classifier_groups=4),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=2.0,
     rule=EpitomeRule(routing="tile"),
     only=("*/expand/kernel", "*/project/kernel", "head/kernel"),

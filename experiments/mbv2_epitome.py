@@ -15,10 +15,10 @@ import dataclasses
 from experiments.mbv2_dense import CONFIG as DENSE
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
-  planner=UniformPlanner(rate=2.0, rule=EpitomeRule(routing="factorised")),
+  planner=RatePlanner(rate=2.0, rule=EpitomeRule(routing="factorised")),
   indices=IndexOptions(source="learner", start="spread", noise=0.0),
 )

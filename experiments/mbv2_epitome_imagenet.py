@@ -21,11 +21,11 @@ import dataclasses
 from experiments.mbv2_dense_imagenet import CONFIG as DENSE
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=2.0,
     rule=EpitomeRule(routing="factorised"),
     only=("*/expand/kernel", "*/project/kernel", "head/kernel"),

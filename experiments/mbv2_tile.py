@@ -15,8 +15,8 @@ import dataclasses
 
 from experiments.mbv2_dense import CONFIG as DENSE
 from neural_epitome.epitome.generators import EpitomeRule
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
-  DENSE, planner=UniformPlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
+  DENSE, planner=RatePlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
 )

@@ -16,11 +16,11 @@ from neural_epitome.data.options import Augmentation, DataOptions
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import ResNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = Config(
   model=ResNetConfig(depth=20, stem_stride=2),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=4.0,
     rule=EpitomeRule(side="both", margin=1, routing="factorised"),
     keep=("classifier/kernel",),

@@ -24,13 +24,13 @@ from neural_epitome.data.options import Augmentation
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import NormOptions, ResNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
   model=ResNetConfig(depth=50),
   norm=NormOptions(momentum=0.9, epsilon=1e-5),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=2.0,
     rule=EpitomeRule(side="both", margin=1, routing="factorised"),
     keep=("classifier/kernel",),

@@ -20,12 +20,12 @@ from neural_epitome.data.options import SignalAugmentation, SignalOptions
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import NormOptions, SoundNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = Config(
   model=SoundNetConfig(dropout=0.2),
   norm=NormOptions(momentum=0.9, epsilon=1e-5),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=8.0,
     rule=EpitomeRule(side="both", margin=2, routing="factorised"),
     keep=("classifier/kernel",),

@@ -17,6 +17,8 @@ from neural_epitome.data.sources import Source
 from neural_epitome.errors import UserError
 
 Batch = dict[str, Any]
+# What `Evaluate` calls the input.
+FIELD = "image"
 
 
 def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
@@ -193,4 +195,6 @@ class Collate:
       batch["mask"] = np.float32([e["mask"] for e in examples])
       # Padding is zero as the network sees it, not a black image.
       images[batch["mask"] == 0] = 0
-    return batch | {"bad": {k: told for e in examples for k, told in e["bad"].items()}}
+    return batch | {
+      "bad": {k: fault for e in examples for k, fault in e["bad"].items()}
+    }

@@ -63,7 +63,6 @@ EXAMPLES: dict[str, dict[str, Make]] = {
   },
   "hashed": {"": lambda arm, shape: arm(math.prod(shape) // 3, seed=7)},
   "low_rank": {"": lambda arm, shape: arm(min(3 * shape[-2], shape[-1]) // 2)},
-  "quantised": {"": lambda arm, shape: arm(8)},
   "shared_epitome": {
     "": lambda arm, shape: arm(math.prod(shape) // 3 + 1, start=11, block=40),
   },

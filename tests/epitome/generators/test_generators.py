@@ -16,7 +16,6 @@ from neural_epitome.epitome.generators import (
   Epitome,
   Hashed,
   LowRank,
-  Quantised,
   Rule,
   SharedEpitome,
   WSNet,
@@ -67,9 +66,9 @@ def test_a_layer_folds_to_what_it_is_materialised_and_trains(kind, name, groups)
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 8 * groups))
   layer = EpitomeConv(
     features=12,
-    window=(3, 3),
+    kernel_size=(3, 3),
     strides=2,
-    groups=groups,
+    feature_group_count=groups,
     generator=generator,
     indices=FIXED,
   )
@@ -122,7 +121,7 @@ def test_a_plan_with_it_survives_json_and_is_priced_as_it_says(kind, name):
   assert plans.from_json(plans.to_json(plan)) == plan
   price = totals.price(plan, inventory.Inventory((use,), {}), "fold")
   assert price.stored_params == generator.stored(use.shape)
-  assert price.stored_bytes == generator.stored_bytes(use.shape)
+  assert price.stored_bytes == 4 * generator.stored(use.shape)
   assert price.madds == generator.cost(use, folded=True).madds <= use.madds
 
 
@@ -152,7 +151,11 @@ def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
   generator, shape = Epitome((1, 1, 8, 4), "blockwise"), (1, 1, 16, 12)
   options = routing.IndexOptions(source="fixed", start="random")
   layer = EpitomeConv(
-    features=12, window=(1, 1), generator=generator, indices=options, use_bias=False
+    features=12,
+    kernel_size=(1, 1),
+    generator=generator,
+    indices=options,
+    use_bias=False,
   )
   x = jax.random.normal(jax.random.key(0), (2, 3, 3, 16))
   variables = layer.init(jax.random.key(1), x)
@@ -186,7 +189,6 @@ def test_every_rule_survives_json_and_makes_what_is_registered(kind):
     (Hashed(0), "buckets"),
     (Hashed(10**6), "buckets"),
     (Hashed(4, -1), "seed"),
-    (Quantised(1), "bits"),
     (WSNet(1, 3), "repetition"),
     (WSNet(0), "spacing"),
     (WSNet(80), "spacing"),

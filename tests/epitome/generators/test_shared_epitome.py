@@ -18,7 +18,7 @@ from neural_epitome.cost import inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import SharedEpitome, SharedEpitomeRule
 from neural_epitome.models.mobilenet_v2 import MBCONV
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 SHAPE = (28, 28, 1)
 
@@ -49,7 +49,7 @@ def test_each_weight_is_the_number_that_the_definition_names(
 
 def share(config, rate):
   found = inventory.take(models.create(config, 10), SHAPE)
-  plan = UniformPlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
+  plan = RatePlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
   return found, plan
 
 

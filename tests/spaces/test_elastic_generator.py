@@ -9,18 +9,16 @@ from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import (
   Dense,
-  Elastic,
   Epitome,
   Hashed,
   LowRank,
-  Quantised,
   WSNet,
 )
-from neural_epitome.epitome.generators.elastic import nearest
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.elastic_generator import Elastic, nearest
 
 SHAPE = (3, 3, 8, 12)
 X = jax.random.normal(jax.random.key(0), (4, 6, 6, 8))
@@ -34,7 +32,7 @@ MEMBERS = {
 ELASTIC = Elastic((Dense(), *MEMBERS.values()))
 LAYER = EpitomeConv(
   features=12,
-  window=(3, 3),
+  kernel_size=(3, 3),
   generator=ELASTIC,
   indices=IndexOptions(source="drawn", start="zero"),
 )
@@ -77,7 +75,7 @@ def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
 def test_evaluation_reads_the_member_that_the_map_says(variables):
   kernel = variables["params"]["kernel"]
   for number, member in enumerate(ELASTIC.members):
-    plain = EpitomeConv(features=12, window=(3, 3))
+    plain = EpitomeConv(features=12, kernel_size=(3, 3))
     read = nearest(member, SHAPE, kernel)
     params = variables["params"] | {"kernel": read}
     expected = plain.apply({"params": params}, X)
@@ -124,7 +122,7 @@ def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
 
 
 @pytest.mark.parametrize(
-  "member", [LowRank(3), Quantised(8), Epitome((3, 3, 4, 4), "tile", scaled=True)]
+  "member", [LowRank(3), Epitome((3, 3, 4, 4), "tile", scaled=True)]
 )
 def test_what_has_no_such_reading_is_refused_by_name(member):
   with pytest.raises(UserError, match=f"{member.kind} cannot be read at several"):
