@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.util
+import inspect
 import shlex
 from collections.abc import Sequence
 
@@ -77,6 +78,9 @@ def _parse_only(name: str, arguments: Sequence[str]) -> None:
   script = importlib.import_module(name)
   if hasattr(script, "__path__"):
     script = importlib.import_module(f"{name}.__main__")
+  if "parse_args" not in inspect.getsource(script):
+    assert not arguments, f"python -m {name} takes no arguments"
+    return
   original = argparse.ArgumentParser.parse_args
 
   def parse(self, args=None, namespace=None):

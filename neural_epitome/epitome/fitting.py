@@ -17,16 +17,15 @@ but what it makes of its inputs, as far as these are uncorrelated.
 for the tensors, in turn.
 """
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from neural_epitome.epitome import least_squares
-from neural_epitome.epitome.plan import KernelPlan, Plan
+from neural_epitome.epitome import least_squares, weight_indices
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
+from neural_epitome.epitome.weight_indices import WeightIndices
 
 Kernels = Mapping[str, np.ndarray]
 Maps = Mapping[str, Mapping[str, np.ndarray]]
@@ -39,19 +38,17 @@ SEARCH = range(20)
 
 
 class _Target(NamedTuple):
-  """A kernel that is fitted.
+  """A kernel that is fitted, its weights in row-major order.
 
   Attributes:
-    plan: how it is generated.
-    offsets: its routing map, whole cells, by axis.
-    kernel: in full.
-    importance: (Cin,), of its inputs, see `fit`.
+    kernel: (W,), its weights.
+    importance: (W,), what the squared difference of each weight counts.
+    read: what every weight reads.
   """
 
-  plan: KernelPlan
-  offsets: Mapping[str, np.ndarray]
   kernel: np.ndarray
   importance: np.ndarray
+  read: WeightIndices
 
 
 def fit(
@@ -91,18 +88,18 @@ def fit(
     if own is not None:
       tensors |= {kernel.tensors[role]: value for role, value in own.items()}
       continue
-    here = dict(offsets.get(path, {}))
-    if not all(np.array_equal(offset, np.round(offset)) for offset in here.values()):
-      raise ValueError("A kernel is fitted for offsets of whole cells only.")
-    for name in kernel.tensors.values():
-      target = _Target(kernel, here, wanted, weights)
+    here = offsets.get(path, {})
+    read = weight_indices.find(kernel.generator, kernel.shape, here, kernel.tensors)
+    every = np.broadcast_to(weights[:, None], wanted.shape).reshape(-1)
+    target = _Target(wanted.reshape(-1), every, read)
+    for name in read.indices:
       readers.setdefault(name, []).append(target)
   # The largest first: what it makes of factors of one, the others' factors mend.
   order = sorted(readers, key=lambda name: -np.prod(plan.tensors[name].shape))
   for name in order:
     ones = np.ones(plan.tensors[name].shape, np.float32)
     tensors[name] = (start or {}).get(name, ones)
-  has_factors = any(len(t.plan.tensors) > 1 for ts in readers.values() for t in ts)
+  has_factors = any(len(t.read.indices) > 1 for ts in readers.values() for t in ts)
   for _ in range(rounds if has_factors else 1):
     for name in order:
       tensors[name] = _nearest(name, tensors, readers[name])
@@ -183,12 +180,7 @@ def generate(plan: Plan, tensors: Tensors, offsets: Maps, path: str) -> np.ndarr
   kernel = plan.kernels[path]
   own = {role: tensors[name] for role, name in kernel.tensors.items()}
   here = dict(offsets.get(path, {}))
-  return np.asarray(_generate(kernel.generator, kernel.shape, own, here))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _generate(generator, shape, tensors, offsets):
-  return generator.generate(tensors, offsets, shape)
+  return weight_indices.generate(kernel.generator, kernel.shape, own, here)
 
 
 def relative_error(kernel: np.ndarray, generated: np.ndarray) -> float:
@@ -205,30 +197,24 @@ def _nearest(name: str, tensors: Tensors, targets: Sequence[_Target]) -> np.ndar
     tensors: all of them by name; the others stay as they are.
     targets: every kernel that is made of the tensor.
   """
-  above, below = 0.0, 0.0
+  above, below = np.zeros(tensors[name].size), np.zeros(tensors[name].size)
   for target in targets:
-    names = target.plan.tensors
-    [role] = (role for role, other in names.items() if other == name)
-    found = _sums(
-      *(target.plan.generator, target.plan.shape, role),
-      {role: tensors[other] for role, other in names.items()},
-      dict(target.offsets),
-      *(target.kernel, target.importance[:, None]),
-    )
-    size = 1.0
+    scale = 1.0
     if len(targets) > 1:
-      energy = np.vdot(target.kernel, target.kernel * target.importance[:, None])
-      size = max(float(energy), 1e-30)
-    above, below = (
-      total + np.asarray(part, float) / size
-      for total, part in zip((above, below), found, strict=True)
-    )
-  return least_squares.quotient(above, below).astype(np.float32)
+      energy = np.vdot(target.kernel, target.kernel * target.importance)
+      scale = max(float(energy), 1e-30)
+    numerators, denominators = _sums(name, tensors, target)
+    above, below = above + numerators / scale, below + denominators / scale
+  nearest = least_squares.quotient(above, below)
+  return nearest.astype(np.float32).reshape(tensors[name].shape)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _sums(generator, shape, role, tensors, offsets, kernel, importance):
-  def read(numbers):
-    return generator.generate({**tensors, role: numbers}, offsets, shape)
+def _sums(
+  name: str, tensors: Tensors, target: _Target
+) -> tuple[np.ndarray, np.ndarray]:
+  factors, index = target.read.factors(tensors, name), target.read.indices[name]
 
-  return least_squares.sums(read, tensors[role].shape, kernel, importance)
+  def transposed(weights: np.ndarray) -> np.ndarray:
+    return np.bincount(index, weights * factors, tensors[name].size)
+
+  return least_squares.sums(transposed, factors, target.kernel, target.importance)

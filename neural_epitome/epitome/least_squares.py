@@ -13,34 +13,22 @@ Sums of several kernels that read one tensor are added before they are divided.
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from neural_epitome.epitome import varying
-from neural_epitome.epitome.sampling import Array, Shape
-
 
 def sums(
-  read: Callable[[Array], Array], size: Shape, kernel: Array, weight: Any = None
-) -> tuple[Array, Array]:
-  """Numerators and denominators of the least squares, each of shape `size`.
+  transposed: Callable[[Any], Any], factors: Any, kernel: Any, weight: Any = None
+) -> tuple[Any, Any]:
+  """Numerators and denominators of the least squares, both of the tensor's shape.
 
   Args:
-    read: the kernel that is generated from a tensor T of shape `size`: linear, and
-      every weight reads one number of T.
-    size: shape of T.
-    kernel: that should be generated.
-    weight: what each squared difference counts, of a shape that broadcasts to the
-      kernel's; None counts all alike.
+    transposed: what G^T makes of an array of the kernel's shape.
+    factors: of every weight, of the kernel's shape: what G makes of ones.
+    kernel: that should be generated, an array of NumPy or JAX.
+    weight: what each squared difference counts, of the kernel's shape; None counts all
+      alike.
   """
-  ones, kernel = varying.alike(jnp.ones(size, jnp.float32), kernel)
-  # G times ones: the factors.
-  factors, transposed = jax.vjp(read, ones)
   if weight is not None:
-    weight = jnp.broadcast_to(weight, kernel.shape)
     kernel, factors = weight * kernel, weight * factors
-  [above], [below] = transposed(kernel), transposed(factors)
-  return above, below
+  return transposed(kernel), transposed(factors)
 
 
 def quotient(above: Any, below: Any, least: float = 1e-30) -> Any:
@@ -48,7 +36,7 @@ def quotient(above: Any, below: Any, least: float = 1e-30) -> Any:
 
   Args:
     above: numerators, an array of NumPy or JAX.
-    below: denominators, at least zero.
+    below: denominators, at least zero, of the same shape.
     least: a number whose denominator is not above this counts as read by nothing.
   """
   numpy, is_read = below.__array_namespace__(), below > least

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.epitome import least_squares
+from neural_epitome.epitome import least_squares, varying
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -103,4 +103,7 @@ def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
   def made(stored: Array) -> Array:
     return member.generate({role: stored}, offsets, shape)
 
-  return made(least_squares.quotient(*least_squares.sums(made, size, kernel)))
+  ones, kernel = varying.alike(jnp.ones(size, jnp.float32), kernel)
+  factors, transposed = jax.vjp(made, ones)
+  sums = least_squares.sums(lambda array: transposed(array)[0], factors, kernel)
+  return made(least_squares.quotient(*sums))

@@ -49,6 +49,7 @@ def layer_of(generator, **options):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_layer_reads_rounded_tensors_and_float_factors_straight_through(name):
   generator = GENERATORS[name]

@@ -18,6 +18,8 @@ from neural_epitome.training import setup
 from tests.export import networks
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_export_says_bytes_numbers_differences_and_times(tmp_path):
   network = networks.trained(rule=EpitomeRule(side="both"), rate=4.0)

@@ -34,7 +34,7 @@ from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import setup
 from tests.strategies.test_strategies import ask_all
 
-pytestmark = pytest.mark.xdist_group("allocation")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("allocation")]
 
 LOSSES = "losses_32_32_1.jsonl"
 CONFIG = Config(

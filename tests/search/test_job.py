@@ -28,7 +28,7 @@ from tests.spaces.tiny import PLAIN
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What they share is made once.
-pytestmark = pytest.mark.xdist_group("search_job")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("search_job")]
 
 CONFIG = Config(
   name="searched",

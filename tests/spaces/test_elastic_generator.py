@@ -55,6 +55,7 @@ def gradients(params, variables, number):
   return jnp.sum(jnp.sin(read_at(variables | {"params": params}, number)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
   kernel = np.asarray(jax.random.normal(jax.random.key(1), SHAPE))
@@ -70,6 +71,7 @@ def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
   np.testing.assert_allclose(nearest(member, SHAPE, found), found, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_reads_the_member_that_the_map_says(variables):
   kernel = variables["params"]["kernel"]
   for number, member in enumerate(ELASTIC.members):
@@ -112,6 +114,7 @@ def test_layers_draw_each_for_itself_and_the_same_when_resumed():
   assert drawn("a/conv") != drawn("b/conv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(ELASTIC.members)))
 def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
   gradient = gradients(variables["params"], variables, jnp.float32(number))["kernel"]

@@ -26,6 +26,8 @@ from neural_epitome.training.loop import run
 from neural_epitome.training.pruning import run_pruned
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 
 def fresh(config, seed=0):
   setup = setups.prepare(config)

@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # One worker runs all of them: the uninterrupted run they compare with is made once.
 pytestmark = [
+  pytest.mark.slow,
   pytest.mark.xdist_group("loop"),
   pytest.mark.usefixtures("compilation_cache"),
 ]

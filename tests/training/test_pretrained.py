@@ -23,6 +23,8 @@ from neural_epitome.training import state as states
 from tests.state_dicts import files, networks
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 MODEL = networks.SMALL["mobilenet_v2"]
 PLANNERS = {
   "channels": RatePlanner(rate=1.5, rule=ChannelEpitomeRule()),

@@ -35,6 +35,7 @@ def test_every_example_is_of_a_generator_that_is_registered(kind):
   assert kind in examples.GENERATORS, f"no generator {kind!r}: drop its examples"
 
 
+@pytest.mark.slow
 @every
 @pytest.mark.parametrize("shape", [(3, 3, 64, 48), (128, 80)])
 def test_the_kernel_starts_with_the_variance_of_its_initializer(kind, name, shape):
@@ -57,6 +58,7 @@ def test_the_kernel_starts_with_the_variance_of_its_initializer(kind, name, shap
   assert abs(np.mean(kernels)) < 0.1 * np.std(kernels)
 
 
+@pytest.mark.slow
 @every
 @pytest.mark.parametrize("groups", [1, 2])
 def test_a_layer_folds_to_what_it_is_materialised_and_trains(kind, name, groups):
@@ -144,6 +146,7 @@ def test_scaled_outputs_are_those_of_a_kernel_that_was_scaled(kind, name):
   )
 
 
+@pytest.mark.slow
 def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
   generator, shape = Epitome((1, 1, 8, 4), "blockwise"), (1, 1, 16, 12)
   options = routing.IndexOptions(source="fixed", start="random")

@@ -54,6 +54,7 @@ def test_the_rule_stores_integers_and_a_factor_an_output_channel(bits, expected)
   assert price.stored_params == rule.smallest(USE) == 216 + 6
 
 
+@pytest.mark.slow
 def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
   epitome = Epitome((3, 3, 4, 3), "tile", scaled=True)
   plan = plans.make([USE], {"a/kernel": epitome}).narrowed({"a/kernel": 4})

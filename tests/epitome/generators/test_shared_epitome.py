@@ -23,6 +23,7 @@ from neural_epitome.planning import RatePlanner
 SHAPE = (28, 28, 1)
 
 
+@pytest.mark.slow
 @given(
   st.integers(1, 60),
   st.integers(0, 59),
@@ -72,6 +73,7 @@ def test_no_rows_of_a_kernel_come_back_in_step():
       assert math.gcd(length, use.shape[-1]) == 1
 
 
+@pytest.mark.slow
 def test_its_gradient_is_the_sum_over_all_layers():
   config = dataclasses.replace(MBCONV, stages=((2, 16, 1),), stage_strides=(2,))
   found, shared = share(config, 8.0)
