@@ -119,6 +119,7 @@ def test_variables_have_the_names_and_shapes_they_had(recorded, name):
   assert tree(WHOLE[name]) == recorded["variables"][name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_seed_gives_the_logits_it_gave(recorded, name):
   expected = np.array(recorded["logits"][name])

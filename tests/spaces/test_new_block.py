@@ -116,6 +116,7 @@ def test_its_price_is_that_of_its_network(kind):
     assert price["bytes"] == expected.stored_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Strips(), Bottleneck()], ids=repr)
 def test_masked_equals_sliced(kind):
   of = space(kind)
