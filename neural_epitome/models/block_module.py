@@ -8,8 +8,8 @@ from flax import linen as nn
 from neural_epitome.epitome import stream
 from neural_epitome.models import functions
 from neural_epitome.models.base import Layers
-from neural_epitome.models.block import (
-  Block,
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import (
   ConvSpec,
   RepeatChannels,
   SqueezeExciteSpec,

@@ -15,14 +15,10 @@ from flax import linen as nn
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.models.block import (
-  Block,
-  BlockConfig,
-  BlockShape,
-  Channels,
-)
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.blocks import InvertedResidual
+from neural_epitome.models.layer_specs import Channels
 
 # Whether a block has squeeze-and-excitation.
 OPERATIONS = ("plain", "squeeze_excite")

@@ -1,7 +1,8 @@
 """What stands before the blocks of a network, and behind them."""
 
 from neural_epitome.models.base import CLASSIFIER
-from neural_epitome.models.block import Activation, Block, Channels, ConvSpec
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import Activation, Channels, ConvSpec
 
 
 def stem(

@@ -15,9 +15,10 @@ from flax import linen as nn
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.models.block import Block, BlockShape, Channels, ConvSpec
+from neural_epitome.models.block import Block, BlockShape
 from neural_epitome.models.block_module import BlockModule, normed_conv
 from neural_epitome.models.blocks import Branch
+from neural_epitome.models.layer_specs import Channels, ConvSpec
 
 
 @dataclasses.dataclass(frozen=True)

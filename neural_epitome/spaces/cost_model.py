@@ -13,7 +13,8 @@ from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.models import ends
-from neural_epitome.models.block import Block, ConvSpec, SqueezeExciteSpec
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import ConvSpec, SqueezeExciteSpec
 from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace

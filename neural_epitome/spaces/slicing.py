@@ -11,7 +11,8 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.epitome import rounding
-from neural_epitome.models.block import Block, Channels, middle
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import Channels, middle
 from neural_epitome.spaces.arch import FIELDS, KERNELS, Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 

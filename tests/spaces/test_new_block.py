@@ -12,15 +12,9 @@ import pytest
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory, totals
 from neural_epitome.errors import UserError
-from neural_epitome.models.block import (
-  Block,
-  BlockConfig,
-  BlockShape,
-  Channels,
-  ConvSpec,
-  channel_group,
-)
+from neural_epitome.models.block import Block, BlockConfig, BlockShape, channel_group
 from neural_epitome.models.blocks import Basic, Bottleneck, Branch
+from neural_epitome.models.layer_specs import Channels, ConvSpec
 from neural_epitome.spaces import SupernetConfig, chain_generators, slicing
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.cost_model import Prices

@@ -1,16 +1,10 @@
 """The basic block of ResNet (arXiv 1512.03385)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from neural_epitome.models.block import (
-  Block,
-  BlockConfig,
-  BlockShape,
-  Channels,
-  ConvSpec,
-  SqueezeExciteSpec,
-)
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
+from neural_epitome.models.layer_specs import Channels, ConvSpec, SqueezeExciteSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +48,9 @@ class Basic(BlockConfig):
     )
 
 
-def projected(shape: BlockShape, inputs: Channels, features: Channels):
+def projected(
+  shape: BlockShape, inputs: Channels, features: Channels
+) -> ConvSpec | Literal["identity"]:
   """The shortcut: the input, or a projection where it has another shape."""
   if shape.adds_input:
     return "identity"

@@ -3,15 +3,9 @@
 import dataclasses
 from typing import ClassVar
 
-from neural_epitome.models.block import (
-  Block,
-  BlockConfig,
-  BlockShape,
-  Channels,
-  ConvSpec,
-  SqueezeExciteSpec,
-)
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
 from neural_epitome.models.blocks.basic import projected
+from neural_epitome.models.layer_specs import Channels, ConvSpec, SqueezeExciteSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,15 +1,10 @@
 """One branch of a multi-branch cell: the operations of NSE (arXiv 2011.10904)."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from neural_epitome.models.block import (
-  Block,
-  BlockConfig,
-  BlockShape,
-  Channels,
-  ConvSpec,
-)
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
+from neural_epitome.models.layer_specs import Channels, ConvSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,5 +69,5 @@ class Branch(BlockConfig):
     ]
 
 
-def _normed(name: str, *channels: Channels, **options) -> ConvSpec:
+def _normed(name: str, *channels: Channels, **options: Any) -> ConvSpec:
   return ConvSpec(name, *channels, norm=f"{name}_norm", **options)

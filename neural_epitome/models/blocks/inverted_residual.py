@@ -3,11 +3,9 @@
 import dataclasses
 from typing import ClassVar
 
-from neural_epitome.models.block import (
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
+from neural_epitome.models.layer_specs import (
   Activation,
-  Block,
-  BlockConfig,
-  BlockShape,
   Channels,
   ConvSpec,
   Layer,
