@@ -24,6 +24,7 @@ from neural_epitome.checkpointing.errors import (
 )
 from neural_epitome.checkpointing.write_failures import WriteFailures
 from neural_epitome.distributed import collectives
+from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 
 Record = dict[str, Any]
@@ -173,10 +174,10 @@ class Checkpoints:
     steps = collectives.of_first(self.steps())
     while steps:
       step = steps.pop()
-      found, reason = self._read(step, arguments)
-      if found is not None:
-        record, flat = found["record"], found["state"]
-        if record.get("plan") != self._record.get("plan"):
+      content, reason = self._read(step, arguments)
+      if content is not None:
+        record, flat = content["record"], content["state"]
+        if not plans.is_same(record.get("plan"), self._record.get("plan")):
           reason = "is of another plan"
         elif int(flat[".step"]) != step:
           reason = "does not hold the step it is named after"
@@ -191,13 +192,13 @@ class Checkpoints:
   def _read(self, step: int, arguments: Any) -> tuple[Any, str]:
     """A checkpoint, or None and why it is damaged, in all processes alike."""
     for seconds in (*RETRY_SECONDS, None):
-      found, reason, outcome = self._read_once(step, arguments)
+      content, reason, outcome = self._read_once(step, arguments)
       outcomes = collectives.of_all(outcome)
       if set(outcomes) == {_Read.WHOLE}:
-        return found, ""
+        return content, ""
       if set(outcomes) == {_Read.DAMAGED}:
         return None, reason
-      del found
+      del content
       if seconds is not None:
         time.sleep(seconds)
     if not reason:

@@ -112,9 +112,11 @@ class RunDirectory:
     """The plan of the run. Raises UserError if it cannot be read."""
     path = self.path / PLAN
     try:
-      return plans.from_json(path.read_text(), str(path))
+      text = path.read_text()
     except FileNotFoundError:
       raise UserError(f"{path} does not exist: {self.path} holds no run.") from None
+    # Plans of version 1 do not say config.bits.
+    return plans.from_json(text, str(path), bits=self.config().bits)
 
   def classes(self) -> tuple[str, ...]:
     """Class names, by label. Raises UserError if they cannot be read."""
@@ -147,14 +149,14 @@ class RunDirectory:
             "to resume. Choose another --workdir."
           )
       return
-    found = _read_json(self.path / CONFIG)
-    wanted = json.loads(json.dumps(codec.encode(config)))
-    if found.get("name") != wanted["name"]:
+    written = _current(_read_json(self.path / CONFIG))
+    given = json.loads(json.dumps(codec.encode(config)))
+    if written.get("name") != given["name"]:
       raise UserError(
-        f"Work directory {self.path} belongs to experiment {found.get('name')!r}, not "
-        f"{wanted['name']!r}; nothing was changed. Choose another --workdir."
+        f"Work directory {self.path} belongs to experiment {written.get('name')!r}, "
+        f"not {given['name']!r}; nothing was changed. Choose another --workdir."
       )
-    differing = [f for f in _differences(found, wanted) if f[0] not in INCIDENTAL]
+    differing = [f for f in _differences(written, given) if f[0] not in INCIDENTAL]
     if differing:
       name, old, new = differing[0]
       more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
@@ -205,12 +207,21 @@ def _read_json(path: pathlib.Path) -> Any:
     raise UserError(f"{path} cannot be read: {error}.") from None
 
 
+def _current(found: Any) -> Any:
+  """JSON of a configuration as this release writes it; as it is if it reads none."""
+  try:
+    config = codec.decode(Config, found)
+  except UserError:
+    return found
+  return json.loads(json.dumps(codec.encode(config)))
+
+
 def _differences(
-  found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+  written: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
 ) -> list[tuple[str, Any, Any]]:
   rows = []
-  for name in [*wanted, *(n for n in found if n not in wanted)]:
-    old, new = found.get(name), wanted.get(name)
+  for name in [*given, *(n for n in written if n not in given)]:
+    old, new = written.get(name), given.get(name)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
       rows += _differences(old, new, f"{prefix}{name}.")
     elif old != new:
