@@ -31,7 +31,8 @@ STYLE = f"""
 .maps {{ display: grid; gap: .5rem 1rem; align-items: start;
          grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }}
 .maps details[open] {{ grid-column: 1 / -1; }}
-.maps summary {{ list-style: none; font-size: .8rem; line-height: 1.2; }} .maps img {{ width: 100%; }}
+.maps summary {{ list-style: none; font-size: .8rem; line-height: 1.2; }}
+.maps img {{ width: 100%; }}
 .maps summary::-webkit-details-marker {{ display: none; }}
 .maps details[open] img {{ width: auto; }}
 .curves {{ display: grid; gap: .5rem;
