@@ -78,13 +78,8 @@ class BudgetPlanner(Planner):
     for name, budget in budgets.items():
       if prices[name] > budget:
         finer = ""
-        if name == "bytes" and self.bits > 8:
-          eight = best.narrowed(8)
-          least = (
-            file_bytes(eight)
-            if file_bytes is not None
-            else totals.price(eight, inventory).stored_bytes
-          )
+        if name == "bytes" and self.bits > 8 and file_bytes is None:
+          least = totals.price(best.narrowed(8), inventory).stored_bytes
           finer = f"with bits=8 it is {least:,}; "
         raise UserError(
           f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "
