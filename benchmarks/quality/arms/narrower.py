@@ -26,7 +26,7 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
 
   def price(width: float) -> int:
     inventory = inventory_of(at(width))
-    return stored_bytes(DensePlanner().plan(inventory), inventory, BITS)
+    return stored_bytes(DensePlanner().plan(inventory).narrowed(BITS), inventory)
 
   low, high = 0.0, 1.0
   while high - low > 1e-3:
@@ -35,6 +35,6 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
   if not low:
     raise UserError(f"No width of {teacher.network.config.kind} fits {budget:,} bytes.")
   config = at(low)
-  plan = DensePlanner().plan(inventory_of(config))
-  model = models.create(config, CLASSES, plan=plan, bits=BITS)
+  plan = DensePlanner().plan(inventory_of(config)).narrowed(BITS)
+  model = models.create(config, CLASSES, plan=plan)
   return Start(model, initial(model, seed), price(low))
