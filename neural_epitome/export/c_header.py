@@ -31,8 +31,9 @@ from neural_epitome.export import compact, inference_model
 from neural_epitome.export.c_compiled import identifier, read
 from neural_epitome.training.trained import Trained
 
-__all__ = ["IS_PROGRAM", "read", "write"]
+__all__ = ["ENDING", "IS_PROGRAM", "read", "write"]
 
+ENDING = ".h"
 IS_PROGRAM = False
 
 _TYPES = {

@@ -20,6 +20,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.export import packages, program
 from neural_epitome.training.trained import Trained
 
+ENDING = ".tflite"
 IS_PROGRAM = True
 RUNTIME = "LiteRT"
 

@@ -18,6 +18,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.export import packages, program
 from neural_epitome.training.trained import Trained
 
+ENDING = ".onnx"
 IS_PROGRAM = True
 RUNTIME = "ONNX Runtime"
 # Channels of its blocked layout where vectors have 512 bits; 8 where they have 256.

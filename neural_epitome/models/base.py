@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from flax import linen as nn
 
@@ -69,12 +69,15 @@ class ChannelGroup:
 class ModelConfig(codec.Variant, abc.ABC):
   """A backbone and its arguments; each arm is a frozen dataclass."""
 
+  plugin_group: ClassVar[str] = "models"
+
   @abc.abstractmethod
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module.
 
     It is called as `module.apply(variables, images, train=..., keys=...)`, with
     images (batch, height, width, channels), and returns logits (batch, classes).
+    Without them `train` is False and `keys` None. Its last layer is `CLASSIFIER`.
     `keys` holds one random key an example, for dropout in training only: noise
     keyed by example does not depend on how a batch is cut over devices.
     """

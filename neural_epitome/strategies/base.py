@@ -135,6 +135,7 @@ class Strategy(codec.Variant, abc.ABC):
     trains: whether it begins with a `Round`, and so needs no supernet beforehand.
   """
 
+  plugin_group: ClassVar[str] = "strategies"
   trains: ClassVar[bool] = False
 
   def check(self) -> None:

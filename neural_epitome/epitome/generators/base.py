@@ -57,6 +57,8 @@ class Cost:
 class GeneratorSpec(codec.Variant, abc.ABC):
   """How one kernel is generated; each arm is a frozen dataclass."""
 
+  plugin_group: ClassVar[str] = "generators"
+
   @abc.abstractmethod
   def tensors(self, shape: Shape) -> dict[str, Shape]:
     """Shapes of the trained tensors of a kernel of this `shape`, by role."""
@@ -216,6 +218,7 @@ class Rule(codec.Variant, abc.ABC):
     is_fixed: whether its fields alone say what a kernel stores.
   """
 
+  plugin_group: ClassVar[str] = "generators"
   is_fixed: ClassVar[bool] = False
 
   @abc.abstractmethod
