@@ -39,9 +39,12 @@ def __getattr__(name: str) -> Any:
     return _version()
   if name not in _MODULES:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-  if _MODULES[name] == __name__:
-    return importlib.import_module(f"{__name__}.{name}")
-  return getattr(importlib.import_module(_MODULES[name]), name)
+  from neural_epitome import packages
+
+  with packages.told():
+    if _MODULES[name] == __name__:
+      return importlib.import_module(f"{__name__}.{name}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

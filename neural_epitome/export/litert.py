@@ -15,14 +15,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import packages, program
+from neural_epitome.export import program
 from neural_epitome.training.trained import Trained
 
 ENDING = ".tflite"
 IS_PROGRAM = True
 RUNTIME = "LiteRT"
+_WHAT = "--format=litert"
 
 
 def write(path: str | os.PathLike, trained: Trained) -> None:
@@ -41,7 +43,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
   """Images to logits, by LiteRT on the CPU."""
-  runtime = packages.needed("ai_edge_litert.interpreter", "litert")
+  runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   with _quiet():
     return _called(runtime.Interpreter(os.fspath(path)))
 
@@ -50,7 +52,7 @@ def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], np.ndarray]:
   """A function of an array of this shape as a call that returns when it is done."""
-  runtime = packages.needed("ai_edge_litert.interpreter", "litert")
+  runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   content = _converted(layer, shape)
   with _quiet():
     return _called(runtime.Interpreter(model_content=content))
@@ -77,7 +79,7 @@ def _converted(
   function: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> bytes:
   with _quiet():
-    tensorflow = packages.needed("tensorflow", "litert")
+    tensorflow = packages.needed("tensorflow", "litert", _WHAT)
     from jax.experimental import jax2tf
     from tensorflow.lite.python.convert import ConverterError
 
