@@ -22,7 +22,10 @@ def circumstances(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
       versions.append(f"{package} {importlib.metadata.version(package)}")
     except importlib.metadata.PackageNotFoundError:
       continue
-  name = Path(sys.argv[0]).stem
+  # A script of a room is named with it, and the room for its __main__.
+  file, root = Path(sys.argv[0]).resolve(), RESULTS.resolve().parents[1]
+  inside = file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
+  name = ".".join(inside.with_suffix("").parts).removesuffix(".__main__")
   # Those this process may use, which taskset narrows.
   cores = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -30,7 +33,7 @@ def circumstances(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
   return {
     "machine": f"{platform.machine()}, cores: {cores}",
     "versions": "; ".join(versions),
-    "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+    "command": " ".join(["python", "-m", name, *sys.argv[1:]]),
   }
 
 

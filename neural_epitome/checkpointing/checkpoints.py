@@ -173,9 +173,9 @@ class Checkpoints:
     steps = collectives.of_first(self.steps())
     while steps:
       step = steps.pop()
-      found, reason = self._read(step, arguments)
-      if found is not None:
-        record, flat = found["record"], found["state"]
+      content, reason = self._read(step, arguments)
+      if content is not None:
+        record, flat = content["record"], content["state"]
         if record.get("plan") != self._record.get("plan"):
           reason = "is of another plan"
         elif int(flat[".step"]) != step:
@@ -191,13 +191,13 @@ class Checkpoints:
   def _read(self, step: int, arguments: Any) -> tuple[Any, str]:
     """A checkpoint, or None and why it is damaged, in all processes alike."""
     for seconds in (*RETRY_SECONDS, None):
-      found, reason, outcome = self._read_once(step, arguments)
+      content, reason, outcome = self._read_once(step, arguments)
       outcomes = collectives.of_all(outcome)
       if set(outcomes) == {_Read.WHOLE}:
-        return found, ""
+        return content, ""
       if set(outcomes) == {_Read.DAMAGED}:
         return None, reason
-      del found
+      del content
       if seconds is not None:
         time.sleep(seconds)
     if not reason:

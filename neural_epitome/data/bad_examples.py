@@ -36,14 +36,14 @@ class BadExamples:
     Raises:
       UserError: if there are more than allowed.
     """
-    for index, told in bad.items():
+    for index, fault in bad.items():
       if index in self.indices:
         continue
       self.indices.add(index)
       self.untold.add(index)
       if len(self.indices) > self._limit:
-        raise UserError(too_many(told, self._limit))
-      tqdm.write(f"Skipped: {told}.", file=sys.stderr)
+        raise UserError(too_many(fault, self._limit))
+      tqdm.write(f"Skipped: {fault}.", file=sys.stderr)
 
   def merge(self, indices: Iterable[int]) -> None:
     """Adds what the processes have told each other, in all of them the same.
@@ -60,9 +60,9 @@ class BadExamples:
       )
 
 
-def too_many(told: str, limit: int, excess: str = "one ") -> str:
+def too_many(fault: str, limit: int, excess: str = "one ") -> str:
   """The message that ends a run, at the example that was one too many."""
   return (
-    f"{told}, {excess}more than config.data.maximum_bad_examples={limit}; repair the "
+    f"{fault}, {excess}more than config.data.maximum_bad_examples={limit}; repair the "
     "data set, or allow more."
   )

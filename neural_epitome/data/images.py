@@ -193,4 +193,6 @@ class Collate:
       batch["mask"] = np.float32([e["mask"] for e in examples])
       # Padding is zero as the network sees it, not a black image.
       images[batch["mask"] == 0] = 0
-    return batch | {"bad": {k: told for e in examples for k, told in e["bad"].items()}}
+    return batch | {
+      "bad": {k: fault for e in examples for k, fault in e["bad"].items()}
+    }

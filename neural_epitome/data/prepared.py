@@ -87,11 +87,11 @@ def _check_format(directory: pathlib.Path) -> None:
     info = json.loads((directory / "dataset_info.json").read_text())
   except (OSError, json.JSONDecodeError) as error:
     raise UserError(f"{directory}/dataset_info.json is broken: {error}") from error
-  found = info.get("fileFormat", "tfrecord")
-  if found != "array_record":
+  file_format = info.get("fileFormat", "tfrecord")
+  if file_format != "array_record":
     raise UserError(
-      f"{directory} is prepared as {found}, which cannot be read in random order. "
-      "Convert it with: python -m neural_epitome.data.prepare convert "
+      f"{directory} is prepared as {file_format}, which cannot be read in random "
+      "order. Convert it with: python -m neural_epitome.data.prepare convert "
       f"--from_dir={directory} --data_dir=NEW_DIR"
     )
 

@@ -81,14 +81,16 @@ def named(
   local = None
   if values[0] and values[1:] == [None] * 2 and (launched := _launched(environment)):
     *values[1:], local = launched[1]
-  told = {f"--{n}": v for n, v in zip(names, values, strict=True)}
-  if missing := [name for name, value in told.items() if value is None]:
+  values_by_flag = {f"--{n}": v for n, v in zip(names, values, strict=True)}
+  if missing := [name for name, value in values_by_flag.items() if value is None]:
     raise UserError(
       f"{' and '.join(missing)} must be given too: several processes need all of "
-      f"{', '.join(told)}."
+      f"{', '.join(values_by_flag)}."
     )
-  found = _checked(*values)
-  return dataclasses.replace(found, local_index=None if local is None else int(local))
+  processes = _checked(*values)
+  return dataclasses.replace(
+    processes, local_index=None if local is None else int(local)
+  )
 
 
 def _checked(address: str, count: str, index: str) -> Named:
@@ -142,8 +144,10 @@ def derived(environment: Mapping[str, str]) -> Named | None:
   if not job or environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") != count:
     raise UserError(_several(environment))
   port = _FIRST_PORT + zlib.crc32(job.encode()) % _PORTS
-  found = _checked(f"127.0.0.1:{port}", count, index or "")
-  return dataclasses.replace(found, local_index=None if local is None else int(local))
+  processes = _checked(f"127.0.0.1:{port}", count, index or "")
+  return dataclasses.replace(
+    processes, local_index=None if local is None else int(local)
+  )
 
 
 def _several(environment: Mapping[str, str]) -> str | None:
@@ -202,9 +206,9 @@ def initialize(named: Named | None, timeout: int, is_preemptible: bool) -> bool:
   jax.config.update("jax_enable_preemption_service", is_preemptible)
   # JAX ends a process that waited in vain with a page of C++ and SIGABRT.
   where = f" at {named.address}" if named else ""
-  told = f"The other processes{where} were not met within {timeout} seconds"
+  message = f"The other processes{where} were not met within {timeout} seconds"
   advice = "--coordinator_address must be HOST:PORT of process 0, as all reach it"
-  timer = threading.Timer(timeout, end, [f"{told}: {advice}.", 1])
+  timer = threading.Timer(timeout, end, [f"{message}: {advice}.", 1])
   timer.daemon = True
   timer.start()
   try:
@@ -216,8 +220,8 @@ def initialize(named: Named | None, timeout: int, is_preemptible: bool) -> bool:
     )
   except ValueError as error:
     if named is None and "coordinator_address" in str(error):
-      if told := _several(os.environ):
-        raise UserError(told) from None
+      if message := _several(os.environ):
+        raise UserError(message) from None
       if "JOB_COMPLETION_INDEX" not in os.environ:
         return False  # no cluster: a laptop
       error = ValueError("the pods of a Job are found with `pip install jax[k8s]`")

@@ -60,8 +60,8 @@ def _from_first(message: Message) -> Message:
   data = json.dumps(message).encode()
   padded = np.zeros(_BYTES, np.uint8)
   padded[: len(data)] = np.frombuffer(data, np.uint8)
-  found = multihost_utils.broadcast_one_to_all(padded)
-  return json.loads(bytes(np.asarray(found)).rstrip(b"\0"))
+  received = multihost_utils.broadcast_one_to_all(padded)
+  return json.loads(bytes(np.asarray(received)).rstrip(b"\0"))
 
 
 def _listen() -> socket.socket:

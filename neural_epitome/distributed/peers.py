@@ -59,8 +59,10 @@ def meet(host: str | None) -> "Peers | None":
   if connections:
     return Peers(connections, names)
   if jax.process_index() == 0:
-    told = "warning: not all processes reach process 0; that one ends is noticed late."
-    print(told, file=sys.stderr, flush=True)
+    warning = (
+      "warning: not all processes reach process 0; that one ends is noticed late."
+    )
+    print(warning, file=sys.stderr, flush=True)
   return None
 
 

@@ -144,14 +144,14 @@ class RunDirectory:
             "to resume. Choose another --workdir."
           )
       return
-    found = _read_json(self.path / CONFIG)
-    wanted = json.loads(json.dumps(codec.encode(config)))
-    if found.get("name") != wanted["name"]:
+    written = _read_json(self.path / CONFIG)
+    given = json.loads(json.dumps(codec.encode(config)))
+    if written.get("name") != given["name"]:
       raise UserError(
-        f"Work directory {self.path} belongs to experiment {found.get('name')!r}, not "
-        f"{wanted['name']!r}; nothing was changed. Choose another --workdir."
+        f"Work directory {self.path} belongs to experiment {written.get('name')!r}, "
+        f"not {given['name']!r}; nothing was changed. Choose another --workdir."
       )
-    differing = [f for f in _differences(found, wanted) if f[0] not in INCIDENTAL]
+    differing = [f for f in _differences(written, given) if f[0] not in INCIDENTAL]
     if differing:
       name, old, new = differing[0]
       more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
@@ -203,11 +203,11 @@ def _read_json(path: pathlib.Path) -> Any:
 
 
 def _differences(
-  found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+  written: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
 ) -> list[tuple[str, Any, Any]]:
   rows = []
-  for name in [*wanted, *(n for n in found if n not in wanted)]:
-    old, new = found.get(name), wanted.get(name)
+  for name in [*given, *(n for n in written if n not in given)]:
+    old, new = written.get(name), given.get(name)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
       rows += _differences(old, new, f"{prefix}{name}.")
     elif old != new:

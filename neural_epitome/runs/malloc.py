@@ -102,9 +102,9 @@ def _free_pieces(library: ctypes.CDLL) -> list[tuple[int, int, int]]:
     library.malloc_info(0, stream)
     library.fclose(stream)
     file.seek(0)
-    found = []
+    pieces = []
     for entry in ElementTree.parse(file).iter("size"):
       smallest, largest, count = (int(entry.get(k)) for k in ("from", "to", "count"))
       # Sizes may carry malloc's flags in their lowest bits.
-      found.append((smallest // 16 * 16, largest, count))
-    return found
+      pieces.append((smallest // 16 * 16, largest, count))
+    return pieces

@@ -21,8 +21,8 @@ def parse_steps(text: str) -> range:
   Raises:
     UserError: for anything else than two whole numbers, the second larger.
   """
-  found = re.fullmatch("([0-9]+):([0-9]+)", text)
-  steps = range(*map(int, found.groups())) if found else range(0)
+  match = re.fullmatch("([0-9]+):([0-9]+)", text)
+  steps = range(*map(int, match.groups())) if match else range(0)
   if not steps:
     raise UserError(f"--profile_steps={text} must be START:END, as in 100:105.")
   return steps

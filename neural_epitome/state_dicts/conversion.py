@@ -39,14 +39,14 @@ def recognise(state: Arrays, model: ModelConfig) -> Names:
     UserError: if it follows none that the architecture has.
   """
   layers = {name.rpartition(".")[0] for name in state}
-  found = tables.layouts(model)
-  best = max(found.values(), key=lambda names: len(layers & set(names.values())))
+  layouts = tables.layouts(model)
+  best = max(layouts.values(), key=lambda names: len(layers & set(names.values())))
   if best[CLASSIFIER] + ".weight" in state and best["stem"] + ".weight" in state:
     return best
-  wanted = " or ".join(f"{names['stem']}.weight" for names in found.values())
+  stems = " or ".join(f"{names['stem']}.weight" for names in layouts.values())
   raise UserError(
-    f"it is no {model.kind} of {' or '.join(found)} with its classifier: of "
-    f"{wanted} and {best[CLASSIFIER]}.weight not both are there. It has "
+    f"it is no {model.kind} of {' or '.join(layouts)} with its classifier: of "
+    f"{stems} and {best[CLASSIFIER]}.weight not both are there. It has "
     f"{_some(state)}. Set config.model to its network."
   )
 
@@ -73,8 +73,8 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
   Raises:
     UserError: naming what is missing, left over, of another shape or not finite.
   """
-  wanted = _wanted(inventory)
-  sources = {path: _source(path, names) for path in wanted}
+  expected_shapes = _expected_shapes(inventory)
+  sources = {path: _source(path, names) for path in expected_shapes}
   needed = set(sources.values())
   given = {name for name in state if not name.endswith("num_batches_tracked")}
   faults = []
@@ -82,39 +82,39 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
     faults.append(f"{len(needed - given)} missing ({_some(needed - given)})")
   if given - needed:
     faults.append(f"{len(given - needed)} left over ({_some(given - needed)})")
-  found = {
+  arrays = {
     path: _turned(np.asarray(state[name], np.float32))
     for path, name in sources.items()
     if name in state
   }
-  shapes = [
-    f"{sources[path]} gives {list(array.shape)} for {list(wanted[path])}"
-    for path, array in found.items()
-    if array.shape != wanted[path]
+  mismatches = [
+    f"{sources[path]} gives {list(array.shape)} for {list(expected_shapes[path])}"
+    for path, array in arrays.items()
+    if array.shape != expected_shapes[path]
   ]
-  if shapes:
-    faults.append(f"{len(shapes)} of other shapes ({_some(shapes, '; ')})")
+  if mismatches:
+    faults.append(f"{len(mismatches)} of other shapes ({_some(mismatches, '; ')})")
   if faults:
     raise UserError(
       f"of {len(needed)} tensors: {', '.join(faults)}. Set config.model and the "
       "channels of config.data to its network."
     )
-  infinite = [sources[path] for path, array in found.items() if not _is_finite(array)]
+  infinite = [sources[path] for path, array in arrays.items() if not _is_finite(array)]
   if infinite:
     raise UserError(f"{_some(infinite)} are not finite.")
-  return traverse_util.unflatten_dict(found, sep="/")
+  return traverse_util.unflatten_dict(arrays, sep="/")
 
 
-def _wanted(inventory: Inventory) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(inventory: Inventory) -> dict[str, tuple[int, ...]]:
   """Shapes of all variables of the dense network."""
-  wanted = {f"params/{use.path}": tuple(use.shape) for use in inventory.kernels}
-  wanted |= {f"params/{name}": tuple(shape) for name, shape in inventory.rest.items()}
+  expected = {f"params/{use.path}": tuple(use.shape) for use in inventory.kernels}
+  expected |= {f"params/{name}": tuple(shape) for name, shape in inventory.rest.items()}
   for name, shape in inventory.rest.items():
     layer, _, last = name.rpartition("/")
     if last == "scale":
       for statistic in ("mean", "var"):
-        wanted[f"batch_stats/{layer}/{statistic}"] = tuple(shape)
-  return wanted
+        expected[f"batch_stats/{layer}/{statistic}"] = tuple(shape)
+  return expected
 
 
 def _source(path: str, names: Names) -> str:

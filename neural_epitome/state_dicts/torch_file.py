@@ -60,8 +60,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   except UserError as error:
     raise UserError(f"{path} {error}") from None
   except _WRONG as error:
-    told = f"{type(error).__name__}: {error}".splitlines()[0]
-    raise UserError(f"{path} is no readable file of torch.save ({told}).") from None
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    raise UserError(f"{path} is no readable file of torch.save ({reason}).") from None
 
 
 def _read(archive: zipfile.ZipFile, room: int) -> dict[str, np.ndarray]:
@@ -99,12 +99,12 @@ def _read_old(content: bytes) -> dict[str, np.ndarray]:
   return {name: _view(storages[one.storage], one) for name, one in tensors.items()}
 
 
-def _tensors(found: Any, room: int) -> dict[str, Tensor]:
+def _tensors(content: Any, room: int) -> dict[str, Tensor]:
   for _ in _WRAPPERS:  # no deeper: a dictionary may hold itself
-    if isinstance(found, dict):
-      inner = (found.get(key) for key in _WRAPPERS)
-      found = next((one for one in inner if isinstance(one, dict)), found)
-  tensors = found.items() if isinstance(found, dict) else ()
+    if isinstance(content, dict):
+      inner = (content.get(key) for key in _WRAPPERS)
+      content = next((one for one in inner if isinstance(one, dict)), content)
+  tensors = content.items() if isinstance(content, dict) else ()
   named = {k: v for k, v in tensors if isinstance(k, str) and isinstance(v, Tensor)}
   if not named:
     raise UserError("holds no state dict: torch.save(model.state_dict(), FILE).")
@@ -123,8 +123,8 @@ def _numbers(content: bytes, storage: Storage, sign: str) -> np.ndarray:
   if is_half:
     return (row.astype(np.uint32) << 16).view(np.float32)
   with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
-    wanted = np.float32 if dtype.kind == "f" else dtype.newbyteorder("=")
-    return row.astype(wanted, copy=False)
+    native = np.float32 if dtype.kind == "f" else dtype.newbyteorder("=")
+    return row.astype(native, copy=False)
 
 
 def _view(row: np.ndarray, tensor: Tensor) -> np.ndarray:

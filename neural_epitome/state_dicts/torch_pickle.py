@@ -116,11 +116,11 @@ class _Unpickler(pickle.Unpickler):
     # A pickle may set attributes on what it is given: on this function, no other.
     return lambda *arguments: _BUILDERS[known](*arguments)
 
-  def persistent_load(self, told: Any) -> Storage:
+  def persistent_load(self, identifier: Any) -> Storage:
     # The old format has a sixth, for views of storages, which torch gave up in 2018.
-    tag, dtype, key, _, size, *view = told
+    tag, dtype, key, _, size, *view = identifier
     is_known = tag == "storage" and dtype in _DTYPES.values() and type(key) is str
     if not is_known or not _are_counts((size,)) or view not in ([], [None]):
-      raise ValueError(f"no storage: {told!r:.80}")
+      raise ValueError(f"no storage: {identifier!r:.80}")
     self.storages[key] = Storage(dtype, key, size)
     return self.storages[key]

@@ -116,16 +116,16 @@ class Problem:
 
   def drawn(self, random: np.random.Generator, count: int) -> list[Genes]:
     """Different choices within the budget, shrunk to it where they cost more."""
-    found: dict[Genes, None] = {}
+    drawn_archs: dict[Genes, None] = {}
     for _ in range(_DRAWS):
       stream = int(random.integers(2**31))
       for arch in self.space.sample(self.seed, stream, count=count):
         fitting = self.shrunk(arch, random, self.budget)
         if fitting is not None:
-          found[fitting] = None
-        if len(found) == count:
-          return list(found)
-    return list(found)
+          drawn_archs[fitting] = None
+        if len(drawn_archs) == count:
+          return list(drawn_archs)
+    return list(drawn_archs)
 
 
 class Strategy(codec.Variant, abc.ABC):

@@ -62,9 +62,9 @@ class Evolution(Strategy):
     best: list[Genes],
     known: dict[Genes, float],
   ) -> list[Genes]:
-    found: dict[Genes, None] = {}
+    children: dict[Genes, None] = {}
     for attempt in range(50 * self.population):
-      if len(found) == self.population:
+      if len(children) == self.population:
         break
       first = best[int(random.integers(len(best)))]
       if attempt % 2:
@@ -79,8 +79,8 @@ class Evolution(Strategy):
         problem.budget,
       )
       if child is not None and child not in known:
-        found[child] = None
-    return list(found)
+        children[child] = None
+    return list(children)
 
 
 def _mixed(

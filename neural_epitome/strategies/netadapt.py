@@ -113,11 +113,11 @@ class NetAdapt(Strategy):
         random.choice(blocks, count, replace=False).tolist()
         for _ in range(self.samples)
       ]
-    found: dict[Genes, None] = {}
+    unseen: dict[Genes, None] = {}
     for members in chosen:
       shares = np.zeros(blocks)
       shares[members] = random.dirichlet(np.ones(len(members)))
       candidate = problem.shrunk(arch, random, target, shares)
       if candidate is not None:
-        found[candidate] = None
-    return list(found)
+        unseen[candidate] = None
+    return list(unseen)

@@ -110,14 +110,14 @@ def _used(problem: Problem, archs: list[Genes]) -> Options:
 def _shuffled(problem: Problem, random: np.random.Generator) -> Options:
   """Of each gene all options but the smallest choice's, in the order of joining."""
   smallest = _smallest(problem)
-  found: Options = {}
+  options: Options = {}
   for field, genes in problem.space.choices.items():
     left = [
       [option for option in gene if option != own]
       for gene, [own] in zip(genes, smallest[field], strict=True)
     ]
-    found[field] = [random.permutation(gene).tolist() for gene in left]
-  return found
+    options[field] = [random.permutation(gene).tolist() for gene in left]
+  return options
 
 
 def _join(used: Options, waiting: Options, most: int) -> bool:

@@ -151,8 +151,9 @@ def test_what_does_not_pass_is_told_and_no_checkpoint_is_set_aside(copy, flaky):
 PROCESS = """
 import pathlib, sys
 import jax
-from neural_epitome.training import checkpoints as module, distributed
-from tests.training import test_checkpoints as tests
+from neural_epitome.checkpointing import checkpoints as module
+from neural_epitome.distributed import processes
+from tests.checkpointing import test_checkpoints as tests
 
 address, index, times, directory = sys.argv[1:]
 plain, attempts = module.Checkpoints._load, []
@@ -165,7 +166,7 @@ def load(self, step, arguments):
 
 module.Checkpoints._load = load
 module.RETRY_SECONDS = (0.0, 0.0)
-with distributed.joined(address, 2, int(index)):
+with processes.joined(address, 2, int(index)):
   (state, _), said = tests.restore(pathlib.Path(directory))
   print(int(state.step), attempts, len(said))
 """

@@ -20,12 +20,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 # what both hold alike, so that it fails alone.
 PROCESS = """
 import pathlib, sys
-from neural_epitome.training import distributed
+from neural_epitome.distributed import processes
 from neural_epitome.checkpointing.checkpoints import Checkpoints
 from tests.checkpointing.test_checkpoints import PLAN, make_state
 
 address, process, directory = sys.argv[1:]
-with distributed.joined(address, 2, int(process), timeout=60):
+with processes.joined(address, 2, int(process), timeout=60):
   checkpoints = Checkpoints(pathlib.Path(directory), 9, PLAN)
   for step in range(1, 9):
     checkpoints.save(make_state(step, 300))

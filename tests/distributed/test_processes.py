@@ -380,8 +380,8 @@ LAUNCHERS = {
 }
 COUNTS = """
 import jax
-from neural_epitome.training import distributed
-with distributed.joined():
+from neural_epitome.distributed import processes
+with processes.joined():
   print(jax.process_index(), jax.process_count())
 """
 
@@ -439,11 +439,11 @@ UNMET = [
 ASKS = """
 import json, os, sys
 from neural_epitome.errors import UserError
-from neural_epitome.training import distributed
+from neural_epitome.distributed import processes
 for told in json.loads(sys.argv[1]):
   os.environ.update(told)
   try:
-    with distributed.joined():
+    with processes.joined():
       print("alone")
   except UserError as error:
     print(error)

@@ -124,7 +124,7 @@ EIGHT = """
 import numpy as np, jax
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 from tests.training import test_step
-from neural_epitome.training import devices
+from neural_epitome.distributed import devices
 assert jax.device_count() == 8
 results = []
 for count in (1, 8):

@@ -101,7 +101,7 @@ def label(kit: str, name: str) -> str | None:
     kit: name of the kit's folder.
     name: of the file, without suffix.
   """
-  for pattern, found in (*KIT_RULES.get(kit, ()), *RULES):
+  for pattern, drum in (*KIT_RULES.get(kit, ()), *RULES):
     if re.search(pattern, name.lower()):
-      return found
+      return drum
   return None

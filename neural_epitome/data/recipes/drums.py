@@ -88,8 +88,8 @@ def read_kits(
     UserError: if the folder or every kit is missing, or nothing can be read.
   """
   root = pathlib.Path(kits).expanduser()
-  found = {kit: root / kit for kits in folds.values() for kit in kits}
-  if not any(folder.is_dir() for folder in found.values()):
+  folders = {kit: root / kit for kits in folds.values() for kit in kits}
+  if not any(folder.is_dir() for folder in folders.values()):
     raise UserError(
       f"{root} holds no kit of Debian's package hydrogen-drumkits. Install it, or "
       "unpack it anywhere with: apt-get download hydrogen-drumkits && dpkg-deb -x "
@@ -101,7 +101,7 @@ def read_kits(
     (fold, kit, path)
     for fold, kits in folds.items()
     for kit in kits
-    for path in _sound_files(found[kit])
+    for path in _sound_files(folders[kit])
   ]
   for fold, kit, path in tqdm(files, "Reading", unit=" files", disable=None):
     count = counts.setdefault(kit, collections.Counter())
@@ -119,13 +119,13 @@ def read_kits(
       continue
     count[name] += 1
     examples[fold].append((sound, CLASSES.index(name)))
-  for kit, folder in found.items():
+  for kit, folder in folders.items():
     if not folder.is_dir():
       tqdm.write(f"Kit {kit!r} is not in {root}.", file=sys.stderr)
   examples = {fold: rows for fold, rows in examples.items() if rows}
   if not examples:
     raise UserError(f"None of the sounds of the kits in {root} can be read.")
-  return examples, "\n".join([_table(counts, folds), *_others(root, found)])
+  return examples, "\n".join([_table(counts, folds), *_others(root, folders)])
 
 
 def _sound_files(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -71,14 +71,14 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
   Raises:
     UserError: if the file is absent, truncated or not an idx file of bytes.
   """
-  found = next((p for p in (path, path.with_suffix(".gz")) if p.is_file()), None)
-  if found is None:
+  file_path = next((p for p in (path, path.with_suffix(".gz")) if p.is_file()), None)
+  if file_path is None:
     raise UserError(
       f"{path}[.gz] is missing; it is one of the four idx files of Fashion-MNIST "
       "(Debian's package dataset-fashion-mnist has them)."
     )
   try:
-    with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as file:
+    with (gzip.open if file_path.suffix == ".gz" else open)(file_path, "rb") as file:
       data = file.read()
     zero, kind, axes = struct.unpack_from(">HBB", data)
     shape = struct.unpack_from(f">{axes}I", data, 4)
@@ -86,9 +86,9 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     if zero or kind != 8 or pixels.size != np.prod(shape, dtype=np.int64):
       raise ValueError("wrong header or length")
   except (OSError, EOFError, ValueError, struct.error) as error:
-    raise UserError(f"{found} is no idx file of bytes ({error}); fetch it anew.") from (
-      error
-    )
+    raise UserError(
+      f"{file_path} is no idx file of bytes ({error}); fetch it anew."
+    ) from (error)
   return pixels.reshape(shape)
 
 

@@ -74,29 +74,29 @@ def find_images(source: pathlib.Path, processes: int) -> dict[str, list[Record]]
     UserError: if a split is missing, an archive is cut short, or a folder or a file
       has a name that ImageNet does not know.
   """
-  found = {}
+  images = {}
   with parallel(processes) as over:
     for split, archive in ARCHIVES.items():
       path, folder = source / archive, source / FOLDERS[split]
       if path.is_file():
         if split == "train":
           classes = [(path, *inner) for inner in _members(path, ".tar")]
-          found[split] = [
+          images[split] = [
             r for records in over(_class_images, classes) for r in records
           ]
         else:
-          found[split] = [
+          images[split] = [
             Record(name, _validation_label(name, path), str(path), offset, size)
             for name, offset, size in _members(path, SUFFIXES)
           ]
       elif folder.is_dir():
-        found[split] = _folder_images(folder)
+        images[split] = _folder_images(folder)
       else:
         raise UserError(
           f"{source} holds neither {archive} nor a folder {FOLDERS[split]!r}: fetch "
           f"the archives of ILSVRC2012 from {_WHERE} and give --source=FOLDER."
         )
-  return found
+  return images
 
 
 def _members(
@@ -159,13 +159,13 @@ def _validation_label(name: str, where: pathlib.Path) -> int:
   return _labels()[validation_synsets()[int(match[1]) - 1]]
 
 
-def check_counts(found: dict[str, list[Record]], source: pathlib.Path) -> None:
+def check_counts(images: dict[str, list[Record]], source: pathlib.Path) -> None:
   """Raises UserError, naming a class that is short, if there are not all images."""
   for split, expected in COUNTS.items():
-    if len(found[split]) != expected:
+    if len(images[split]) != expected:
       raise UserError(
-        f"{source} has {len(found[split]):,} images for {split}, not {expected:,}"
-        f"{_short(found[split], split)}. Complete it, or say --allow_partial."
+        f"{source} has {len(images[split]):,} images for {split}, not {expected:,}"
+        f"{_short(images[split], split)}. Complete it, or say --allow_partial."
       )
 
 
@@ -225,15 +225,15 @@ class Imagenet2012Recipe(Recipe):
     if target.exists():
       raise UserError(f"{target} exists already; remove it to prepare it anew.")
     source = pathlib.Path(options.source or data_dir / "downloads/manual").expanduser()
-    found = find_images(source, options.processes)
+    images = find_images(source, options.processes)
     if not options.allow_partial:
-      check_counts(found, source)
-    for split, records in found.items():
+      check_counts(images, source)
+    for split, records in images.items():
       if not records:
         raise UserError(f"{source} has no images for {split}.")
     write_shards(
       target,
-      found,
+      images,
       synsets(),
       processes=options.processes,
       per_shard=options.per_shard,

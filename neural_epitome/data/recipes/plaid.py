@@ -88,8 +88,8 @@ def find_plaid() -> pathlib.Path:
   Raises:
     UserError: if sktime is not installed or does not carry them.
   """
-  found = importlib.util.find_spec("sktime")
-  for place in (found and found.submodule_search_locations) or ():
+  package = importlib.util.find_spec("sktime")
+  for place in (package and package.submodule_search_locations) or ():
     folder = pathlib.Path(place) / "datasets" / "data" / "PLAID"
     if folder.is_dir():
       return folder
