@@ -5,7 +5,7 @@ Order and augmentation are pure functions of (seed, global position), where posi
 needed to go on, on any number of processes, threads and workers.
 """
 
-import pathlib
+import os
 import types
 from collections.abc import Iterator
 
@@ -133,7 +133,7 @@ def evaluation_batches(
   return _start(dataset[process_index::process_count], options, bad)
 
 
-def load_file(path: str | pathlib.Path, options: Data) -> np.ndarray:
+def load_file(path: str | os.PathLike, options: Data) -> np.ndarray:
   """Reads one file, an image or a sound, and prepares it exactly as evaluation does.
 
   Returns:

@@ -22,6 +22,8 @@ from neural_epitome.export import (
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
 
+Execution = program.Mode | Literal["measured"]
+
 _ROUNDS = 20
 _EXAMPLES = 8
 
@@ -31,7 +33,7 @@ def export(
   directory: Path,
   formats: Sequence[str],
   *,
-  execution: program.Mode | Literal["measured"] = "fold",
+  execution: Execution = "fold",
   bits: int | None = None,
   quiet: bool = False,
 ) -> dict[str, Any]:

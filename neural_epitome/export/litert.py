@@ -76,7 +76,7 @@ def _called(interpreter: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _converted(
-  function: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
+  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...]
 ) -> bytes:
   with _quiet():
     tensorflow = packages.needed("tensorflow", "litert", _WHAT)
@@ -111,10 +111,12 @@ def _for_any_batch(content: bytes) -> bytes:
   keep one image of many without a word. A reshape may say -1; XNNPACK leaves a slice
   that does to slower code, and takes one that is masked.
   """
-  from tensorflow.lite.python import schema_py_generated as schema
+  from tensorflow.lite.python import schema_py_generated
   from tensorflow.lite.tools import flatbuffer_utils
 
-  model = flatbuffer_utils.convert_bytearray_to_object(content)
+  # Generated code says of every field that it may be None.
+  schema: Any = schema_py_generated
+  model: Any = flatbuffer_utils.convert_bytearray_to_object(content)
   [graph] = model.subgraphs
   operators = schema.BuiltinOperator
 

@@ -66,6 +66,7 @@ class ChannelGroup:
   consumer_norm: str | None
 
 
+@dataclasses.dataclass(frozen=True)
 class ModelConfig(codec.Variant, abc.ABC):
   """A backbone and its arguments; each arm is a frozen dataclass."""
 

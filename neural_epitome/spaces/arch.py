@@ -15,6 +15,7 @@ LAST_KERNELS = ("head", "classifier")
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Genes:
   """Base of dataclasses of arrays of integers, compared and kept by their numbers."""
 

@@ -134,11 +134,11 @@ def predict(
   with packages.told():
     from neural_epitome.data import pipeline
 
-  apply = jax.jit(
-    lambda images: jax.nn.softmax(
-      trained.model.apply(trained.variables, images, train=False)
-    )
-  )
+  @jax.jit
+  def apply(images: jax.Array) -> jax.Array:
+    logits: Any = trained.model.apply(trained.variables, images, train=False)
+    return jax.nn.softmax(logits)
+
   rows = []
   for file in files:
     # One by one: any number of files compiles one program.
