@@ -14,7 +14,7 @@ from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.folding import Generated, folded
 from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome.layers import Execution
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.plan import Plan
 
 Tree = Any

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Cost
-from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import Plan
 
 

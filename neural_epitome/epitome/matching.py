@@ -27,7 +27,7 @@ def starts(
   """The channel offsets after each replica was put back once, in whole cells.
 
   Args:
-    kernel: (*window, Cin, Cout).
+    kernel: (*kernel_size, Cin, Cout).
     cells: of the epitome, (Ci, Co).
     offsets: of `sampling`, factorised or blockwise: which axes move, and where they
       are. Where they are factorised, a replica is a row or a column of blocks.

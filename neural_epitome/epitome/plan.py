@@ -106,8 +106,8 @@ class Plan:
 
 
 def fingerprint(uses: Iterable[KernelUse]) -> str:
-  """Sixteen hexadecimal digits over the paths, shapes and groups of all kernels."""
-  rows = sorted((use.path, use.shape, use.groups) for use in uses)
+  """Sixteen hexadecimal digits over path, shape and group count of every kernel."""
+  rows = sorted((use.path, use.shape, use.feature_group_count) for use in uses)
   return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 

@@ -7,11 +7,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Dense
-from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense, Execution
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.models.base import Layers, ModelConfig, NormOptions
+from neural_epitome.models.base import (
+  Layers,
+  ModelConfig,
+  NormOptions,
+  symmetric_padding,
+)
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
@@ -92,12 +98,11 @@ def make_layers(
     "axis_name": axis_name,
   }
 
-  def conv(features: int, window: tuple[int, ...], **geometry: Any) -> EpitomeConv:
+  def conv(features: int, kernel_size: tuple[int, ...], **options: Any) -> EpitomeConv:
+    padding = symmetric_padding(kernel_size, options.get("kernel_dilation", 1))
+    usual = {"padding": padding, "use_bias": False, "streams": merged}
     return EpitomeConv(
-      features=features,
-      window=window,
-      kernel_init=_KERNEL_INIT,
-      **{"use_bias": False, "streams": merged} | shared | geometry,
+      features, kernel_size, kernel_init=_KERNEL_INIT, **usual | shared | options
     )
 
   def dense(features: int, **options: Any) -> EpitomeDense:

@@ -130,11 +130,16 @@ class InvertedResidual(nn.Module):
     if not block.hidden:
       is_whole = block.stride == 1 and x.shape[-1] <= block.features
       return x if is_whole else bypass(stream.full(x), block.features, block.stride)
-    hidden, window = block.hidden, (block.window,) * 2
+    hidden = block.hidden
     y = conv(hidden, (1, 1), name="expand")(x)
     y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
-    strides = block.stride
-    y = conv(hidden, window, strides=strides, groups=hidden, name="depthwise")(y)
+    y = conv(
+      hidden,
+      (block.window,) * 2,
+      strides=block.stride,
+      feature_group_count=hidden,
+      name="depthwise",
+    )(y)
     y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if block.operation == "squeeze_excite":
       squeezed = max(1, block.features // self.squeeze)

@@ -18,7 +18,7 @@ from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 
-# Expansion, window, channels and blocks of each stage: table 1 of the paper.
+# Expansion, kernel size, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
   (1, 3, 16, 1),
   (6, 3, 24, 2),
@@ -90,7 +90,7 @@ class MBConv(nn.Module):
   Attributes:
     features: output channels.
     expansion: hidden over input channels; at 1 there is no expansion layer.
-    window: height and width of the depthwise kernel.
+    kernel_size: height and width of the depthwise kernel.
     stride: of the depthwise convolution.
     grouped_se: see `EfficientNetConfig`.
     drop_path: probability of skipping the branch.
@@ -100,7 +100,7 @@ class MBConv(nn.Module):
 
   features: int
   expansion: int
-  window: int
+  kernel_size: int
   stride: int
   grouped_se: bool
   drop_path: float
@@ -111,11 +111,17 @@ class MBConv(nn.Module):
   def __call__(self, x: jax.Array, train: bool, keys: jax.Array | None) -> jax.Array:
     """(batch, height, width, channels) -> the same, strided, `features` channels."""
     conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    hidden, window, y = x.shape[-1] * self.expansion, (self.window,) * 2, x
+    hidden, y = x.shape[-1] * self.expansion, x
     if self.expansion != 1:
       y = conv(hidden, (1, 1), name="expand")(y)
       y = nn.silu(norm(use_running_average=frozen, name="expand_norm")(y))
-    y = conv(hidden, window, strides=self.stride, groups=hidden, name="depthwise")(y)
+    y = conv(
+      hidden,
+      (self.kernel_size,) * 2,
+      strides=self.stride,
+      feature_group_count=hidden,
+      name="depthwise",
+    )(y)
     y = nn.silu(norm(use_running_average=frozen, name="depthwise_norm")(y))
     squeezed = max(1, x.shape[-1] // 4)
     y = SqueezeExcite(squeezed, self.layers, self.grouped_se, name="se")(y)
@@ -151,11 +157,11 @@ class EfficientNet(nn.Module):
     x = nn.silu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     repeats = [config.repeats(count) for *_, count in STAGES]
     for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
-      expansion, window, channels, _ = STAGES[stage]
+      expansion, kernel_size, channels, _ = STAGES[stage]
       block = MBConv(
         features=config.channels(channels),
         expansion=expansion,
-        window=window,
+        kernel_size=kernel_size,
         stride=stride,
         grouped_se=config.grouped_se,
         drop_path=config.drop_path * index / sum(repeats),
@@ -171,6 +177,10 @@ class EfficientNet(nn.Module):
       return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
     groups, maps = config.classifier_groups, x[:, None, None, :]
     classifier = layers.conv(
-      self.classes, (1, 1), groups=groups, use_bias=True, name="classifier"
+      self.classes,
+      (1, 1),
+      feature_group_count=groups,
+      use_bias=True,
+      name="classifier",
     )
     return classifier(maps)[:, 0, 0].astype(jnp.float32)

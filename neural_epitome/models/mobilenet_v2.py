@@ -219,7 +219,13 @@ class InvertedResidual(nn.Module):
       # a CPU several times faster.
       y = jnp.repeat(y, multiplier, axis=-1)
     hidden = expanded * multiplier
-    y = conv(hidden, (3, 3), strides=block.stride, groups=hidden, name="depthwise")(y)
+    y = conv(
+      hidden,
+      (3, 3),
+      strides=block.stride,
+      feature_group_count=hidden,
+      name="depthwise",
+    )(y)
     y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
     if multiplier > 1 and self.sums_multiplied:
       y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)

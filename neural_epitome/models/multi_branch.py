@@ -23,37 +23,37 @@ class Operation:
 
   Attributes:
     form: of what stands between both: `depthwise`, one with a kernel a channel;
-      `factored`, a dense 1 x window one and then a window x 1; `dense`, one or more
-      dense ones, of which the last strides.
-    window: height and width.
+      `factored`, dense ones of 1 x kernel_size and of kernel_size x 1; `dense`, one
+      or more dense ones, of which the last strides.
+    kernel_size: height and width.
     expansion: channels in between over the input's.
-    dilation: of the depthwise convolution.
-    groups: of the expansion and of the projection.
+    kernel_dilation: of the depthwise convolution.
+    feature_group_counts: of the expansion and of the projection.
     count: of the dense convolutions.
   """
 
   form: Literal["depthwise", "factored", "dense"]
-  window: int
+  kernel_size: int
   expansion: int
-  dilation: int = 1
-  groups: tuple[int, int] = (1, 1)
+  kernel_dilation: int = 1
+  feature_group_counts: tuple[int, int] = (1, 1)
   count: int = 1
 
 
-def _depthwise(windows: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
+def _depthwise(sizes: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
   return [
-    Operation("depthwise", window, expansion, dilation)
-    for window in windows
+    Operation("depthwise", size, expansion, dilation)
+    for size in sizes
     for expansion in (1, 3, 6)
-    for dilation in (dilations if window == 3 else (1,))
+    for dilation in (dilations if size == 3 else (1,))
   ]
 
 
 _FACTORED = [Operation("factored", k, t) for k in (5, 7) for t in (1, 2, 4)]
 _MADDS = _depthwise((3, 5, 7, 9, 11), (1, 2, 3)) + _FACTORED
 _GROUPED = [
-  Operation("depthwise", window, expansion, groups=groups)
-  for window in (3, 5, 7, 9, 11)
+  Operation("depthwise", size, expansion, feature_group_counts=groups)
+  for size in (3, 5, 7, 9, 11)
   for expansion in (1, 3, 6)
   for groups in ((1, 2), (2, 1), (2, 2))
 ]
@@ -124,7 +124,7 @@ class MultiBranchConfig(ModelConfig):
       if len(set(chosen)) != len(chosen) or not all(0 <= k < count for k in chosen):
         raise UserError(f"{where} must be different numbers from 0 to {count - 1}.")
       for number in chosen:
-        first, last = POOLS[self.pool][number].groups
+        first, last = POOLS[self.pool][number].feature_group_counts
         if place.inputs % first or place.inputs % last or place.features % last:
           raise UserError(
             f"{where}: operation {number} has {first} and {last} groups, which do not "
@@ -179,30 +179,36 @@ class Branch(nn.Module):
     hidden = operation.expansion * place.inputs
 
     def normed(x: jax.Array, features: int, name: str, **options) -> jax.Array:
-      window = options.pop("window", (1, 1))
-      x = self.layers.conv(features, window, name=name, **options)(x)
+      size = options.pop("kernel_size", (1, 1))
+      x = self.layers.conv(features, size, name=name, **options)(x)
       return self.layers.norm(use_running_average=not train, name=f"{name}_norm")(x)
 
-    x = nn.relu(normed(x, hidden, "expand", groups=operation.groups[0]))
+    first, last = operation.feature_group_counts
+    x = nn.relu(normed(x, hidden, "expand", feature_group_count=first))
     for name, options in _spatial(operation, place.stride, hidden):
       x = nn.relu(normed(x, hidden, name, **options))
-    return normed(x, place.features, "project", groups=operation.groups[1])
+    return normed(x, place.features, "project", feature_group_count=last)
 
 
 def _spatial(operation: Operation, stride: int, hidden: int) -> list[tuple[str, dict]]:
   """Names and options of the convolutions between expansion and projection."""
-  size = operation.window
+  size = operation.kernel_size
   if operation.form == "depthwise":
-    options = {"window": (size, size), "strides": stride, "groups": hidden}
-    return [("depthwise", options | {"dilation": operation.dilation})]
+    options = {
+      "kernel_size": (size, size),
+      "strides": stride,
+      "kernel_dilation": operation.kernel_dilation,
+      "feature_group_count": hidden,
+    }
+    return [("depthwise", options)]
   if operation.form == "factored":
     return [
-      ("row", {"window": (1, size), "strides": (1, stride)}),
-      ("column", {"window": (size, 1), "strides": (stride, 1)}),
+      ("row", {"kernel_size": (1, size), "strides": (1, stride)}),
+      ("column", {"kernel_size": (size, 1), "strides": (stride, 1)}),
     ]
   strides = [1] * (operation.count - 1) + [stride]
   return [
-    (f"spatial_{index}", {"window": (size, size), "strides": step})
+    (f"spatial_{index}", {"kernel_size": (size, size), "strides": step})
     for index, step in enumerate(strides)
   ]
 

@@ -20,8 +20,8 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
-# Stem channels and window, its stride, pooling stride; channels, blocks and strides
-# of the stages; output over inner channels of a block.
+# Stem channels, kernel size and stride, pooling stride; channels, blocks and strides of
+# the stages; output over inner channels of a block.
 _SHAPES = {
   8: (16, 3, 1, 1, (16, 32, 64), (1, 1, 1), (1, 2, 2), 1),
   18: (64, 7, 2, 2, (64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2), 1),
@@ -108,17 +108,17 @@ class ResNetConfig(ModelConfig):
 
 
 class ResidualBlock(nn.Module):
-  """Convolutions of the given windows around a shortcut.
+  """Convolutions of the given sizes around a shortcut.
 
   Attributes:
     features: output channels of each convolution.
-    windows: height and width of each kernel.
-    stride: of the first convolution with a window above 1.
+    kernel_sizes: height and width of each kernel.
+    stride: of the first convolution whose kernel is larger than 1x1.
     layers: factories.
   """
 
   features: tuple[int, ...]
-  windows: tuple[int, ...]
+  kernel_sizes: tuple[int, ...]
   stride: int
   layers: Layers
 
@@ -126,13 +126,13 @@ class ResidualBlock(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """(batch, height, width, channels) -> the same, strided, last `features`."""
     conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    strided = next(i for i, window in enumerate(self.windows) if window > 1)
-    last, y = len(self.windows) - 1, x
-    for i, (features, window) in enumerate(
-      zip(self.features, self.windows, strict=True)
+    strided = next(i for i, size in enumerate(self.kernel_sizes) if size > 1)
+    last, y = len(self.kernel_sizes) - 1, x
+    for i, (features, size) in enumerate(
+      zip(self.features, self.kernel_sizes, strict=True)
     ):
       stride = self.stride if i == strided else 1
-      y = conv(features, (window,) * 2, strides=stride, name=f"conv_{i + 1}")(y)
+      y = conv(features, (size,) * 2, strides=stride, name=f"conv_{i + 1}")(y)
       y = norm(use_running_average=frozen, name=f"norm_{i + 1}")(y)
       y = y if i == last else nn.relu(y)
     if self.stride != 1 or x.shape[-1] != self.features[-1]:
@@ -160,12 +160,12 @@ class ResNet(nn.Module):
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
     config, layers, frozen = self.config, self.layers, not train
-    stem, window, stride, pooling, channels, repeats, strides, expansion = _SHAPES[
+    stem, size, stride, pooling, channels, repeats, strides, expansion = _SHAPES[
       config.depth
     ]
     stride = config.stem_stride or stride
     pooling = config.pool_stride or pooling
-    x = layers.conv(config.channels(stem), (window,) * 2, strides=stride, name="stem")(
+    x = layers.conv(config.channels(stem), (size,) * 2, strides=stride, name="stem")(
       images
     )
     x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
@@ -176,8 +176,8 @@ class ResNet(nn.Module):
       outer, inner = config.channels(channels[stage]), config.inner_channels()[index]
       bottleneck = (inner, inner, outer * expansion), (1, 3, 1)
       basic = (inner, outer), (3, 3)
-      features, windows = basic if expansion == 1 else bottleneck
-      block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
+      features, sizes = basic if expansion == 1 else bottleneck
+      block = ResidualBlock(features, sizes, stride, layers, name=f"block_{index}")
       x = block(x, train)
     x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

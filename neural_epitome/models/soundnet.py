@@ -135,13 +135,12 @@ class SoundNet(nn.Module):
     rows = zip(
       config.features(), config.windows, config.strides, config.pools, strict=True
     )
-    for number, (features, window, stride, pool) in enumerate(rows, 1):
-      side = window // 2
+    for number, (features, size, stride, pool) in enumerate(rows, 1):
       x = self.layers.conv(
         features,
-        (window,),
+        (size,),
         strides=stride,
-        padding=((side, side),),
+        padding=size // 2,
         name=f"conv_{number}",
       )(x)
       x = self.layers.norm(use_running_average=not train, name=f"norm_{number}")(x)

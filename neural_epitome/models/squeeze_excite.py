@@ -24,7 +24,7 @@ class SqueezeExcite(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """(batch, height, width, channels) -> the same shape."""
     groups = self.squeezed if self.grouped else 1
-    options = {"groups": groups, "use_bias": True}
+    options = {"feature_group_count": groups, "use_bias": True}
     gate = blocks.pool(x)[:, None, None, :]
     gate = self.layers.conv(self.squeezed, (1, 1), name="squeeze", **options)(gate)
     gate = nn.silu(gate)

@@ -75,10 +75,14 @@ class BudgetPlanner(Planner):
     best, prices = at(high)
     for name, budget in budgets.items():
       if prices[name] > budget:
+        finer = ""
+        if name == "bytes" and self.bits > 8 and file_bytes is None:
+          least = totals.price(best, inventory, bits=8).stored_bytes
+          finer = f"with bits=8 it is {least:,}; "
         raise UserError(
           f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "
-          f"{prices[name]:,} (planner.rules says what stays dense; the dense network "
-          f"has {at(1.0)[1][name]:,})."
+          f"{prices[name]:,} ({finer}planner.rules says what stays dense; the dense "
+          f"network has {at(1.0)[1][name]:,})."
         )
     while high / low > 1.0005:
       middle = (low * high) ** 0.5

@@ -20,9 +20,11 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
 
   Returns:
     stored_params, expanded_params, stored_bytes, madds, adds (both per image, as
-    executed), dense_madds and dense_params (the same architecture without epitomes).
+    executed), folded_madds (madds with config.execution=fold), dense_madds and
+    dense_params (the same architecture without epitomes).
   """
   ours = totals.price(plan, inventory, config.execution, config.bits)
+  folded = totals.price(plan, inventory, "fold")
   dense = totals.price(plans.make(inventory.kernels, {}), inventory)
   return {
     "stored_params": ours.stored_params,
@@ -30,6 +32,7 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
     "stored_bytes": ours.stored_bytes,
     "madds": ours.madds,
     "adds": ours.adds,
+    "folded_madds": folded.madds,
     "dense_madds": dense.madds,
     "dense_params": dense.stored_params,
   }

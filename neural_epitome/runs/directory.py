@@ -8,7 +8,9 @@ metrics.jsonl   one JSON line a measurement
 events/         the same for TensorBoard
 checkpoints/    Orbax
 profile/        traces, where they were asked for
-report/         report.json, pictures and index.html
+evaluation.json what the last evaluation predicted: counts by class, confused pairs
+environment.json versions, commit, devices and command of the session that ended it
+report/         report.json, pictures, an example and index.html
 
 Every file but the metrics is written whole or not at all. Of several processes only
 the first writes, and what it finds there is what all go by.
@@ -34,6 +36,7 @@ Status = Literal["incomplete", "done", "diverged"]
 CONFIG, PLAN, CLASSES = "config.json", "plan.json", "classes.json"
 STATUS, METRICS, EVENTS = "status", "metrics.jsonl", "events"
 CHECKPOINTS, REPORT = "checkpoints", "report"
+EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 
 # Fields that may differ when a run is resumed: they change where it reads, writes
 # and looks, never what it computes.

@@ -20,7 +20,7 @@ from flax import linen as nn
 from neural_epitome.epitome.geometry import Application
 from neural_epitome.errors import UserError
 from neural_epitome.models import blocks
-from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.base import Layers, ModelConfig, symmetric_padding
 from neural_epitome.models.chain import OPERATIONS, bypass, widen
 from neural_epitome.models.squeeze_excite import SqueezeExcite
 from neural_epitome.spaces.arch import Arch
@@ -189,8 +189,9 @@ class ElasticResidual(nn.Module):
     y = _tied(y, rate[..., 0], space.rates)
     expand_norm = norm(use_running_average=frozen, name="expand_norm")
     y = blocks.relu6(expand_norm(y, known)) * masking
-    geometry = {"strides": position.stride, "groups": hidden, "name": "depthwise"}
-    depthwise = conv(hidden, (max(space.windows),) * 2, **geometry)
+    geometry = {"strides": position.stride, "feature_group_count": hidden}
+    largest = (max(space.windows),) * 2
+    depthwise = conv(hidden, largest, name="depthwise", **geometry)
     y = depthwise(y, ElasticWindow(space.windows, position.stride, window))
     depthwise_norm = norm(use_running_average=frozen, name="depthwise_norm")
     y = blocks.relu6(depthwise_norm(y, known)) * masking
@@ -245,10 +246,11 @@ class ElasticWindow:
     return y
 
   def _convolved(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    strides = (self.stride,) * 2
-    return Application.of_convolution(kernel.shape[:2], strides, groups=x.shape[-1])(
-      x, kernel
+    size = kernel.shape[:2]
+    application = Application.of_convolution(
+      size, self.stride, symmetric_padding(size), feature_group_count=x.shape[-1]
     )
+    return application(x, kernel)
 
 
 def _beside(value: jax.Array, ndim: int, channel_axes: int = 1) -> jax.Array:

@@ -1,7 +1,7 @@
 """What a run consists of before its first step: data, plan, model, numbers of steps."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -69,6 +69,10 @@ class Feed:
       process_count=jax.process_count(),
       bad=self._bad_in_evaluation,
     )
+
+  def evaluation_inputs(self, positions: Sequence[int]) -> list[np.ndarray]:
+    """Evaluation examples at some positions; see `pipeline.evaluation_inputs`."""
+    return self._pipeline.evaluation_inputs(self._evaluation, self._options, positions)
 
   def share_bad(self) -> None:
     """Tells all processes which examples each could not decode; all must call it.

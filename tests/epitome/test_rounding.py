@@ -68,7 +68,7 @@ def test_numbers_are_those_of_qwix_to_the_last_bit(bits, shape):
 
 def layer_of(generator, **options):
   return EpitomeConv(
-    features=12, window=(3, 3), generator=generator, indices=FIXED, **options
+    features=12, kernel_size=(3, 3), generator=generator, indices=FIXED, **options
   )
 
 
@@ -115,7 +115,7 @@ def test_both_executions_give_the_same_output_at_eight_bits():
 
 
 def test_layers_of_nnx_read_rounded_tensors_too():
-  layer = nnx_layers.EpitomeDense(
+  layer = nnx_layers.EpitomeLinear(
     16, 12, generator=Epitome((8, 12)), bits=8, rngs=nnx.Rngs(0)
   )
   epitome = rounding.straight_through(layer.tensors["epitome"][...], 8)

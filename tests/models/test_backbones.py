@@ -133,8 +133,12 @@ def test_half_precision_gives_float32_logits_close_to_full(network):
   module, variables = network
   shared = {"dtype": jnp.bfloat16}
   layers = models.Layers(
-    conv=lambda features, window, **rest: EpitomeConv(
-      features=features, window=window, **{"use_bias": False} | rest | shared
+    conv=lambda features, kernel_size, **rest: EpitomeConv(
+      features,
+      kernel_size,
+      **{"padding": models.base.symmetric_padding(kernel_size), "use_bias": False}
+      | rest
+      | shared,
     ),
     dense=lambda features, **rest: EpitomeDense(features=features, **rest, **shared),
     norm=functools.partial(BatchNorm, **shared),

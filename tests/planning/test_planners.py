@@ -247,6 +247,19 @@ def test_an_infeasible_budget_names_the_smallest_feasible_one_which_is_then_met(
   assert totals.price(plan, FOUND).stored_params <= smallest
 
 
+def test_an_infeasible_number_of_bytes_says_what_fewer_bits_could_meet():
+  with pytest.raises(UserError, match="with bits=8 it is") as caught:
+    BudgetPlanner(bytes=1000).plan(FOUND)
+  smallest = int(
+    str(caught.value).partition("with bits=8 it is ")[2].split(";")[0].replace(",", "")
+  )
+  plan = BudgetPlanner(bytes=smallest, bits=8).plan(FOUND)
+  assert totals.price(plan, FOUND, bits=8).stored_bytes <= smallest
+  with pytest.raises(UserError) as caught:
+    BudgetPlanner(bytes=1000, bits=8).plan(FOUND)
+  assert "with bits" not in str(caught.value)
+
+
 def test_blockwise_routing_cannot_meet_a_budget_in_multiply_adds():
   rules = UniformPlanner(rule=EpitomeRule(routing="blockwise"))
   planner = BudgetPlanner(madds=1_000_000, rules=rules)

@@ -29,7 +29,7 @@ class Epitome(GeneratorSpec):
   """Neural Epitome Search (ICLR 2020), section 3.
 
   Attributes:
-    shape: the epitome's shape (*window', Ci, Co), see `sampling`.
+    shape: the epitome's shape (*kernel_size', Ci, Co), see `sampling`.
     routing: `tile` samples at offset 0 everywhere and stores no map; `factorised`
       has one offset a replica and axis, and folds; `blockwise` has its own offsets
       for every (input replica, output replica) block: more expressive at the same
@@ -59,7 +59,7 @@ class Epitome(GeneratorSpec):
     if not fits:
       raise UserError(
         f"An epitome of shape {list(self.shape)} cannot generate a kernel of shape "
-        f"{list(shape)}: it needs the same axes, at least the kernel's window and at "
+        f"{list(shape)}: it needs the same axes, at least its kernel_size and at "
         "most its channels."
       )
 
@@ -184,18 +184,18 @@ class Epitome(GeneratorSpec):
     if (
       not folded
       or self.routing == "blockwise"
-      or (is_scaled and (use.groups > 1 or min(rows, columns) > 1))
+      or (is_scaled and (use.feature_group_count > 1 or min(rows, columns) > 1))
     ):
       return dense
     inputs, outputs = use.shape[-2:]
     wrapped = self.shape[-2] if rows > 1 else inputs
-    small = self.shape[-1] if use.groups == 1 else outputs
+    small = self.shape[-1] if use.feature_group_count == 1 else outputs
     scaling = inputs * use.input_positions if rows > 1 else outputs * use.positions
     return dataclasses.replace(
       dense,
-      madds=math.prod(use.window) * wrapped * small * use.positions
+      madds=math.prod(use.kernel_size) * wrapped * small * use.positions
       + (scaling if is_scaled else 0),
-      adds=(inputs - wrapped) * use.groups * use.input_positions,
+      adds=(inputs - wrapped) * use.feature_group_count * use.input_positions,
     )
 
 

@@ -61,7 +61,7 @@ def test_a_layer_folds_to_what_it_is_materialised_and_trains(axis):
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 8))
   generator = ChannelEpitome(3, axis)
   layer = EpitomeConv(
-    features=12, window=(3, 3), strides=2, generator=generator, indices=RANDOM
+    features=12, kernel_size=(3, 3), strides=2, generator=generator, indices=RANDOM
   )
   variables = layer.init(jax.random.key(1), x)
 

@@ -34,7 +34,7 @@ MEMBERS = {
 ELASTIC = Elastic((Dense(), *MEMBERS.values()))
 LAYER = EpitomeConv(
   features=12,
-  window=(3, 3),
+  kernel_size=(3, 3),
   generator=ELASTIC,
   indices=IndexOptions(source="drawn", start="zero"),
 )
@@ -75,7 +75,7 @@ def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
 def test_evaluation_reads_the_member_that_the_map_says(variables):
   kernel = variables["params"]["kernel"]
   for number, member in enumerate(ELASTIC.members):
-    plain = EpitomeConv(features=12, window=(3, 3))
+    plain = EpitomeConv(features=12, kernel_size=(3, 3))
     read = nearest(member, SHAPE, kernel)
     params = variables["params"] | {"kernel": read}
     expected = plain.apply({"params": params}, X)

@@ -67,7 +67,11 @@ def test_the_kernel_starts_with_the_variance_of_its_initializer(generator, shape
 def test_a_layer_folds_to_what_it_is_materialised_and_trains(generator, groups):
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 8 * groups))
   layer = EpitomeConv(
-    features=12, window=(3, 3), strides=2, groups=groups, generator=generator
+    features=12,
+    kernel_size=(3, 3),
+    strides=2,
+    feature_group_count=groups,
+    generator=generator,
   )
   variables = layer.init(jax.random.key(1), x)
 
@@ -108,7 +112,11 @@ def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
   generator, shape = Epitome((1, 1, 8, 4), "blockwise"), (1, 1, 16, 12)
   options = routing.IndexOptions(source="fixed", start="random")
   layer = EpitomeConv(
-    features=12, window=(1, 1), generator=generator, indices=options, use_bias=False
+    features=12,
+    kernel_size=(1, 1),
+    generator=generator,
+    indices=options,
+    use_bias=False,
   )
   x = jax.random.normal(jax.random.key(0), (2, 3, 3, 16))
   variables = layer.init(jax.random.key(1), x)

@@ -49,7 +49,9 @@ def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
   epitome = Epitome((3, 3, 4, 3), "tile", scaled=True)
   generator, shape = Quantised(4, epitome), (3, 3, 4, 6)
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 4))
-  layer = EpitomeConv(features=6, window=(3, 3), generator=generator, use_bias=False)
+  layer = EpitomeConv(
+    features=6, kernel_size=(3, 3), generator=generator, use_bias=False
+  )
   variables = layer.init(jax.random.key(1), x)
   tensors = variables["params"]
   rounded = Quantised(4).generate({"kernel": tensors["epitome"]}, {}, (3, 3, 4, 3))
