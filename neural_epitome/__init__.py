@@ -31,7 +31,7 @@ def _public_names() -> dict[str, str]:
 
 _MODULES = _public_names()
 
-__all__ = sorted(_MODULES)
+__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll] (the stub)
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ class Variant:
   @classmethod
   def arms(cls) -> dict[str, type]:
     """Every concrete class below this one, by its `kind`."""
-    found = {cls.kind: cls} if "kind" in vars(cls) else {}
+    found: dict[str, type] = {cls.kind: cls} if "kind" in vars(cls) else {}
     for child in cls.__subclasses__():
       found |= child.arms()
     return found

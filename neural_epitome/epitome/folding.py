@@ -82,6 +82,7 @@ def fold(
       x = x * factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     else:
       y = fold(x, epitome, offsets, shape, application)
+      assert y is not None, "what has several replicas of whole blocks folds"
       if isinstance(y, stream.Replicated):
         return y.scaled(factors, None)
       return y * factors.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))

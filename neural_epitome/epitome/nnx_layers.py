@@ -26,6 +26,7 @@ from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.epitome.padding import Padding
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Array, Shape
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 _LECUN, _ZEROS = nnx.initializers.lecun_normal(), nnx.initializers.zeros_init()
@@ -131,7 +132,7 @@ class GeneratedLayer(nnx.Module):
     """The full kernel, of the parameters' dtype."""
     return self.generator.generate(*self._stored(), self.shape)
 
-  def _stored(self) -> tuple[dict[str, Array], dict[str, Array]]:
+  def _stored(self) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
     tensors = {role: tensor[...] for role, tensor in self.tensors.items()}
     return (
       self.generator.rounded(tensors, self.bits),
@@ -149,6 +150,7 @@ class GeneratedLayer(nnx.Module):
     y = executions.execute(
       x, self.generator, tensors, offsets, self.shape, application, self.execution
     )
+    assert not isinstance(y, Stream), "only networks that run carry one"
     if bias is None:
       return y
     return y + lax.broadcast_in_dim(bias.astype(y.dtype), y.shape, (y.ndim - 1,))

@@ -163,7 +163,8 @@ def _cropped(
       f"{path} crops its epitome block by block, which a C header does not hold; "
       "export --format=compact."
     )
-  return np.asarray(sampling.crop(jax.numpy.asarray(epitome), start, shape[:-2]))
+  starts = None if start is None else jax.numpy.asarray(start)
+  return np.asarray(sampling.crop(jax.numpy.asarray(epitome), starts, shape[:-2]))
 
 
 def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray]:

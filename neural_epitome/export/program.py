@@ -148,7 +148,7 @@ def layer(trained: Trained, path: str, site: Site) -> tuple[Function, tuple[int,
   )
 
   def run(x: jax.Array) -> jax.Array:
-    y = execute(
+    y: Any = execute(
       x if site.reads is None else _Carried(x, site.input_shape),
       *(kernel.generator, tensors, offsets, kernel.shape, site.application),
       trained.config.execution,

@@ -47,7 +47,8 @@ def symmetric_padding(
   is_one = isinstance(kernel_dilation, int)
   dilations = (kernel_dilation,) * rank if is_one else kernel_dilation
   sizes = zip(kernel_size, dilations, strict=True)
-  return tuple(((k - 1) // 2 * d,) * 2 for k, d in sizes)
+  margins = ((k - 1) // 2 * d for k, d in sizes)
+  return tuple((margin, margin) for margin in margins)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ bottlenecks whose stride sits on the 3x3 convolution.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -170,7 +170,9 @@ class ResNet(nn.Module):
     )
     x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
     if pooling > 1:
-      x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
+      # Flax annotates the padding by its default, a string.
+      margins: Any = ((1, 1), (1, 1))
+      x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=margins)
     strides = config.stage_strides or strides
     for stage, index, stride in blocks.in_stages(repeats, strides):
       outer, inner = config.channels(channels[stage]), config.inner_channels()[index]

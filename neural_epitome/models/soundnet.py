@@ -9,7 +9,7 @@ is the mean over time and a classifier, so that a clip may have any length.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -157,7 +157,7 @@ class SoundNet(nn.Module):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_pool(x: jax.Array, window: int) -> jax.Array:
+def max_pool(x: jax.Array, window: int) -> Any:
   """Max pool of (batch, samples, channels) without overlap or padding.
 
   Of equal samples, one takes the gradient. XLA's windowed reduction and its gradient

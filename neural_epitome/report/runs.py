@@ -111,8 +111,8 @@ def _numbers(path: Path, weights: str | None) -> dict[str, Any]:
   report = _read(file)
   for key in _NUMBERS:
     value = report.get(key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value)):
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    if not is_number or isinstance(value, bool):
       raise UserError(f"{file} cannot be compared: {key}={value!r} is not a number.")
   averaged = report.get("top1_ema")
   if weights == "ema" and averaged is None:

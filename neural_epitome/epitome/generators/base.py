@@ -13,7 +13,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ from neural_epitome.errors import UserError
 
 Array = jax.Array
 Shape = tuple[int, ...]
-Tensors = Mapping[str, Array]
+Tensors = Mapping[str, Any]  # arrays of JAX or of NumPy
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
 
 
@@ -99,7 +99,7 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     return None
 
   def scale_outputs(
-    self, tensors: Tensors, factors: Array, shape: Shape
+    self, tensors: Tensors, factors: Array | np.ndarray, shape: Shape
   ) -> Tensors | None:
     """The tensors whose kernel is this one with its output channels scaled.
 
