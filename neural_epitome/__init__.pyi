@@ -5,6 +5,7 @@
 from neural_epitome import nnx as nnx
 from neural_epitome.compression.compress import compress as compress
 from neural_epitome.compression.compressed import Compressed as Compressed
+from neural_epitome.compression.loading import load_compressed as load_compressed
 from neural_epitome.config import Config as Config
 from neural_epitome.epitome.activations import input_importance as input_importance
 
@@ -13,7 +14,6 @@ from neural_epitome.epitome.generators import ChannelEpitome as ChannelEpitome
 from neural_epitome.epitome.generators import ChannelEpitomeRule as ChannelEpitomeRule
 from neural_epitome.epitome.generators import Cost as Cost
 from neural_epitome.epitome.generators import Dense as Dense
-from neural_epitome.epitome.generators import Elastic as Elastic
 from neural_epitome.epitome.generators import Epitome as Epitome
 from neural_epitome.epitome.generators import EpitomeRule as EpitomeRule
 from neural_epitome.epitome.generators import GeneratorSpec as GeneratorSpec
@@ -21,7 +21,6 @@ from neural_epitome.epitome.generators import Hashed as Hashed
 from neural_epitome.epitome.generators import HashedRule as HashedRule
 from neural_epitome.epitome.generators import LowRank as LowRank
 from neural_epitome.epitome.generators import LowRankRule as LowRankRule
-from neural_epitome.epitome.generators import Quantised as Quantised
 from neural_epitome.epitome.generators import QuantisedRule as QuantisedRule
 from neural_epitome.epitome.generators import Rule as Rule
 from neural_epitome.epitome.generators import SharedEpitome as SharedEpitome

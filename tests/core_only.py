@@ -46,7 +46,7 @@ def check_compress():
   with tempfile.TemporaryDirectory() as directory:
     file = pathlib.Path(directory) / "small.safetensors"
     small.save(file)
-    again = ne.Compressed.load(file)
+    again = ne.load_compressed(file)
   wanted, found = small.expand(small.compact), again.expand(again.compact)
   jax.tree.map(np.testing.assert_array_equal, found, wanted)
 

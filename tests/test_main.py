@@ -187,6 +187,7 @@ def next_commands(out):
   return {words[3]: words[3:] for words in found}
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.4"]
   # So short a run would end before its offsets are whole cells, as they ship.

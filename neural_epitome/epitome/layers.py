@@ -20,7 +20,14 @@ from flax import linen as nn
 from flax.linen import dtypes
 
 from neural_epitome.epitome import execution as executions
-from neural_epitome.epitome import geometry, rates, routing, stream, variables
+from neural_epitome.epitome import (
+  geometry,
+  rates,
+  rounding,
+  routing,
+  stream,
+  variables,
+)
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.execution import Apply, Execution
 from neural_epitome.epitome.generators import GeneratorSpec, Rule
@@ -45,9 +52,9 @@ class GeneratedLayer(nn.Module, kw_only=True):
     generator: in place of both, exactly how the kernel is generated, or the plan of the
       network that the layer is part of.
     indices: where sampling offsets come from in training.
-    bits: of the tensors that the kernel comes from: 32, or 2 to 8, rounded wherever
-      they are read, in training with a gradient that passes straight through;
-      parameters stay float32, and so do factors. See `rounding`.
+    bits: of the tensors of a generator: 32, or 2 to 8, rounded wherever they are
+      read, in training with a gradient that passes straight through; parameters stay
+      float32, and so do factors. See `rounding`. A plan says it itself.
     execution: `materialise` builds the kernel, and builds it again in the backward
       pass rather than keep it; `fold` computes with the epitome where that can be
       done and materialises elsewhere. A mapping chooses by the kernel's path.
@@ -81,7 +88,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     # Not by its path: a layer is the same wherever in a network it stands.
     use = KernelUse("kernel", shape, getattr(self, "feature_group_count", 1))
     source = rates.of_layer(self.generator, self.rate, self.rule, use)
-    generator, names = plans.layer_plan(source, path, shape)
+    generator, names, widths = plans.layer_plan(source, path, shape, self.bits)
     offsets = variables.offsets(self, x, generator, shape, self.indices, self.axis_name)
 
     def init(key: Array) -> dict[str, Array]:
@@ -96,7 +103,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     like = jnp.zeros((), x.dtype) if isinstance(x, Stream) else x
     stored = (*tensors.values(), bias)
     x = x.astype(dtypes.canonicalize_dtype(like, *stored, dtype=self.dtype))
-    tensors = generator.rounded(tensors, self.bits)
+    tensors = rounding.rounded(tensors, widths)
     execution = self.execution
     if isinstance(execution, Mapping):
       execution = execution.get(path, "materialise")

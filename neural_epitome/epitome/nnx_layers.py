@@ -19,7 +19,7 @@ from flax.nnx.nn import dtypes
 from jax import lax
 
 from neural_epitome.epitome import execution as executions
-from neural_epitome.epitome import geometry, rates, routing, variables
+from neural_epitome.epitome import geometry, rates, rounding, routing, variables
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import GeneratorSpec, Rule
 from neural_epitome.epitome.geometry import Application, KernelUse
@@ -105,7 +105,9 @@ class GeneratedLayer(nnx.Module):
     made.check(shape)
     self.shape, self.generator = shape, made
     self.span = indices.span if indices.source == "free" else 1.0
-    self.execution, self.dtype, self.bits = execution, dtype, bits
+    self.execution, self.dtype = execution, dtype
+    roles = made.tensors(shape)
+    self.widths = {role: made.tensor_bits(role) or bits for role in roles}
     offsets: dict[str, Array] = {}
     # No key where there is nothing to draw: a dense layer then starts as Flax's does.
     if shapes := made.offsets(shape):
@@ -135,7 +137,7 @@ class GeneratedLayer(nnx.Module):
   def _stored(self) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
     tensors = {role: tensor[...] for role, tensor in self.tensors.items()}
     return (
-      self.generator.rounded(tensors, self.bits),
+      rounding.rounded(tensors, self.widths),
       {axis: self.span * offset[...] for axis, offset in self.offsets.items()},
     )
 

@@ -6,6 +6,7 @@ arXiv 1712.05877).
 """
 
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,24 @@ def straight_through(array: Array, bits: int) -> Array:
   integers, factors = _quantised(fixed, bits)
   # The difference is exactly zero and has the array's gradient.
   return integers * factors + (array - fixed)
+
+
+def rounded(arrays: Mapping[str, Array], widths: Mapping[str, int]) -> dict[str, Array]:
+  """Arrays as a network reads them: those of 2 to 8 bits by `straight_through`.
+
+  Args:
+    arrays: float32, by any key.
+    widths: bits by the same keys; an array without any stays as it is.
+
+  Raises:
+    UserError: for bits other than 32 and 2 to 8.
+  """
+  found = dict(arrays)
+  for key, bits in widths.items():
+    check_bits(bits)
+    if bits < 32 and key in found:
+      found[key] = straight_through(found[key], bits)
+  return found
 
 
 def _quantised(array: Array, bits: int) -> tuple[Array, Array]:

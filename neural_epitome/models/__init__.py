@@ -65,7 +65,6 @@ def make_layers(
   *,
   plan: Plan | None = None,
   indices: IndexOptions | None = None,
-  bits: int = 32,
   execution: Execution | Mapping[str, Execution] = "materialise",
   norm: NormOptions | None = None,
   dtype: Any = jnp.float32,
@@ -78,7 +77,6 @@ def make_layers(
   Args:
     plan: of exactly the architecture they are for; None stores every kernel in full.
     indices: where sampling offsets come from in training.
-    bits: of the layers' tensors, see `layers.GeneratedLayer`.
     execution: of the layers, see `layers.GeneratedLayer`.
     norm: momentum and epsilon of the batch norms.
     dtype: of activations and generated kernels.
@@ -92,7 +90,6 @@ def make_layers(
   shared = {
     "generator": Dense() if plan is None else plan,
     "indices": indices or IndexOptions(),
-    "bits": bits,
     "execution": execution,
     "dtype": dtype,
     "axis_name": axis_name,

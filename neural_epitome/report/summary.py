@@ -14,7 +14,7 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
   """What the network stores and computes, beside the dense one.
 
   Args:
-    config: the experiment; its execution decides the operations, its bits the bytes.
+    config: the experiment; its execution decides the operations.
     plan: of the network.
     inventory: of its architecture.
 
@@ -23,7 +23,7 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
     executed), folded_madds (madds with config.execution=fold), dense_madds and
     dense_params (the same architecture without epitomes).
   """
-  ours = totals.price(plan, inventory, config.execution, config.bits)
+  ours = totals.price(plan, inventory, config.execution)
   folded = totals.price(plan, inventory, "fold")
   dense = totals.price(plans.make(inventory.kernels, {}), inventory)
   return {

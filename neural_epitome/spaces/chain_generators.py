@@ -1,21 +1,25 @@
-"""How the kernels of a space's choice are stored: its rates and bits as generators."""
+"""How the kernels of a space's choice are stored: a plan of its rates and bits."""
 
 from collections.abc import Sequence
 
-from neural_epitome.epitome.generators import Dense, Epitome, GeneratorSpec, Quantised
+from neural_epitome.epitome.generators import Epitome, GeneratorSpec
+from neural_epitome.planning.chosen import ChosenPlanner
 from neural_epitome.spaces.arch import KERNELS, LAST_KERNELS, Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 
 
-def of_choice(space: ChainSpace, arch: Arch, classes: int) -> dict[str, GeneratorSpec]:
-  """Of all kernels of a choice, by path; those that are not named are dense."""
+def of_choice(space: ChainSpace, arch: Arch, classes: int) -> ChosenPlanner:
+  """The planner of a choice's network."""
   inputs = space.inputs(arch)
   rates, bits = arch.rate[-1].tolist(), arch.bits[-1].tolist()
   found = of_last(space, inputs[-1], classes, rates, bits)
   for index, channels in enumerate(inputs[:-1]):
     if width := int(arch.width[index]):
       rates, bits = arch.rate[index].tolist(), arch.bits[index].tolist()
-      found |= of_block(space, index, channels, width, rates, bits)
+      block = of_block(space, index, channels, width, rates, bits)
+      found = ChosenPlanner(
+        {**found.generators, **block.generators}, {**found.bits, **block.bits}
+      )
   return found
 
 
@@ -26,8 +30,8 @@ def of_block(
   width: int,
   rates: Sequence[int],
   bits: Sequence[int],
-) -> dict[str, GeneratorSpec]:
-  """Of one block, by path.
+) -> ChosenPlanner:
+  """The same of one block.
 
   Args:
     space: whose block it is.
@@ -49,8 +53,8 @@ def of_last(
   classes: int,
   rates: Sequence[int],
   bits: Sequence[int],
-) -> dict[str, GeneratorSpec]:
-  """Of head and classifier, by path.
+) -> ChosenPlanner:
+  """The same of head and classifier.
 
   Args:
     space: whose head it is.
@@ -69,14 +73,11 @@ def _stored(
   shapes: Sequence[tuple[int, ...]],
   rates: Sequence[int],
   bits: Sequence[int],
-) -> dict[str, GeneratorSpec]:
-  found: dict[str, GeneratorSpec] = {}
-  for path, shape, rate, width in zip(paths, shapes, rates, bits, strict=True):
-    generator: GeneratorSpec = Dense()
-    if rate > 1:
-      generator = Epitome(shape=shape, routing="tile")
-    if width < 32:
-      generator = Quantised(width, generator)
-    if generator != Dense():
-      found[path] = generator
-  return found
+) -> ChosenPlanner:
+  generators: dict[str, GeneratorSpec] = {
+    path: Epitome(shape=shape, routing="tile")
+    for path, shape, rate in zip(paths, shapes, rates, strict=True)
+    if rate > 1
+  }
+  widths = zip(paths, bits, strict=True)
+  return ChosenPlanner(generators, {path: n for path, n in widths if n < 32})

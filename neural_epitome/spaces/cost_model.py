@@ -6,14 +6,12 @@ the network that it stands for.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.planning.chosen import ChosenPlanner
 from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
@@ -76,10 +74,10 @@ class Prices:
 
   def _block_inventory(
     self, index: int, inputs: int, window: int, width: int, operation: int, *rest: int
-  ) -> tuple[Inventory, Mapping[str, GeneratorSpec]]:
+  ) -> tuple[Inventory, ChosenPlanner]:
     position = self.space.positions[index]
     if not width:
-      return Inventory((), {}), {}
+      return Inventory((), {}), ChosenPlanner()
     at, features = f"block_{index}", position.features
     before, after = (position.size,) * 2, (-(-position.size // position.stride),) * 2
     strides = (position.stride,) * 2
@@ -110,10 +108,8 @@ class Prices:
         f"{at}/se/excite/bias": (width,),
       }
     rates, bits = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    generators = chain_generators.of_block(
-      self.space, index, inputs, width, rates, bits
-    )
-    return Inventory(tuple(uses), rest_of), generators
+    planner = chain_generators.of_block(self.space, index, inputs, width, rates, bits)
+    return Inventory(tuple(uses), rest_of), planner
 
   def _ends(self, inputs: int, *rest: int) -> Price:
     """Of stem, head and classifier, where the head reads so many channels.
@@ -139,10 +135,10 @@ class Prices:
         "head_norm": (2 * space.head,),
         "classifier/bias": (self.classes,),
       }
-      generators = chain_generators.of_last(
+      planner = chain_generators.of_last(
         space, inputs, self.classes, rest[:2], rest[2:]
       )
-      self._cache[key] = _price(Inventory(uses, others), generators)
+      self._cache[key] = _price(Inventory(uses, others), planner)
     return self._cache[key]
 
 
@@ -161,9 +157,8 @@ def _conv(
   )
 
 
-def _price(inventory: Inventory, generators: Mapping[str, GeneratorSpec]) -> Price:
-  plan = plans.make(inventory.kernels, generators)
-  found = totals.price(plan, inventory, "fold")
+def _price(inventory: Inventory, planner: ChosenPlanner) -> Price:
+  found = totals.price(planner.plan(inventory), inventory, "fold")
   return {
     "madds": found.madds,
     "parameters": found.stored_params,

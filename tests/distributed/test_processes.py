@@ -32,7 +32,7 @@ from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 # One worker runs these and test_loop.py: the run they compare with is made once.
-pytestmark = pytest.mark.xdist_group("loop")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loop")]
 
 # An experiment file. In the process whose id is named, it sends itself a signal, or
 # raises an error, when the batch of a given step is read, or is slow to commit each

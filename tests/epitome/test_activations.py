@@ -33,6 +33,7 @@ class Net(nn.Module):
     nn.ConvTranspose(4, (3, 3), name="transposed")(x)
 
 
+@pytest.mark.slow
 def test_the_mean_square_of_each_input_of_every_layer_is_told():
   model = Net()
   variables = model.init(jax.random.key(0), IMAGES)

@@ -57,6 +57,7 @@ def problems(draw):
   )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(problem=problems(), seed=st.integers(0, 2**16))
 def test_equals_xla_convolution_with_both_gradients(problem, seed):
@@ -178,6 +179,7 @@ def test_half_precision_accumulates_in_float32(kernel_size):
     np.testing.assert_allclose(low.astype(jnp.float32), high, rtol=2**-8, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicated_kernel_gets_the_summed_gradient_under_shard_map():
   mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
   generator = np.random.default_rng(0)

@@ -16,6 +16,7 @@ RANDOM = IndexOptions(source="fixed", start="random")
 GENERATORS = [Dense(), Epitome((3, 3, 4, 5)), ChannelEpitome(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
 @pytest.mark.parametrize("execution", ["materialise", "fold"])
 def test_a_convolution_is_that_of_linen(generator, execution):

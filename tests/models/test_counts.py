@@ -69,6 +69,7 @@ def test_grouped_squeeze_excitation_and_classifier_store_less():
   assert grouped["classifier/kernel"].size * 4 == dense["classifier/kernel"].size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "config",
   [models.MobileNetV2Config(), models.EfficientNetConfig(), models.ResNetConfig()],

@@ -26,6 +26,7 @@ def draw(shapes):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [2, 4])
 def test_a_depth_multiplier_is_a_tile_whose_copies_share_the_expansions_norm(rate):
   twin = models.MobileNetV2Config(**vars(SMALL) | {"depth_multiplier": rate})

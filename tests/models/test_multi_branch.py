@@ -40,6 +40,7 @@ def test_pools_have_the_published_numbers_of_candidates():
     assert len(set(pool)) == len(pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_candidate_makes_the_same_shape(pool, stride):
@@ -59,6 +60,7 @@ def variables():
   return jax.jit(models.create(TINY, 5).init)(jax.random.key(1), X)
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_mean_of_its_branches_and_of_an_input_of_its_form(variables):
   model = models.create(TINY, 5)
   seen = {}
@@ -79,6 +81,7 @@ def test_a_cell_is_the_mean_of_its_branches_and_of_an_input_of_its_form(variable
   np.testing.assert_allclose(seen["head"][0], (read + made) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_parameter_learns_and_no_cell_without_branches_has_any(variables):
   assert not any(name.startswith("cell_0") for name in variables["params"])
   model = models.create(TINY, 5)

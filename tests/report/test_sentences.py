@@ -9,13 +9,13 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.planning import BudgetPlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, RatePlanner
 from neural_epitome.report import sentences
 
 WIDE = KernelUse("wide/kernel", (1, 1, 64, 256), strides=(1, 1), output_size=(4, 4))
 DEPTHWISE = KernelUse("depthwise/kernel", (3, 3, 1, 256), 256, (1, 1), (4, 4), (4, 4))
 INVENTORY = Inventory((DEPTHWISE, WIDE), {"norm/scale": (256,), "norm/bias": (256,)})
-RULES = UniformPlanner(rate=2.0, keep_first=False)
+RULES = RatePlanner(rate=2.0, keep_first=False)
 CONFIG = Config(planner=RULES)
 
 

@@ -42,6 +42,7 @@ def run(mode):
   return kept == "True", int(faults)
 
 
+@pytest.mark.slow
 def test_scratch_memory_is_not_faulted_in_again_each_step():
   kept, faults = run("keep")
   if not kept:

@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # One worker runs all of them: the uninterrupted run they compare with is made once.
 pytestmark = [
+  pytest.mark.slow,
   pytest.mark.xdist_group("loop"),
   pytest.mark.usefixtures("compilation_cache"),
 ]
@@ -111,7 +112,7 @@ def test_a_run_of_few_bits_trains_and_evaluates_what_its_file_holds(tmp_path):
   report = ne.run(config, tmp_path / "run", quiet=True)
   trained = ne.load(tmp_path / "run")
   shipped, file = inference_model.shipped(trained), tmp_path / "tiny.safetensors"
-  compact.write(file, shipped, trained.config.bits)
+  compact.write(file, shipped)
   found = dataclasses.replace(ne.load(file), config=config)
   assert loading.evaluate(found)["top1"] == report["top1"]
   assert report["stored_bytes"] < 0.5 * 4 * report["stored_params"]

@@ -12,7 +12,7 @@ from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import blocks
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def experiment(**training) -> Config:
   return Config(
     name="tiny",
     model=TinyConfig(dropout=0.1),
-    planner=UniformPlanner(rate=2.0, rule=EpitomeRule(side="both", margin=1)),
+    planner=RatePlanner(rate=2.0, rule=EpitomeRule(side="both", margin=1)),
     indices=IndexOptions(source="learner", hidden=4),
     data=DataOptions(
       train_split="train[:160]",

@@ -6,6 +6,7 @@ Another package's is an entry point `neural_epitome.recipes`: a class, or an ins
 from neural_epitome import plugins
 from neural_epitome.data.recipes.base import Recipe
 from neural_epitome.data.recipes.catalogue import ConvertRecipe, TfdsRecipe
+from neural_epitome.data.recipes.cifar100 import Cifar100Recipe
 from neural_epitome.data.recipes.cluttered import ClutteredRecipe
 from neural_epitome.data.recipes.drums import DrumsRecipe
 from neural_epitome.data.recipes.esc50 import Esc50Recipe
@@ -22,6 +23,7 @@ RECIPES: dict[str, Recipe] = {
   recipe.name: recipe
   for recipe in (
     FashionMnistRecipe(),
+    Cifar100Recipe(),
     ClutteredRecipe(),
     DrumsRecipe(),
     PlaidRecipe(),

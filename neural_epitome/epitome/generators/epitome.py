@@ -148,7 +148,11 @@ class Epitome(GeneratorSpec):
     offsets: Tensors,
     importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
-    """Every start of every replica is tried; not where crops have offsets too."""
+    """The nearest start of each replica, by trying all of them, see `matching`.
+
+    Offsets stay as they are where there are spatial ones among them: starts along the
+    channels are found for windows that do not move.
+    """
     held = {axis: np.asarray(value) for axis, value in offsets.items()}
     if not held or "spatial" in held:
       return held
@@ -157,7 +161,7 @@ class Epitome(GeneratorSpec):
 
   @property
   def reads_streams(self) -> bool:
-    """It wraps."""
+    """Whether `fold` reads streams: it does, as it wraps channels itself."""
     return True
 
   def fold(
@@ -168,13 +172,13 @@ class Epitome(GeneratorSpec):
     shape: Shape,
     application: Application,
   ) -> Array | Stream | None:
-    """`folding.fold`."""
+    """The layer's output from a convolution with the epitome, see `folding.fold`."""
     return folding.fold(
       x, tensors["epitome"], offsets, shape, application, tensors.get("scale")
     )
 
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
-    """Folded, one small convolution and the wrap's additions (spec 4.6).
+    """Folded, one convolution with the epitome and the additions that wrap channels.
 
     Scaling the blocks of the input or of the output is one multiply-add an element.
     """

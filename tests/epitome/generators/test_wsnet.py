@@ -90,6 +90,7 @@ def test_more_filters_than_outputs_are_mixed_by_the_projection():
   np.testing.assert_allclose(kernel, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_denser_layer_folds_with_the_operations_it_says():
   generator, shape = WSNet(2, 1, 2), (5, 4, 6)
   layer = EpitomeConv(features=6, kernel_size=(5,), generator=generator, use_bias=False)

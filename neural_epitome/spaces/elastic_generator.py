@@ -1,9 +1,11 @@
-"""One kernel read at several sizes: what trains before sizes are chosen.
+"""A kernel that trains for several sizes at once, before one of them is chosen.
 
-The kernel is stored in full and read as the nearest one, in least squares, that one of
-several generators makes. Which of them, the routing map says: its one offset counts
-them. With `indices.source=drawn` every step of training draws it, so that one set of
-weights learns to be read at all sizes, as a supernet's do (SPOS, arXiv 1904.00420).
+The kernel is stored in full, and several generators of different sizes, its members,
+stand by. In a forward pass one member is chosen, and the layer uses the kernel of that
+member that is nearest to the stored one in least squares. The routing map holds the
+choice as one offset, the member's index. With `indices.source=drawn` every training
+step draws it anew, so that one set of weights works at all sizes, as in a supernet
+(SPOS, arXiv 1904.00420).
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.epitome import varying
+from neural_epitome.epitome import least_squares, varying
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -89,12 +91,7 @@ class Elastic(GeneratorSpec):
 
 
 def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
-  """The kernel that a member makes, its offsets zero, nearest to `kernel`.
-
-  A weight is one stored number s or -s, so W = G s where every row of G has one entry,
-  1 or -1. Then G^T G is diagonal and counts the readers of each number, and the least
-  squares are s = G^T W / (G^T G 1).
-  """
+  """The kernel that a member makes, its offsets zero, nearest to `kernel`."""
   if isinstance(member, Dense):
     return kernel
   [(role, size)] = member.tensors(shape).items()
@@ -107,8 +104,6 @@ def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
     return member.generate({role: stored}, offsets, shape)
 
   ones, kernel = varying.alike(jnp.ones(size, jnp.float32), kernel)
-  with_ones, transposed = jax.vjp(made, ones)
-  [readers] = transposed(with_ones)
-  [sums] = transposed(kernel)
-  # What no weight reads may be anything.
-  return made(sums / jnp.maximum(readers, 1.0))
+  factors, transposed = jax.vjp(made, ones)
+  sums = least_squares.sums(lambda array: transposed(array)[0], factors, kernel)
+  return made(least_squares.quotient(*sums))

@@ -21,7 +21,7 @@ from neural_epitome.planning.base import Planner
 
 
 @dataclasses.dataclass(frozen=True)
-class UniformPlanner(Planner):
+class RatePlanner(Planner):
   """Stores 1 / rate of the weights of the compressed kernels, all by one rule.
 
   What counts as stored is everything a kernel needs, offsets and scales included.
@@ -68,16 +68,17 @@ class UniformPlanner(Planner):
     uses = self.compressible(inventory)
     wanted = round(sum(use.size for use in uses) / self.rate)
     generators: Mapping[str, GeneratorSpec]
+    shared: Mapping[str, Mapping[str, str]] = {}
     if isinstance(self.rule, SharingRule):
       self._check_no_shares()
       generators = self.rule.together(uses, wanted)
       shared = dict.fromkeys(generators, self.rule.shared)
-      return plans.make(inventory.kernels, generators, shared)
-    if self.rule.is_fixed:
+    elif self.rule.is_fixed:
       generators = {use.path: self.rule.at(use, use.size) for use in uses}
     else:
       generators = allocation.generators(self.rule, uses, wanted, self.shares(uses))
-    return plans.make(inventory.kernels, generators)
+    plan = plans.make(inventory.kernels, generators, shared)
+    return plan.narrowed(dict.fromkeys(generators, self.rule.width))
 
   def shares(self, uses: tuple[KernelUse, ...]) -> list[float]:
     """What the kernels' stored sizes are in proportion to.

@@ -9,18 +9,16 @@ from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import (
   Dense,
-  Elastic,
   Epitome,
   Hashed,
   LowRank,
-  Quantised,
   WSNet,
 )
-from neural_epitome.epitome.generators.elastic import nearest
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.elastic_generator import Elastic, nearest
 
 SHAPE = (3, 3, 8, 12)
 X = jax.random.normal(jax.random.key(0), (4, 6, 6, 8))
@@ -57,6 +55,7 @@ def gradients(params, variables, number):
   return jnp.sum(jnp.sin(read_at(variables | {"params": params}, number)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
   kernel = np.asarray(jax.random.normal(jax.random.key(1), SHAPE))
@@ -72,6 +71,7 @@ def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
   np.testing.assert_allclose(nearest(member, SHAPE, found), found, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_reads_the_member_that_the_map_says(variables):
   kernel = variables["params"]["kernel"]
   for number, member in enumerate(ELASTIC.members):
@@ -114,6 +114,7 @@ def test_layers_draw_each_for_itself_and_the_same_when_resumed():
   assert drawn("a/conv") != drawn("b/conv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(ELASTIC.members)))
 def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
   gradient = gradients(variables["params"], variables, jnp.float32(number))["kernel"]
@@ -121,7 +122,7 @@ def test_the_stored_kernel_learns_from_whatever_is_read(variables, number):
 
 
 @pytest.mark.parametrize(
-  "member", [LowRank(3), Quantised(8), Epitome((3, 3, 4, 4), "tile", scaled=True)]
+  "member", [LowRank(3), Epitome((3, 3, 4, 4), "tile", scaled=True)]
 )
 def test_what_has_no_such_reading_is_refused_by_name(member):
   with pytest.raises(UserError, match=f"{member.kind} cannot be read at several"):

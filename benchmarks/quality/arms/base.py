@@ -1,0 +1,67 @@
+"""What an arm is given and what it answers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.quality.networks import Network, dense_model, inventory_of
+from neural_epitome.cost import totals
+from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.plan import Plan
+
+Tree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+  """A trained dense network.
+
+  Attributes:
+    network: which.
+    variables: its parameters and statistics.
+  """
+
+  network: Network
+  variables: Tree
+
+  @property
+  def model(self) -> Any:
+    """The module of the dense network."""
+    return dense_model(self.network.config)
+
+  @property
+  def inventory(self) -> Inventory:
+    """Every kernel of the dense network."""
+    return inventory_of(self.network.config)
+
+  def budget(self, size: int) -> int:
+    """Bytes that an arm of this size may store, of everything in the network."""
+    return 4 * self.inventory.size // size
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+  """A small network before it is trained, if it is.
+
+  Attributes:
+    model: hashable, with an `apply(variables, images, train=..., mutable=...)` that
+      answers as a Linen module's, from numbers rounded as they ship.
+    variables: {"params", "batch_stats", ...}; `params` alone are trained.
+    stored_bytes: of all that ships: tensors, indices, factors, biases and norms.
+    finish: of the variables after the last epoch, such as rounding what training left
+      between two codes; the test is of what it returns.
+  """
+
+  model: Any
+  variables: Tree
+  stored_bytes: int
+  finish: Callable[[Tree], Tree] = lambda variables: variables
+
+
+# From the teacher, the size and the seed.
+Arm = Callable[[Teacher, int, int], Start]
+
+
+def stored_bytes(plan: Plan, inventory: Inventory, bits: int) -> int:
+  """Bytes of a plan: kernels' tensors at `bits`, scales, biases and norms at 32."""
+  return totals.price(plan, inventory, bits=bits).stored_bytes

@@ -1,0 +1,40 @@
+"""A narrower network of the same architecture, from scratch, in int8."""
+
+import dataclasses
+from typing import Any
+
+from benchmarks.quality.arms.base import Start, Teacher, stored_bytes
+from benchmarks.quality.images import CLASSES
+from benchmarks.quality.networks import initial, inventory_of
+from neural_epitome import models
+from neural_epitome.errors import UserError
+from neural_epitome.planning import DensePlanner
+
+BITS = 8
+
+
+def narrower(teacher: Teacher, size: int, seed: int) -> Start:
+  """The widest network, to a channel, whose bytes the size allows.
+
+  Raises:
+    UserError: if there is none with a channel in every layer.
+  """
+  budget = teacher.budget(size)
+
+  def at(width: float) -> Any:
+    return dataclasses.replace(teacher.network.config, width=width, divisor=1)
+
+  def price(width: float) -> int:
+    inventory = inventory_of(at(width))
+    return stored_bytes(DensePlanner().plan(inventory), inventory, BITS)
+
+  low, high = 0.0, 1.0
+  while high - low > 1e-3:
+    middle = (low + high) / 2
+    low, high = (middle, high) if price(middle) <= budget else (low, middle)
+  if not low:
+    raise UserError(f"No width of {teacher.network.config.kind} fits {budget:,} bytes.")
+  config = at(low)
+  plan = DensePlanner().plan(inventory_of(config))
+  model = models.create(config, CLASSES, plan=plan, bits=BITS)
+  return Start(model, initial(model, seed), price(low))

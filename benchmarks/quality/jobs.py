@@ -1,0 +1,90 @@
+"""What is to be run, in order of worth: one row of the results a job."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from benchmarks.quality.networks import NETWORKS
+
+SEEDS = (0, 1, 2)
+# Bytes of the dense network in float32 over those that an arm may store.
+SIZES = (25, 16, 40, 8)
+# Arms that store what their bits say, and arms that are given a size.
+ROUNDED = ("int8", "int4", "int3", "int2")
+SIZED = ("narrower", "low_rank", "random", "tile")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """One training, or none, and its test.
+
+  Attributes:
+    network: of `networks.NETWORKS`.
+    arm: of `arms.ARMS`, or `dense`, the teacher.
+    seed: of the job, and of the teacher that it starts from and learns from.
+    epochs: of training.
+    size: float32 bytes of the dense network over the bytes that are stored at most;
+      1 where the arm alone says what it stores.
+  """
+
+  network: str
+  arm: str
+  seed: int
+  epochs: int
+  size: int = 1
+
+  @property
+  def name(self) -> str:
+    """What a row, and what is kept of a run, is known by."""
+    return f"{self.network}-{self.arm}-x{self.size}-e{self.epochs}-s{self.seed}"
+
+  @property
+  def is_teacher(self) -> bool:
+    """Whether it is the dense network, which other jobs start from."""
+    return self.arm == "dense"
+
+  @property
+  def teacher(self) -> "Job":
+    """The dense network of the same seed."""
+    return Job(self.network, "dense", self.seed, NETWORKS[self.network].epochs)
+
+
+def teachers(network: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Job]:
+  """The dense network, seed by seed."""
+  for seed in seeds:
+    yield Job(network, "dense", seed, NETWORKS[network].epochs)
+
+
+def rounded(network: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Job]:
+  """The dense network in few bits, as it is: seconds each."""
+  for seed in seeds:
+    for arm in ROUNDED:
+      yield Job(network, arm, seed, 0)
+
+
+def trained(
+  network: str, arms: tuple[str, ...], sizes: tuple[int, ...], seeds: tuple[int, ...]
+) -> Iterator[Job]:
+  """Arms that learn from the teacher for as many epochs as it took to train it."""
+  for seed in seeds:
+    for size in sizes:
+      for arm in arms:
+        yield Job(network, arm, seed, NETWORKS[network].epochs, size)
+
+
+def all_jobs() -> tuple[Job, ...]:
+  """Every job, the most worth first."""
+  return (
+    *teachers("plain"),
+    *rounded("plain"),
+    *teachers("resnet20"),
+    *rounded("resnet20"),
+    *trained("plain", SIZED, SIZES[:2], SEEDS[:1]),
+    *trained("plain", ("int4", "int3", "int2"), (1,), SEEDS[:1]),
+    *teachers("mobilenet_v2_05"),
+    *rounded("mobilenet_v2_05"),
+    *trained("plain", SIZED, SIZES[:2], SEEDS[1:]),
+    *trained("plain", SIZED, SIZES[2:], SEEDS),
+    *trained("plain", ("int4", "int3", "int2"), (1,), SEEDS[1:]),
+    *trained("resnet20", ("narrower", "low_rank", "tile"), SIZES, SEEDS),
+    *trained("mobilenet_v2_05", ("narrower", "low_rank", "tile"), SIZES, SEEDS),
+  )
