@@ -37,7 +37,7 @@ FIELDS = "api/configuration.md"
 # Groups of public names by the start of the defining module, first match; a name that
 # matches none is in OTHER, so a new one is never left out.
 GROUPS = (
-  ("Layers", ("epitome.layers", "epitome.nnx_layers", "epitome.variables")),
+  ("Layers", ("epitome.layers", "nnx", "epitome.routing")),
   ("Generators and rules", ("epitome.generators",)),
   ("Plan", ("epitome.plan", "planning", "cost")),
   ("Compress", ("compression", "epitome.activations", "epitome.fitting")),
@@ -55,7 +55,10 @@ def public_names() -> list[str]:
 
 def path_of(name: str) -> str:
   """The dotted path at which a public name is defined."""
-  value = getattr(neural_epitome, name)
+  return _path(getattr(neural_epitome, name))
+
+
+def _path(value: Any) -> str:
   if isinstance(value, types.ModuleType):
     return value.__name__
   return f"{value.__module__}.{value.__qualname__}"
@@ -79,8 +82,15 @@ def api() -> dict[str, list[str]]:
 
 
 def api_page(name: str) -> str:
-  """The page of a public name."""
-  return f"::: {path_of(name)}\n    options:\n      heading_level: 1\n"
+  """The page of a public name; that of a module has the names that it gathers."""
+  value = getattr(neural_epitome, name)
+  if not isinstance(value, types.ModuleType):
+    return f"::: {_path(value)}\n    options:\n      heading_level: 1\n"
+  members = [getattr(value, member) for member in value.__all__]
+  lines = [f"# {name}", "", (value.__doc__ or "").strip()]
+  for member in members:
+    lines += ["", f"::: {_path(member)}"]
+  return "\n".join(lines) + "\n"
 
 
 def fields() -> str:

@@ -125,7 +125,7 @@ class Compressed:
     with folded(kernels, execution) as told:
       yield self._together(arrays, kernels), told
 
-  def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
+  def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Any]:
     arrays = {name: jnp.asarray(value) for name, value in compact.items()}
     return self.plan.rounded(arrays)
 

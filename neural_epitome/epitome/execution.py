@@ -44,8 +44,9 @@ def execute(
   Returns:
     (batch, ..., features), of the dtype of `x`.
   """
-  is_own = isinstance(application, Application)
-  folding = application if is_own and execution == "fold" else None
+  folding = None
+  if execution == "fold" and isinstance(application, Application):
+    folding = application
   if folding is None or not generator.reads_streams:
     x = stream.full(x)
   if folding is not None:

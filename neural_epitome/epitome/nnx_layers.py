@@ -105,7 +105,8 @@ class GeneratedLayer(nnx.Module):
     made.check(shape)
     self.shape, self.generator = shape, made
     self.span = indices.span if indices.source == "free" else 1.0
-    self.execution, self.dtype = execution, dtype
+    self.execution: Execution = execution
+    self.dtype = dtype
     roles = made.tensors(shape)
     self.widths = {role: made.tensor_bits(role) or bits for role in roles}
     offsets: dict[str, Array] = {}

@@ -7,6 +7,7 @@ arXiv 1712.05877).
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def straight_through(array: Array, bits: int) -> Array:
   return integers * factors + (array - fixed)
 
 
-def rounded(arrays: Mapping[str, Array], widths: Mapping[str, int]) -> dict[str, Array]:
+def rounded(arrays: Mapping[str, Any], widths: Mapping[str, int]) -> dict[str, Any]:
   """Arrays as a network reads them: those of 2 to 8 bits by `straight_through`.
 
   Args:

@@ -9,14 +9,14 @@ is the mean over time and a classifier, so that a clip may have any length.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 
@@ -68,7 +68,8 @@ class SoundNetConfig(ModelConfig):
   def features(self) -> tuple[int, ...]:
     """Output channels of each layer at this width."""
     return tuple(
-      blocks.make_divisible(count * self.width, self.divisor) for count in self.channels
+      functions.make_divisible(count * self.width, self.divisor)
+      for count in self.channels
     )
 
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
@@ -145,19 +146,20 @@ class SoundNet(nn.Module):
       )(x)
       x = self.layers.norm(use_running_average=not train, name=f"norm_{number}")(x)
       x = nn.relu(x)
-      x = max_pool(x, pool) if pool > 1 else x
+      # What a custom gradient returns is not annotated as what the function does.
+      x = cast(jax.Array, max_pool(x, pool) if pool > 1 else x)
       if not x.shape[1]:
         raise UserError(
           f"A signal of {signals.shape[1]} samples ends before SoundNet's layer "
           f"{number}: raise config.data.length or lower model.pools."
         )
     x = jnp.mean(x, axis=1)
-    x = blocks.dropout(x, keys, rate=config.dropout, train=train)
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
     return self.layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_pool(x: jax.Array, window: int) -> Any:
+def max_pool(x: jax.Array, window: int) -> jax.Array:
   """Max pool of (batch, samples, channels) without overlap or padding.
 
   Of equal samples, one takes the gradient. XLA's windowed reduction and its gradient

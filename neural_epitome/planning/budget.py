@@ -79,7 +79,7 @@ class BudgetPlanner(Planner):
       if prices[name] > budget:
         finer = ""
         if name == "bytes" and self.bits > 8 and file_bytes is None:
-          least = totals.price(best, inventory, bits=8).stored_bytes
+          least = totals.price(best.narrowed(8), inventory).stored_bytes
           finer = f"with bits=8 it is {least:,}; "
         raise UserError(
           f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "

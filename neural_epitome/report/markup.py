@@ -47,8 +47,9 @@ dt { font-weight: 600; margin-top: .4rem; } dd { margin: 0 0 .4rem; }
 .tiles span { color: var(--pale); font-size: .87rem; }
 @media (max-width: 30rem) {
   body { margin-top: 1rem; } th, td { padding: .2rem .4rem; font-size: .87rem; }
+  table.result th, table.result td { font-size: .8rem; padding: .2rem .3rem; }
   table.result th, table.result td:first-child { white-space: normal; }
-  table.result td:first-child { overflow-wrap: anywhere; min-width: 9rem; }
+  table.result td:first-child { overflow-wrap: anywhere; min-width: 8.4rem; }
   .tiles b { font-size: 1.25rem; }
 }
 """

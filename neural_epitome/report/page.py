@@ -31,7 +31,8 @@ STYLE = f"""
 .maps {{ display: grid; gap: .5rem 1rem; align-items: start;
          grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }}
 .maps details[open] {{ grid-column: 1 / -1; }}
-.maps summary {{ list-style: none; }} .maps img {{ width: 100%; }}
+.maps summary {{ list-style: none; font-size: .8rem; line-height: 1.2; }}
+.maps img {{ width: 100%; }}
 .maps summary::-webkit-details-marker {{ display: none; }}
 .maps details[open] img {{ width: auto; }}
 .curves {{ display: grid; gap: .5rem;
@@ -223,7 +224,8 @@ def _maps(maps: Mapping[str, pathlib.Path]) -> list[str]:
   shown = []
   for layer, file in maps.items():
     picture = markup.picture(file.read_bytes(), "png", f"routing map of {layer}")
-    shown.append(f"<details><summary>{picture}</summary></details>")
+    name = f'<div class="pale">{html.escape(layer)}</div>'
+    shown.append(f"<details><summary>{name}{picture}</summary></details>")
   return [
     "<h2>Routing maps</h2>",
     "<p>Each epitome has a colour for every pair of channels. The kernel beside it "

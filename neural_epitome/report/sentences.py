@@ -30,7 +30,7 @@ def about_plan(config: Config, plan: Plan, inventory: Inventory) -> str:
     plan: of its network.
     inventory: of its architecture.
   """
-  price = totals.price(plan, inventory, bits=config.bits)
+  price = totals.price(plan.narrowed(config.bits), inventory)
   network = f"{config.model.kind} for {config.data.dataset}"
   count = len(inventory.kernels)
   generated = _generated(plan, inventory)
@@ -70,7 +70,7 @@ def about_rest(config: Config, plan: Plan, inventory: Inventory) -> str | None:
   weights = sum(use.size for use in generated)
   if weights < 0.5 * inventory.size:
     return None
-  stored = totals.price(plan, inventory, bits=config.bits).stored_bytes
+  stored = totals.price(plan.narrowed(config.bits), inventory).stored_bytes
   rest = _rest_bytes(inventory, generated, config.bits)
   left = stored - rest
   if left >= LITTLE * stored:
@@ -106,4 +106,4 @@ def _rest_bytes(inventory: Inventory, generated: list[KernelUse], bits: int) -> 
   """Bytes of everything but the generated kernels, dense kernels at `bits`."""
   kept = tuple(use for use in inventory.kernels if use not in generated)
   others = Inventory(kept, inventory.rest)
-  return totals.price(plans.make(kept, {}), others, bits=bits).stored_bytes
+  return totals.price(plans.make(kept, {}).narrowed(bits), others).stored_bytes

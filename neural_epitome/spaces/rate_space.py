@@ -9,14 +9,14 @@ import jax
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 
 
 @functools.partial(
   jax.tree_util.register_dataclass, data_fields=["member"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rates(Genes):
+class Rates(ArchEncoding):
   """One choice.
 
   Attributes:
@@ -53,7 +53,7 @@ class RateSpace:
     """Every kernel at its highest rate."""
     return Rates(np.array(self.counts, np.int32) - 1)
 
-  def of(self, members: Sequence[int]) -> Rates:
+  def of(self, members: Sequence[int] | np.ndarray) -> Rates:
     """The choice of these indices."""
     return Rates(np.array(members, np.int32))
 
@@ -76,7 +76,7 @@ class RateSpace:
     return arch
 
   def from_json(self, data: Any, where: str = "allocation") -> Rates:
-    """Reads what `Genes.to_json` wrote.
+    """Reads what `ArchEncoding.to_json` wrote.
 
     Raises:
       UserError: if it is no choice of this space.

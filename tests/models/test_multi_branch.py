@@ -11,11 +11,10 @@ from flax import linen as nn
 from neural_epitome import codec, models
 from neural_epitome.errors import UserError
 from neural_epitome.models import ModelConfig
+from neural_epitome.models.block_module import BlockModule
 from neural_epitome.models.multi_branch import (
   POOLS,
-  Branch,
   MultiBranchConfig,
-  Place,
   Stage,
 )
 from tests.models.nse_networks import NSENET27
@@ -45,9 +44,8 @@ def test_pools_have_the_published_numbers_of_candidates():
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_candidate_makes_the_same_shape(pool, stride):
   layers = models.make_layers()
-  place = Place(8, 16, stride)
   for operation in POOLS[pool]:
-    branch = Branch(operation, place, layers)
+    branch = BlockModule(operation.declare(8, 16, stride), layers)
     shape = jax.eval_shape(
       lambda x, branch=branch: branch.init_with_output(jax.random.key(0), x)[0],
       jax.ShapeDtypeStruct((2, 14, 14, 8), jnp.float32),
@@ -67,7 +65,7 @@ def test_a_cell_is_the_mean_of_its_branches_and_of_an_input_of_its_form(variable
 
   def record(call, arguments, keywords, context):
     output = call(*arguments, **keywords)
-    if isinstance(context.module, Branch):
+    if isinstance(context.module, BlockModule):
       seen[context.module.name] = arguments[0], output
     if context.module.name == "head" and context.method_name == "__call__":
       seen["head"] = arguments[0], output

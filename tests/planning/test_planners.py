@@ -254,7 +254,7 @@ def test_an_infeasible_number_of_bytes_says_what_fewer_bits_could_meet():
     str(caught.value).partition("with bits=8 it is ")[2].split(";")[0].replace(",", "")
   )
   plan = BudgetPlanner(bytes=smallest, bits=8).plan(FOUND)
-  assert totals.price(plan, FOUND, bits=8).stored_bytes <= smallest
+  assert totals.price(plan.narrowed(8), FOUND).stored_bytes <= smallest
   with pytest.raises(UserError) as caught:
     BudgetPlanner(bytes=1000, bits=8).plan(FOUND)
   assert "with bits" not in str(caught.value)

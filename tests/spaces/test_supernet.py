@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
-from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 from neural_epitome.spaces import chain_generators, slicing
 from neural_epitome.spaces.arch import Arch
@@ -54,7 +53,7 @@ def evaluated(variables):
 def plain(arch):
   config = SPACE.network(arch)
   found = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
-  plan = plans.make(found.kernels, chain_generators.of_choice(SPACE, arch, CLASSES))
+  plan = chain_generators.of_choice(SPACE, arch, CLASSES).plan(found)
   return models.create(config, CLASSES, plan=plan)
 
 

@@ -10,7 +10,7 @@ from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.planning.rate import RatePlanner
 
@@ -41,7 +41,7 @@ class Tiny(nn.Module):
       x = self.layers.norm(use_running_average=not train, name=f"norm_{index}")(x)
       x = nn.relu(x)
     x = jnp.mean(x, axis=(1, 2))
-    x = blocks.dropout(x, keys, rate=self.config.dropout, train=train)
+    x = functions.dropout(x, keys, rate=self.config.dropout, train=train)
     return self.layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
 
 

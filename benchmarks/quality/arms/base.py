@@ -64,4 +64,4 @@ Arm = Callable[[Teacher, int, int], Start]
 
 def stored_bytes(plan: Plan, inventory: Inventory, bits: int) -> int:
   """Bytes of a plan: kernels' tensors at `bits`, scales, biases and norms at 32."""
-  return totals.price(plan, inventory, bits=bits).stored_bytes
+  return totals.price(plan.narrowed(bits), inventory).stored_bytes

@@ -20,6 +20,7 @@ import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 Array = jax.Array
@@ -138,12 +139,12 @@ class GeneratorSpec(codec.Variant, abc.ABC):
 
   def fold(
     self,
-    x: Array,
+    x: Array | Stream,
     tensors: Tensors,
     offsets: Tensors,
     shape: Shape,
     application: Application,
-  ) -> Array | None:
+  ) -> Array | Stream | None:
     """The layer's output without building the kernel, or None if it does not fold.
 
     Args:
