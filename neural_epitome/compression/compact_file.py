@@ -70,10 +70,10 @@ def write_numbers(
       dtype = np.float32 if axis == "spatial" else np.int32
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, dtype)
-  header, tensors = _laid_out(plan, tensors, network, shapes)
+  header, rows = _laid_out(plan, tensors, network, shapes)
   with open(path, "wb") as file:
     file.write(header)
-    for tensor in tensors:
+    for tensor in rows:
       file.write(np.ascontiguousarray(tensor).tobytes())
 
 

@@ -10,12 +10,11 @@ What is stored is a flat dictionary, and `expand` a pure function of it.
 
 import dataclasses
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.compressed import Compressed, Tree
@@ -112,7 +111,7 @@ def compress(
   if fit == "closed":
     tensors = fitting.fit(plan, kernels, offsets, importance=worth)
   else:
-    rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
+    rounds = _shown(fitting.SEARCH, quiet)
     tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
   price = totals.price(plan, inventory)
   found = Compressed(
@@ -125,6 +124,15 @@ def compress(
     _inventory=inventory,
   )
   return dataclasses.replace(found, errors=_errors(found, kernels))
+
+
+def _shown(rounds: Iterable[int], quiet: bool) -> Iterable[int]:
+  """The rounds of a search, with a progress bar where tqdm is installed."""
+  try:
+    from tqdm import tqdm
+  except ModuleNotFoundError:  # with the core alone it is not
+    return rounds
+  return tqdm(rounds, "fitting", disable=quiet, leave=False)
 
 
 def _importance(

@@ -15,13 +15,14 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen import dtypes
 
 from neural_epitome import codec
+from neural_epitome.epitome import stream
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Dense
 from neural_epitome.epitome.generators.base import Tensors
@@ -82,8 +83,11 @@ def folded(
     UserError: if a path is no kernel's; at the end, if no layer was called with a
       kernel that is to be folded.
   """
-  is_chosen = isinstance(execution, Mapping)
-  chosen = execution if is_chosen else dict.fromkeys(kernels, execution)
+  chosen: Mapping[str, Execution]
+  if isinstance(execution, Mapping):
+    chosen = execution
+  else:
+    chosen = {path: execution for path in kernels}
   _check(chosen, kernels)
   stored = {p: k for p, k in kernels.items() if not isinstance(k.plan.generator, Dense)}
   wanted = [path for path in stored if chosen.get(path) == "fold"]
@@ -174,7 +178,8 @@ class _ByLayer(Application):
     # The layer's own may be of one shape only, and is not called.
     fields["kernel_init"] = nn.initializers.zeros
     layer = self.layer.clone(parent=None, name=None, **fields)
-    return layer.apply({"params": {"kernel": kernel}}, x)
+    y: Any = layer.apply({"params": {"kernel": kernel}}, x)
+    return y
 
 
 def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
@@ -207,6 +212,7 @@ def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
   )
   if y is None:
     return None
+  y = stream.full(y)
   y = y.reshape(*y.shape[:-1], *features)
   if bias is None:
     return y

@@ -70,7 +70,7 @@ def take_apart(tree: Tree) -> Leaves:
   for name, leaf in arrays.items():
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
       raise UserError(f"{name!r} is no array but of type {type(leaf).__name__}.")
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
       raise UserError(
         f"{name!r} is a random key, not a parameter; of an NNX model take "
         "nnx.state(model, nnx.Param)."

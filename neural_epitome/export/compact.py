@@ -17,6 +17,7 @@ from neural_epitome.export import inference_model
 from neural_epitome.training import compact_loading
 from neural_epitome.training.trained import Trained
 
+ENDING = ".safetensors"
 IS_PROGRAM = False
 
 

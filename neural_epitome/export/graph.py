@@ -63,7 +63,8 @@ def find(trained: Trained, batch: int = 1) -> dict[str, Site]:
 
   def run(images: jax.Array) -> jax.Array:
     with nn.intercept_methods(watch):
-      return trained.model.apply(trained.variables, images, train=False)
+      answers: Any = trained.model.apply(trained.variables, images, train=False)
+      return answers
 
   shape = (batch, *trained.config.data.input_shape)
   jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32))

@@ -1,7 +1,6 @@
 """Exports a network, and says what came of it: bytes, speed, and how exact it is."""
 
 import contextlib
-import importlib
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +10,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, inference_model, measured, program, stablehlo
+from neural_epitome.export import (
+  format_module,
+  inference_model,
+  measured,
+  program,
+  stablehlo,
+)
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
+
+Execution = program.Mode | Literal["measured"]
 
 _ROUNDS = 20
 _EXAMPLES = 8
@@ -27,7 +33,7 @@ def export(
   directory: Path,
   formats: Sequence[str],
   *,
-  execution: program.Mode | Literal["measured"] = "fold",
+  execution: Execution = "fold",
   bits: int | None = None,
   quiet: bool = False,
 ) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def export(
   Args:
     trained: a network, from `load`.
     directory: where the files go, `NAME.ENDING`.
-    formats: of `FORMATS`.
+    formats: their names, as of `format_module`.
     execution: how kernels are run in a format that holds a program; `measured` folds
       those that are faster so in the format's own runtime on this machine, and builds
       the others once.
@@ -56,10 +62,7 @@ def export(
   """
   modules = {}
   for name in formats:
-    if name not in FORMATS:
-      told = codec.nearest(name, FORMATS)
-      raise UserError(f"There is no format {name!r}.{told}")
-    modules[name] = importlib.import_module(FORMATS[name][0])
+    modules[name] = format_module(name)
     if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
   ready = inference_model.shipped(trained)
@@ -69,7 +72,7 @@ def export(
   directory.mkdir(parents=True, exist_ok=True)
   files, runs = [], {m: program.run_as(ready, m) for m in get_args(program.Mode)}
   for name, module in modules.items():
-    path = directory / (trained.config.name + FORMATS[name][1])
+    path = directory / (trained.config.name + module.ENDING)
     # Whole or not at all.
     partial = path.with_name(path.name + ".partial")
     how = execution

@@ -8,7 +8,7 @@ A runtime fuses that into the convolution, or the loop, beside it.
 import collections
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -118,7 +118,8 @@ def logits(trained: Trained) -> Function:
   """Images to logits, as a converter takes it: the network's numbers are constants."""
 
   def run(images: jax.Array) -> jax.Array:
-    return trained.model.apply(trained.variables, images, train=False)
+    answers: Any = trained.model.apply(trained.variables, images, train=False)
+    return answers
 
   return run
 
@@ -147,7 +148,7 @@ def layer(trained: Trained, path: str, site: Site) -> tuple[Function, tuple[int,
   )
 
   def run(x: jax.Array) -> jax.Array:
-    y = execute(
+    y: Any = execute(
       x if site.reads is None else _Carried(x, site.input_shape),
       *(kernel.generator, tensors, offsets, kernel.shape, site.application),
       trained.config.execution,

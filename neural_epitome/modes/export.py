@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from neural_epitome import flags
 from neural_epitome.export import job
@@ -18,7 +19,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     loaded.load(overrides),
     Path(flags.OUTPUT.value or "exported").expanduser(),
     [name for value in flags.FORMAT.value for name in value.split(",") if name],
-    execution=flags.EXECUTION.value,
+    execution=cast(job.Execution, flags.EXECUTION.value),  # absl checks it
     bits=flags.BITS.value,
     quiet=flags.JSON.value,
   )

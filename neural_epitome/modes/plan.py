@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from neural_epitome import codec, config, flags
 from neural_epitome.cost import plan_table
@@ -22,7 +23,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   asked = flags.configuration(overrides)
   chosen, told = asked, []
   if flags.BUDGET.value is not None:
-    chosen, told = _allocated(asked)
+    chosen, told = _allocated(asked, flags.BUDGET.value)
   elif flags.ALLOCATION.value is not None:
     raise UserError(f"--allocation={flags.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   output.show(lambda: "\n\n".join(parts), data)
 
 
-def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
+def _allocated(chosen: config.Config, budget: str) -> tuple[config.Config, list[str]]:
   """The experiment with the planner that --budget asks for, and how to use it."""
   directory = Path(flags.WORKDIR.value or f"runs/{chosen.name}_allocation").expanduser()
   path = Path(flags.OUTPUT.value or directory / "planner.json").expanduser()
@@ -48,8 +49,8 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
     raise UserError(f"--output={path} is a directory; name the planner's file.")
   planner = allocation.allocate(
     chosen,
-    flags.BUDGET.value,
-    flags.ALLOCATION.value,
+    budget,
+    cast(allocation.Method | None, flags.ALLOCATION.value),  # absl checks it
     directory,
     quiet=flags.JSON.value,
   )

@@ -37,7 +37,7 @@ def match_width(
     UserError: if it has no width, no width will do, or one does only with fewer than
       8 channels in a layer; it names the layer.
   """
-  fields = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+  fields = {field.name for field in dataclasses.fields(config)}
   if "width" not in fields:
     raise UserError(f"A {config.kind} has no width to scale.")
   take = functools.cache(

@@ -16,7 +16,7 @@ from neural_epitome.report import routing_maps
 from neural_epitome.report.routing_maps import Offsets, Shape
 
 RAW, EMA, TRAIN = "#1f5fa8", "#d1602b", "#9db4cc"
-STYLE = {
+STYLE: dict[Any, Any] = {
   "font.size": 9,
   "axes.spines.top": False,
   "axes.spines.right": False,

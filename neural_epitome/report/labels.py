@@ -65,7 +65,7 @@ def write(
     found = [
       (cost - 3 * scale * points[number].preferred, number, box)
       for number in mine
-      for cost, box in _candidates(*pixels[number], extent.width, extent.height, scale)
+      for cost, box in _candidates(pixels[number], extent.width, extent.height, scale)
       if _inside(box, frame) and not any(_overlap(box, other) for other in taken)
     ]
     if not found:
@@ -85,9 +85,10 @@ def _inside(box: Box, frame: Any) -> bool:
 
 
 def _candidates(
-  px: float, py: float, width: float, height: float, scale: float
+  point: np.ndarray, width: float, height: float, scale: float
 ) -> Iterator[tuple[float, Box]]:
   """Boxes around a point, with the distance that each costs."""
+  px, py = point
   for gap in (7, 11, 16, 22, 29, 37, 46):
     reach = gap * scale
     for angle in np.arange(0, 360, 30):

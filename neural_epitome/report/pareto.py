@@ -231,7 +231,7 @@ def _ticks(axes: Any) -> None:
   for subs in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
     ticks = np.sort(np.outer(decades, subs).ravel())
     if np.sum((ticks >= low) & (ticks <= high)) >= 3:
-      axes.xaxis.set_major_locator(FixedLocator(ticks))
+      axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
       break
   axes.xaxis.set_major_formatter(FuncFormatter(text))
   axes.xaxis.set_minor_locator(LogLocator(subs=range(1, 10)))
@@ -256,8 +256,9 @@ def _legend(
       handles.append(Line2D([], [], ls="none", label=family))
     for name in members:
       marker, colour = looks[name]
-      style = {"ls": "none", "marker": marker, "mfc": colour, "mec": "white"}
-      handles.append(Line2D([], [], ms=7, mew=0.6, label=name, **style))
+      handle = Line2D([], [], ls="none", marker=marker, ms=7, mew=0.6, label=name)
+      handle.set(markerfacecolor=colour, markeredgecolor="white")
+      handles.append(handle)
   handles.append(Line2D([], [], ls="none", label=""))
   handles.append(Line2D([], [], color=FRONT, lw=3.5, label="Pareto front"))
   if is_grouped:

@@ -71,8 +71,8 @@ def rows(
     else:
       left_out[path] = status or "not started"
   if not found:
-    told = ", ".join(f"{path} ({status})" for path, status in left_out.items())
-    raise UserError(f"No run is done: {told}. Finish one with --mode=train.")
+    standing = ", ".join(f"{path} ({status})" for path, status in left_out.items())
+    raise UserError(f"No run is done: {standing}. Finish one with --mode=train.")
   settings = [_setting(path, config) for path, config, _ in found]
   identities = [_identity(path, config) for path, config, _ in found]
   told: list[dict[str, Any]] = []
@@ -111,8 +111,8 @@ def _numbers(path: Path, weights: str | None) -> dict[str, Any]:
   report = _read(file)
   for key in _NUMBERS:
     value = report.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    if not is_number or isinstance(value, bool):
       raise UserError(f"{file} cannot be compared: {key}={value!r} is not a number.")
   averaged = report.get("top1_ema")
   if weights == "ema" and averaged is None:

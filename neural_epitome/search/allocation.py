@@ -227,6 +227,7 @@ class _Question:
         # What is read in fewer numbers does no better but by chance.
         table.append(np.maximum.accumulate(row).tolist())
     chosen = lagrangian.choose(table, self._more, self._budget - self._dense)
+    assert chosen is not None, "the budget is above the smallest choice"
     return self._space.of(chosen)
 
   def searched(self, workdir: Path, quiet: bool) -> Rates:
@@ -278,7 +279,7 @@ class _Question:
     return loss
 
   def _with_choice(self, variables: Mapping[str, Any], rates: Rates) -> Any:
-    routing = traverse_util.flatten_dict(dict(variables["routing"]), sep="/")
+    routing: Any = traverse_util.flatten_dict(dict(variables["routing"]), sep="/")
     for path, k in zip(self._space.positions, rates.member, strict=True):
       layer = path.removesuffix("kernel")
       routing[f"{layer}map/member"] = np.array([k], np.float32)

@@ -45,7 +45,7 @@ class Log:
     return {number for number, _ in self._known}
 
   def record(
-    self, arch: ArchEncoding, measure: Callable[[ArchEncoding], Record], number: int = 0
+    self, arch: ArchEncoding, measure: Callable[[Any], Record], number: int = 0
   ) -> Record:
     """What is known of a choice: from before, or measured now and written down.
 
@@ -94,6 +94,7 @@ def ask_all(
     batch = next(questions)
     while True:
       if isinstance(batch, Round):
+        assert train is not None, "for a strategy that trains"
         train(batch.space)
         answers, best = {}, float("nan")
         batch = questions.send([])

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ def write(
   table = measure(
     config.model.space,
     classes,
-    data.channels,
+    data.input_shape[-1],
     batch=batch,
     networks=networks,
     quiet=quiet,
@@ -205,7 +206,8 @@ class _Ends(nn.Module):
     x = normed_conv(stem, layers, images, train=False)
     # What the blocks would hand on, without a second look at the stem's output.
     x = jnp.mean(x) + jnp.zeros((x.shape[0], self.size, self.size, self.inputs))
-    last, classifier = ends.head(self.inputs, space.head, self.classes).layers
+    head = ends.head(self.inputs, space.head, self.classes)
+    last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train=False))
     return conv_layer(classifier, layers)(x)
 
@@ -252,4 +254,5 @@ def _agreement(sums: Sequence[float], measured: Sequence[float]) -> tuple[float,
   if len(sums) < 2:
     return 1.0, 1.0
   x, y = np.array(sums), np.array(measured)
-  return float(x @ y / (x @ x)), float(stats.spearmanr(x, y).statistic)
+  ranked: Any = stats.spearmanr(x, y)
+  return float(x @ y / (x @ x)), float(ranked.statistic)

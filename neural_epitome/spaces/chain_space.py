@@ -151,7 +151,7 @@ class ChainSpace:
       inputs, size = features, -(-size // stride)
     return tuple(found)
 
-  @functools.cached_property
+  @property
   def places(self) -> int:
     """How many have genes: the blocks; where it has rates or bits, the last kernels."""
     return len(self.positions) + (len(self.rates) > 1 or len(self.bits) > 1)

@@ -30,7 +30,7 @@ def slice_variables(
     space: of the supernet.
     arch: the choice.
   """
-  flat = {
+  flat: Any = {
     name: traverse_util.flatten_dict(dict(variables[name]), sep="/")
     for name in ("params", "batch_stats")
   }
@@ -141,7 +141,7 @@ def with_choice(
   found = {**variables, "arch": {"arch": Arch(**arrays)}}
   if np.all(arch.bits == 32):
     return found
-  params = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
+  params: Any = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
   classes = params["classifier/kernel"].shape[-1]
   rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
   for (prefix, block), rates, widths in rows:

@@ -1,14 +1,13 @@
 """The network of a compact file, checked against the architecture that it names."""
 
-import json
 import os
-import textwrap
 from typing import Any, Literal
 
 import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.compression import compact_reader
+from neural_epitome.compression.loading import explained, read_plan
 from neural_epitome.config import Config
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import flat_variables
@@ -34,11 +33,14 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
     UserError: if the file is absent, damaged, or not of a network that this release
       can build.
   """
-  try:
+  with explained(path):
     found = compact_reader.read(path, largest)
     network = codec.decode(dict[str, Any], found.metadata["network"], "network")
-    told = json.dumps(found.metadata["plan"])
-    plan = plans.from_json(told, f"{path}: plan")
+    if not network:
+      raise UserError(
+        f"{path} holds parameters and no network: ne.load_compressed reads it."
+      )
+    plan = read_plan(found, path)
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
     step = codec.decode(int, network["step"], "step")
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
@@ -48,14 +50,6 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
     variables = _variables(found, config, plan, len(classes))
     for name in plan.kernels:
       found.kernel(name)  # refuses what does not fit
-  except FileNotFoundError:
-    raise UserError(f"{path} does not exist.") from None
-  except UserError:
-    raise
-  except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-    # Names come from the file, and may be of any length and hold line breaks.
-    told = textwrap.shorten(str(error), 500)
-    raise UserError(f"{path} is no compact file: {told}") from None
   return Trained(
     model=setup.build(config, len(classes), plan),
     variables=variables,

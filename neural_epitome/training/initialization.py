@@ -109,10 +109,9 @@ def begin(
   found, trained = read(start, config)
   variables = state.variables()
   wanted = _flatten(variables)
-  source = trained.plan if trained else plan
-  if source != plan and refit.is_possible(source, plan):
+  if trained and trained.plan != plan and refit.is_possible(trained.plan, plan):
     importance = _importance(trained, config)
-    found = refit.refit(found, source, plan, wanted, config, importance, say)
+    found = refit.refit(found, trained.plan, plan, wanted, config, importance, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
   for path, leaf in wanted.items():
     if path not in found:

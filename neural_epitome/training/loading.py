@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from neural_epitome import codec
+from neural_epitome import codec, packages
 from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.config import Config
 from neural_epitome.distributed import devices
@@ -131,13 +131,14 @@ def predict(
   Raises:
     UserError: naming a file that is absent or no image.
   """
-  from neural_epitome.data import pipeline
+  with packages.told():
+    from neural_epitome.data import pipeline
 
-  apply = jax.jit(
-    lambda images: jax.nn.softmax(
-      trained.model.apply(trained.variables, images, train=False)
-    )
-  )
+  @jax.jit
+  def apply(images: jax.Array) -> jax.Array:
+    logits: Any = trained.model.apply(trained.variables, images, train=False)
+    return jax.nn.softmax(logits)
+
   rows = []
   for file in files:
     # One by one: any number of files compiles one program.
