@@ -21,8 +21,12 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
   """
   budget = teacher.budget(size)
 
+  whole = teacher.network.config
+  # MobileNetV2's head is as wide as ever below width 1, unless it is told.
+  changes = {"head_shrinks": True} if hasattr(whole, "head_shrinks") else {}
+
   def at(width: float) -> Any:
-    return dataclasses.replace(teacher.network.config, width=width, divisor=1)
+    return dataclasses.replace(whole, width=width, divisor=1, **changes)
 
   def price(width: float) -> int:
     inventory = inventory_of(at(width))
@@ -33,7 +37,7 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
     middle = (low + high) / 2
     low, high = (middle, high) if price(middle) <= budget else (low, middle)
   if not low:
-    raise UserError(f"No width of {teacher.network.config.kind} fits {budget:,} bytes.")
+    raise UserError(f"No width of {whole.kind} fits {budget:,} bytes.")
   config = at(low)
   plan = DensePlanner().plan(inventory_of(config))
   model = models.create(config, CLASSES, plan=plan, bits=BITS)
