@@ -7,6 +7,9 @@ from tabulate import tabulate
 
 from neural_epitome.errors import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs" / "results"
+
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   """A table of text, the first column flush left."""

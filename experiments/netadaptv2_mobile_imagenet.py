@@ -1,15 +1,21 @@
-"""Search: NetAdaptV2 on ImageNet over widths, depth, windows and epitome rates.
+r"""Search: NetAdaptV2 on ImageNet over widths, depth, windows and epitome rates.
 
-The largest network has 5,089,240 parameters and 618.6M MAdds; the budget is half of its
-latency as measured on this machine. Not measured here: it needs ImageNet and
-accelerators, and the published hyper-parameters are not known (arXiv 2104.00031 was
-read in part). These are ours: a supernet by ordered dropout for 120 epochs of 98% of
-the training images, choices compared on 10,000 of the others (6 GB of memory a host),
-and 250 epochs for what was found. Bits are not searched, as they change no latency;
-with --config.search.metric=bytes and --config.model.space.bits='[32, 8]' they are.
-Command: python -m neural_epitome.main --mode=latency_table
-    --experiment=netadaptv2_mobile_imagenet --output=latency.json, then
-    python -m neural_epitome.main --mode=search --experiment=netadaptv2_mobile_imagenet
+The budget is half of the latency of the largest network, whose parameters and MAdds
+stand below, as measured on this machine. The published hyper-parameters are not known
+(arXiv 2104.00031 was read in part). These are ours: a supernet by ordered dropout for
+120 epochs of 98% of the training images, choices compared on 10,000 of the others (6 GB
+of memory a host), and 250 epochs for what was found. Bits are not searched, as they
+change no latency; with --config.search.metric=bytes and
+--config.model.space.bits='[32, 8]' they are.
+
+Parameters: 5,089,240
+MAdds: 618.6M
+Top-1: not run here: it needs ImageNet and accelerators
+Time: not run here
+Command:
+  python -m neural_epitome.main --mode=latency_table \
+    --experiment=netadaptv2_mobile_imagenet --output=latency.json
+  python -m neural_epitome.main --mode=search --experiment=netadaptv2_mobile_imagenet \
     --config.search.latency_table=latency.json --data_dir=DIR
 """
 

@@ -2,7 +2,13 @@
 
 Learned factorised routing with spatial crops, averaged weights, mixup, dropout,
 a frozen routing map at the end and batch-norm re-estimation.
-Command: python -m neural_epitome.main --experiment=quick
+
+Parameters: 7,086 stored of 19,810
+MAdds: 0.6M, 0.1M folded
+Top-1: not measured: two epochs of 640 images say nothing
+Time: not measured
+Command:
+  python -m neural_epitome.main --experiment=quick
 """
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
@@ -10,11 +16,11 @@ from neural_epitome.data.options import Augmentation, DataOptions
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import ResNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = Config(
   model=ResNetConfig(depth=8, width=0.5, stem_stride=2, dropout=0.1),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=3.0,
     rule=EpitomeRule(side="both", margin=1),
     keep=("classifier/kernel",),

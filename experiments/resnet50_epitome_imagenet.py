@@ -1,16 +1,19 @@
 """ResNet-50 on ImageNet from epitomes half the size of its kernels, routing learned.
 
 3x3 kernels are cropped and sampled from 4x4 epitomes, 1x1 kernels sampled along their
-channels; the stem and the classifier stay dense. 13,834,367 parameters and 1,700.0M
-MAdds folded, against 25,557,032 and 4,089.2M (*measured*: counted here).
-Dense: 76.1% top-1 (*published*, torchvision's first weights). With epitomes nothing is
-published, and nothing was measured here: a run needs ImageNet and accelerators.
+channels; the stem and the classifier stay dense. *Published* of the dense network:
+76.1% top-1 (torchvision's first weights); with epitomes nothing is.
 
 The usual 90 epochs: SGD with momentum 0.9, learning rate 0.1 for 256 images, 5 epochs
 of warm-up and a cosine to zero, weight decay 1e-4, label smoothing 0.1,
 RandomResizedCrop and flip. Data and how to prepare them: `mbv2_dense_imagenet`.
-Command: python -m neural_epitome.main --experiment=resnet50_epitome_imagenet
-    --data_dir=DIR
+
+Parameters: 13,834,367 stored of 25,557,032
+MAdds: 4,089.2M, 1,700.0M folded
+Top-1: not run here: it needs ImageNet and accelerators
+Time: not run here
+Command:
+  python -m neural_epitome.main --experiment=resnet50_epitome_imagenet --data_dir=DIR
 """
 
 import dataclasses
@@ -21,13 +24,13 @@ from neural_epitome.data.options import Augmentation
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models import NormOptions, ResNetConfig
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
   model=ResNetConfig(depth=50),
   norm=NormOptions(momentum=0.9, epsilon=1e-5),
-  planner=UniformPlanner(
+  planner=RatePlanner(
     rate=2.0,
     rule=EpitomeRule(side="both", margin=1, routing="factorised"),
     keep=("classifier/kernel",),

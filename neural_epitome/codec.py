@@ -4,6 +4,9 @@ A class that derives from `Variant` is one arm of a tagged union: its `kind` is
 written beside its fields, and a field annotated with the union's base class is
 read back as the arm that the tag names. An arm exists from the moment its module
 is imported, so a new one is a new file and an import line.
+
+A dataclass whose fields have changed has a class method `upgraded`: it is given the
+data before they are read, and returns what earlier releases wrote as today's does.
 """
 
 import dataclasses
@@ -145,6 +148,8 @@ def _decode_arm(base: Any, value: Any, where: str) -> Any:
 def _decode_fields(cls: Any, value: Any, where: str) -> Any:
   if not isinstance(value, Mapping):
     raise UserError(f"{where}={value!r} is not of type {cls.__name__}.")
+  if upgraded := getattr(cls, "upgraded", None):
+    value = upgraded(value)
   hints = field_types(cls)
   for name in value:
     if name not in hints:

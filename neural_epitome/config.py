@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from neural_epitome import codec
 from neural_epitome.data.options import Data, DataOptions
-from neural_epitome.epitome.layers import Execution
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.models import MobileNetV2Config, ModelConfig, NormOptions

@@ -193,8 +193,8 @@ def workdir() -> Path:
   return Path("runs") / Path(EXPERIMENT.value).stem
 
 
-def command(overrides: Overrides, *, without: str) -> str:
-  """The line that gives the same flags again, but for one of that name."""
+def command(overrides: Overrides, *, without: str | None = None) -> str:
+  """The line that gives the same flags again, but for one of that name, if any."""
   parts = ["python", "-m", "neural_epitome.main"]
   for flag in flags.FLAGS.get_flags_for_module(__name__):
     if flag.present and flag.name != without:

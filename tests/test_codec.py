@@ -72,3 +72,22 @@ def test_an_integer_is_a_float_but_nothing_else_is_converted():
 def test_wrong_data_is_refused_by_name_and_type(data, words):
   with pytest.raises(UserError, match=words):
     codec.decode(Drawing, data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed:
+  """Had a field `length` once, in metres."""
+
+  centimetres: float = 0.0
+
+  @classmethod
+  def upgraded(cls, data):
+    rest = {name: value for name, value in data.items() if name != "length"}
+    return rest | ({"centimetres": 100 * data["length"]} if "length" in data else {})
+
+
+def test_what_an_earlier_release_wrote_is_read_as_todays():
+  assert codec.decode(Renamed, {"length": 2}) == Renamed(200.0)
+  assert codec.decode(Renamed, {"centimetres": 3}) == Renamed(3.0)
+  with pytest.raises(UserError, match="value=4 is not of type Renamed"):
+    codec.decode(Renamed, 4)

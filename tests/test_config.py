@@ -5,9 +5,9 @@ import pytest
 from neural_epitome import codec, config
 from neural_epitome.errors import UserError
 from neural_epitome.experiment import load_experiment, shipped
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
-BASE = config.Config(planner=UniformPlanner())
+BASE = config.Config(planner=RatePlanner())
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,19 @@ def test_a_budget_makes_a_planner_that_the_next_command_reads(call):
   assert "Train it with --config.planner='{" in out
 
 
+def test_a_budget_that_the_rest_takes_says_so_and_the_bits_it_offers_are_kept(call):
+  plan = ["--mode=plan", "--experiment=mbv2_epitome", "--budget=500kB"]
+  code, out, _ = call(*plan)
+  assert code == 0
+  [line] = [line for line in out.splitlines() if "are not compressed" in line]
+  flags = [word for word in line.split() if word.startswith("--config")]
+  code, out, _ = call(*plan, *flags)
+  assert code == 0
+  assert "are not compressed" not in out
+  [line] = [line for line in out.splitlines() if line.startswith("Train it with")]
+  assert line.endswith("--config.bits=8")
+
+
 def test_imagenet_is_planned_without_imagenet(call):
   code, out, _ = call("--mode=plan", "--experiment=mbv2_epitome_imagenet", "--json")
   assert code == 0
@@ -161,6 +174,20 @@ def test_notices_of_maintenance_are_asked_for_in_training_and_search(
   assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+def next_commands(out):
+  """Arguments of the commands that are told last, by mode."""
+  lines = out.partition("Next:\n")[2].splitlines()
+  found = [shlex.split(line) for line in lines]
+  assert all(words[:3] == ["python", "-m", "neural_epitome.main"] for words in found)
+  assert [words[3] for words in found] == [
+    "--mode=evaluate",
+    "--mode=predict",
+    "--mode=export",
+  ]
+  return {words[3]: words[3:] for words in found}
+
+
+@pytest.mark.slow
 def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   run = ["--workdir=run", "--experiment=quick", "--config.training.epochs=0.4"]
   # So short a run would end before its offsets are whole cells, as they ship.
@@ -181,9 +208,19 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   assert "block_1/conv_1" in out
   assert "stored parameters" in out
   assert "index.html" in out
+  assert "compiling the training step" in out
+  told = next_commands(out)
+  page = (tmp_path / "run/report/index.html").read_text()
+  assert "--config.training.frozen_fraction=0.5" in page, "the command of the run"
   code, out, _ = call(*run)
   assert code == 0
   assert "is done" in out
+  assert next_commands(out) == told
+  for mode, arguments in told.items():
+    code, out, _ = call(*arguments, "--json")
+    assert code == 0, mode
+    assert json.loads(out)
+  assert list(tmp_path.glob("run/exported/*.safetensors"))
   code, _, err = call("--workdir=run", "--experiment=mbv2_tile")
   assert code == 1
   assert "belongs to" in err

@@ -29,7 +29,7 @@ from neural_epitome.epitome.generators import (
 )
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.runs.malloc import keep_freed_memory
 
 RATES = (2.0, 4.0)
@@ -37,10 +37,10 @@ TUNED_EPOCHS = 2.0
 # At an even rate of 4 a classifier of ten classes is left two ranks.
 UNEVEN = {"allocation": 0.5, "weights": {"classifier/kernel": 4.0}}
 FORMS = {
-  "channels": UniformPlanner(rule=ChannelEpitomeRule()),
-  "channels_uneven": UniformPlanner(rule=ChannelEpitomeRule(), **UNEVEN),
-  "tile": UniformPlanner(rule=EpitomeRule(routing="tile")),
-  "low_rank": UniformPlanner(rule=LowRankRule(), **UNEVEN),
+  "channels": RatePlanner(rule=ChannelEpitomeRule()),
+  "channels_uneven": RatePlanner(rule=ChannelEpitomeRule(), **UNEVEN),
+  "tile": RatePlanner(rule=EpitomeRule(routing="tile")),
+  "low_rank": RatePlanner(rule=LowRankRule(), **UNEVEN),
 }
 # What is done with each; all are also trained on.
 DONE = {
@@ -215,7 +215,7 @@ def main() -> None:
   rows.sort(key=lambda r: (place[r["form"], r["rate"], r["what"]], r["seed"]))
   made = {row["form"] for row in rows}
   kept = [row for row in common.read("fitting") if row["form"] not in made]
-  page = Path(__file__).resolve().parents[2] / "docs" / "fitting.md"
+  page = pages.DOCS / "fitting.md"
   page.write_text(pages.edit(page, {"fitting": table([*kept, *rows])}), "utf-8")
   print(common.write("fitting", rows, kept=kept), page)
 

@@ -260,8 +260,10 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
     if RunDirectory(workdir).status != "diverged":
       raise
     # A result too: this trial is not to be chosen, nor run again.
+    from neural_epitome.training import setup
+
     inventory = inventory_of(config)
-    report = summary.prices(config, config.planner.plan(inventory), inventory)
+    report = summary.prices(config, setup.make_plan(config, inventory), inventory)
     report |= {"top1": 0.0, "seconds": round(time.monotonic() - began, 2)}
   # Checkpoints of hundreds of runs would fill a disk.
   shutil.rmtree(workdir, ignore_errors=True)

@@ -31,7 +31,7 @@ from neural_epitome import codec
 from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.errors import UserError
-from neural_epitome.planning import BudgetPlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, RatePlanner
 from neural_epitome.runs.malloc import keep_freed_memory
 from neural_epitome.strategies import Evolution, NetAdapt, Strategy
 from neural_epitome.strategies.options import SearchOptions
@@ -64,7 +64,7 @@ def configure(
   config = settings(quick)[backbone]
   return dataclasses.replace(
     config,
-    planner=UniformPlanner(rule=RULES[rule]),
+    planner=RatePlanner(rule=RULES[rule]),
     training=dataclasses.replace(config.training, seed=seed),
     search=SearchOptions(strategy=STRATEGIES.get(allocation, NetAdapt()), seed=seed),
   )

@@ -29,7 +29,7 @@ from neural_epitome.epitome.generators import (
 )
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner, pruning
+from neural_epitome.planning import RatePlanner, pruning
 from neural_epitome.planning.width import match_width
 
 FIXED = IndexOptions(source="fixed", start="random")
@@ -75,7 +75,7 @@ def target(dense: Config, rate: float) -> int:
   the rate, and everything else whole.
   """
   inventory = inventory_of(dense)
-  compressed = sum(use.size for use in UniformPlanner().compressible(inventory))
+  compressed = sum(use.size for use in RatePlanner().compressible(inventory))
   return round(inventory.size - compressed + compressed / rate)
 
 
@@ -120,9 +120,7 @@ def _planned(
       rule, **{name: changes.pop(name) for name in known & changes.keys()}
     )
     weights = {} if classifier == 1.0 else {"classifier/kernel": classifier}
-    planner = UniformPlanner(
-      rate=rate, rule=ruled, allocation=allocation, weights=weights
-    )
+    planner = RatePlanner(rate=rate, rule=ruled, allocation=allocation, weights=weights)
     found = dataclasses.replace(indices, **changes)
     config = dataclasses.replace(dense, planner=planner, indices=found, **settings)
     return with_learning_rate(config, factor)

@@ -23,7 +23,7 @@ from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.runs.malloc import keep_freed_memory
 
 RULE, RATE = EpitomeRule(routing="tile", scaled=True, side="both"), 8.0
@@ -35,7 +35,7 @@ def configuration(dense: Config, bits: int, seed: int) -> Config:
   return dataclasses.replace(
     dense,
     name="tile_scaled",
-    planner=UniformPlanner(rate=RATE, rule=RULE),
+    planner=RatePlanner(rate=RATE, rule=RULE),
     indices=IndexOptions(source="fixed", start="zero"),
     bits=bits,
     training=dataclasses.replace(dense.training, seed=seed),
@@ -62,13 +62,14 @@ def run(config: Config, workdir: Path) -> list[dict[str, Any]]:
   for bits in (32, *BITS) if config.bits == 32 else (config.bits,):
     file = workdir / f"bits-{bits}.safetensors"
     compact.write(file, shipped, bits)
-    found = dataclasses.replace(ne.load(file), config=shipped.config)
+    loaded = ne.load(file)
+    found = dataclasses.replace(loaded, config=shipped.config)
     rows.append(
       {
         "bits": bits,
         "how": "float32" if bits == 32 else "ptq" if config.bits == 32 else "qat",
         "top1_percent": round(100 * loading.evaluate(found)["top1"], 2),
-        "stored_bytes": totals.price(shipped.plan, inventory, bits=bits).stored_bytes,
+        "stored_bytes": totals.price(loaded.plan, inventory).stored_bytes,
         "file_bytes": os.path.getsize(file),
         "seconds": round(report["seconds"], 1),
       }

@@ -1,9 +1,10 @@
-"""The controls in docs/controls.md: python -m benchmarks.controls.report.
+"""The controls in docs/results/controls.md: python -m benchmarks.controls.report.
 
 Writes the tables of results/controls.csv and results/routing_study.csv between the
-markers of the page, a line a setting between those of README.md, and the Pareto figures
-beside the CSV. Rows of the split `test` are results, rows of `validation` are what was
-chosen by; runs of size `quick` check machinery and are left out.
+markers of the page, a line a setting between those of index.md beside it, and the
+Pareto figures beside the CSV. Rows of the split `test` are results, rows of
+`validation` are what was chosen by; runs of size `quick` check machinery and are left
+out.
 """
 
 import argparse
@@ -71,15 +72,14 @@ def read(path: Path) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> int:
   """Reads the CSV, writes page and figures; returns the exit code."""
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-  root = Path(__file__).resolve().parents[2]
   parser.add_argument("--csv", type=Path, default=common.RESULTS / "controls.csv")
-  parser.add_argument("--page", type=Path, default=root / "docs" / "controls.md")
-  parser.add_argument("--readme", type=Path, default=root / "README.md")
+  parser.add_argument("--page", type=Path, default=pages.DOCS / "controls.md")
+  parser.add_argument("--overview", type=Path, default=pages.DOCS / "index.md")
   parser.add_argument("--figures", type=Path, default=common.RESULTS)
   told = parser.parse_args(arguments)
   try:
     rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
-    readme = pages.edit(told.readme, {"digest": controls_digest.digest(rows)})
+    overview = pages.edit(told.overview, {"digest": controls_digest.digest(rows)})
     parts = {
       "controls": "",
       "targets": controls_targets.table(rows),
@@ -91,11 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts["controls"] = controls_tables.block(rows, told.figures, folder)
     page = pages.edit(told.page, parts)
     told.page.write_text(page, encoding="utf-8")
-    told.readme.write_text(readme, encoding="utf-8")
+    told.overview.write_text(overview, encoding="utf-8")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
-  print(told.page, told.readme)
+  print(told.page, told.overview)
   return 0
 
 

@@ -42,7 +42,7 @@ from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def configuration(arm: str, rate: float, seed: int) -> Config:
   return dataclasses.replace(
     dense,
     name=arm,
-    planner=UniformPlanner(rate=rate, rule=told.rule),
+    planner=RatePlanner(rate=rate, rule=told.rule),
     indices=told.indices,
     optimizer=dataclasses.replace(dense.optimizer, index_multiplier=told.multiplier),
     training=training,

@@ -5,8 +5,8 @@
 MBConv on the embedded images, every compressed kernel from a tile on its wide side, as
 in the comparison of methods, or on its narrow one, as in the table of inference, where
 folding gains more. Seeds are paired; the learning rate is the one that the validation
-split chose for `tile` (docs/controls.md). Runs are kept in --workdir, so the same
-command goes on.
+split chose for `tile` (docs/results/controls.md). Runs are kept in --workdir, so the
+same command goes on.
 """
 
 import argparse

@@ -39,7 +39,7 @@ from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.experiment import load_experiment
 from neural_epitome.export import inference_model, measured, program
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.planning.base import Planner
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
@@ -67,15 +67,15 @@ def configuration(rate: float, side: str, size: int) -> Config:
   return dataclasses.replace(
     config,
     data=dataclasses.replace(config.data, image_size=size, classes=CLASSES),
-    planner=UniformPlanner(rate=rate, rule=rule),
+    planner=RatePlanner(rate=rate, rule=rule),
   )
 
 
 def network(config: Config, planner: Planner) -> Trained:
   """As it ships, with random weights and batch norms that do something."""
   inventory = setup.take_inventory(config, CLASSES)
-  plan = planner.plan(inventory)
   config = dataclasses.replace(config, planner=planner)
+  plan = setup.make_plan(config, inventory)
   model = setup.build(config, CLASSES, plan)
   images = jnp.zeros((1, *config.data.input_shape))
   initial = jax.jit(lambda key: model.init(key, images, train=False))

@@ -23,7 +23,7 @@ from neural_epitome.cost import totals
 from neural_epitome.epitome import flat_variables
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.export import compact
-from neural_epitome.planning import BudgetPlanner, DensePlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, DensePlanner, RatePlanner
 from neural_epitome.training import setup
 
 MEGABYTE, BITS = 1_000_000, 8
@@ -34,23 +34,20 @@ DESCRIPTION = 10_000
 def main() -> None:
   """Writes the file, runs it, and writes results/one_megabyte.csv."""
   argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-  rules = UniformPlanner(rule=EpitomeRule(routing="tile"))
+  rules = RatePlanner(rule=EpitomeRule(routing="tile"))
   planner = BudgetPlanner(bytes=MEGABYTE - DESCRIPTION, bits=BITS, rules=rules)
   config = inference.configuration(2.0, "wide", 224)
   config = dataclasses.replace(config, planner=planner, bits=BITS)
   quantised = inference.network(config, planner)
   inventory = setup.take_inventory(config, inference.CLASSES)
-  price = totals.price(quantised.plan, inventory, bits=BITS)
+  price = totals.price(quantised.plan, inventory)
   with tempfile.TemporaryDirectory() as directory:
     path = Path(directory) / "network.safetensors"
-    compact.write(path, quantised, BITS)
+    compact.write(path, quantised)
     size = path.stat().st_size
     expanded = compact_reader.read(path).parameters()
   dense = setup.build(
-    dataclasses.replace(quantised.config, bits=32),
-    inference.CLASSES,
-    DensePlanner().plan(inventory),
-    merged=True,
+    quantised.config, inference.CLASSES, DensePlanner().plan(inventory), merged=True
   )
   shape = (4, *config.data.input_shape)
   images = np.random.default_rng(0).normal(size=shape).astype(np.float32)

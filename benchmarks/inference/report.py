@@ -1,13 +1,13 @@
 """Tables of results/inference.csv: python -m benchmarks.inference.report.
 
-Writes them between the markers of docs/inference.md and of README.md. A ratio is the
-median over rounds of a network's time over that of the dense one in the same runtime.
+Writes them between the markers of docs/results/inference.md and of index.md there. A
+ratio is the median over rounds of a network's time over that of the dense one in the
+same runtime.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from benchmarks import common, pages
 from neural_epitome.errors import UserError
@@ -134,18 +134,18 @@ def main() -> None:
     raise UserError(
       "results/inference.csv is empty: run python -m benchmarks.inference."
     )
-  root = Path(__file__).resolve().parents[2]
   parts = {
-    "docs/inference.md": {
+    "inference.md": {
       "targets": targets(cases),
       "narrow": times(cases, "narrow"),
       "wide": times(cases, "wide"),
     },
-    "README.md": {"inference": digest(cases)},
+    "index.md": {"inference": digest(cases)},
   }
   for name, tables in parts.items():
-    (root / name).write_text(pages.edit(root / name, tables), encoding="utf-8")
-    print(root / name)
+    page = pages.DOCS / name
+    page.write_text(pages.edit(page, tables), encoding="utf-8")
+    print(page)
 
 
 if __name__ == "__main__":

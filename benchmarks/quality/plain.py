@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
 
 
@@ -57,11 +57,11 @@ class Plain(nn.Module):
     del keys
     config, x = self.config, images
     for index, base in enumerate(c for c in config.channels for _ in range(2)):
-      features = blocks.make_divisible(base * config.width, config.divisor)
+      features = functions.make_divisible(base * config.width, config.divisor)
       name = f"conv_{index}" if index else "stem"
       stride = 2 if index and index % 2 == 0 else 1
       x = self.layers.conv(features, (3, 3), strides=stride, name=name)(x)
       x = self.layers.norm(use_running_average=not train, name=f"{name}_norm")(x)
       x = nn.relu(x)
-    x = self.layers.dense(self.classes, name="classifier")(blocks.pool(x))
+    x = self.layers.dense(self.classes, name="classifier")(functions.pool(x))
     return x.astype(jnp.float32)

@@ -14,7 +14,7 @@ from benchmarks.search.lab import Lab, narrowed_to
 from benchmarks.search.rows import Row
 from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
-from neural_epitome.planning import BudgetPlanner, UniformPlanner
+from neural_epitome.planning import BudgetPlanner, RatePlanner
 from neural_epitome.spaces.cost_model import Prices
 from neural_epitome.strategies import NetAdapt, Problem
 
@@ -85,7 +85,7 @@ class AtBytes:
   def _uneven(self, name: str, seed: int) -> Row:
     """The largest network, its kernels compressed by the rule that measures nothing."""
     lab = self._lab
-    rules = UniformPlanner(rule=EpitomeRule(routing="tile"), allocation=0.5)
+    rules = RatePlanner(rule=EpitomeRule(routing="tile"), allocation=0.5)
     planner = BudgetPlanner(bytes=int(self._budget()), rules=rules)
     config = lab.plain(lab.space.network(lab.space.largest), seed, tested=True)
     return self._train(name, seed, dataclasses.replace(config, planner=planner))

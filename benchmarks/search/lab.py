@@ -16,7 +16,6 @@ from benchmarks.search.rows import Row, Table
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
 from neural_epitome.models.chain import ChainConfig
-from neural_epitome.planning import ChosenPlanner
 from neural_epitome.runs import metrics
 from neural_epitome.search import driver
 from neural_epitome.search.evaluator import Answers
@@ -233,7 +232,7 @@ class Lab:
     elif origin == "own":
       start = str(self.directory(search, seed) / "variables.npz")
     config = self.plain(self.space.network(arch), seed, start=start, tested=True)
-    planner = ChosenPlanner(chain_generators.of_choice(self.space, arch, self.classes))
+    planner = chain_generators.of_choice(self.space, arch, self.classes)
     config = dataclasses.replace(config, planner=planner)
     return self.train(f"{search}_from_{origin}", seed, config)
 

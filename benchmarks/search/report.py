@@ -1,4 +1,4 @@
-"""The search in docs/search.md: python -m benchmarks.search.report.
+"""The search in docs/results/search.md: python -m benchmarks.search.report.
 
 Writes the tables of results/search.csv between the markers of the page: a number for
 each seed that is there, mean ± standard deviation, and how many there are.
@@ -266,9 +266,8 @@ def costs(rows: Rows) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
   """Reads the CSV, writes the page; returns the exit code."""
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-  root = Path(__file__).resolve().parents[2]
   parser.add_argument("--csv", type=Path, default=common.RESULTS / "search.csv")
-  parser.add_argument("--page", type=Path, default=root / "docs" / "search.md")
+  parser.add_argument("--page", type=Path, default=pages.DOCS / "search.md")
   told = parser.parse_args(arguments)
   try:
     everything = read(told.csv)

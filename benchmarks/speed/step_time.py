@@ -31,7 +31,7 @@ from neural_epitome.epitome.generators import EpitomeRule, GeneratorSpec
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
 from neural_epitome.experiment import load_experiment
-from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.planning import DensePlanner, RatePlanner
 from neural_epitome.planning.base import Planner
 from neural_epitome.runs import malloc
 from neural_epitome.training import optimizer, setup
@@ -100,9 +100,9 @@ def variants(experiment: str) -> dict[str, Config]:
   config = load_experiment(experiment)
   dense = dataclasses.replace(config, planner=DensePlanner())
   if experiment == "resnet20_epitome":
-    tile = UniformPlanner(rate=4.0, rule=EpitomeRule(side="both", routing="tile"))
+    tile = RatePlanner(rate=4.0, rule=EpitomeRule(side="both", routing="tile"))
     return {"dense": dense} | folded(dense, tile)
-  tile = UniformPlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
+  tile = RatePlanner(rate=2.0, rule=EpitomeRule(routing="tile"))
   return {
     "dense": dense,
     "materialise, learned": config,
@@ -114,7 +114,7 @@ def make_trainer(config: Config, classes: int = 10) -> tuple[Any, Any, Any]:
   """The training step of `config`, what makes its state, and the mesh of both."""
   mesh = devices.make_mesh()
   inventory = setup.take_inventory(config, classes)
-  model = setup.build(config, classes, config.planner.plan(inventory))
+  model = setup.build(config, classes, setup.make_plan(config, inventory))
   rule, schedule = optimizer.create(
     config.optimizer, total_steps=1000, steps_per_epoch=100
   )

@@ -24,6 +24,7 @@ from neural_epitome.checkpointing.errors import (
 )
 from neural_epitome.checkpointing.write_failures import WriteFailures
 from neural_epitome.distributed import collectives
+from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 
 Record = dict[str, Any]
@@ -176,7 +177,7 @@ class Checkpoints:
       content, reason = self._read(step, arguments)
       if content is not None:
         record, flat = content["record"], content["state"]
-        if record.get("plan") != self._record.get("plan"):
+        if not plans.is_same(record.get("plan"), self._record.get("plan")):
           reason = "is of another plan"
         elif int(flat[".step"]) != step:
           reason = "does not hold the step it is named after"

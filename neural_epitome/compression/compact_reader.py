@@ -70,10 +70,12 @@ class Network:
 
   def tensor(self, name):
     """A stored tensor in float32."""
-    stored, bits = self.tensors[name], self.metadata["bits"].get(name)
-    if bits is not None:
-      _need(bits in range(2, 8), f"{name} of {bits} bits")
-      shape = (*self.metadata["plan"]["tensors"][name]["shape"], bits)
+    stored = self.tensors[name]
+    if stored.dtype == np.uint8:
+      spec = self.metadata["plan"]["tensors"][name]
+      bits = spec["bits"] if "bits" in spec else self.metadata["bits"][name]  # plan 1
+      _need(bits in range(2, 9), f"{name} of {bits} bits")
+      shape = (*spec["shape"], bits)
       digits = np.unpackbits(stored)[: math.prod(shape)].reshape(shape)
       stored = digits @ (1 << np.arange(bits)[::-1]) - (1 << (bits - 1))
     scale = self.tensors[name + ".scale"] if stored.dtype.kind != "f" else 1
@@ -95,8 +97,8 @@ class Network:
 
   def parameters(self):
     """Every kernel in full and everything beside them, by path."""
-    roles = [name for k in self.kernels.values() for name in k["tensors"].values()]
-    beside = self.tensors.keys() - {*roles, *(role + ".scale" for role in roles)}
+    read = {name for k in self.kernels.values() for name in k["tensors"].values()}
+    beside = self.tensors.keys() - read - {name + ".scale" for name in read}
     rest = {name: self.tensors[name] for name in beside if "/offsets." not in name}
     return {path: self.kernel(path) for path in self.kernels} | rest
 
@@ -141,9 +143,7 @@ def _shared_epitome(spec, tensors, offsets, shape):
 KINDS = {
   "dense": lambda spec, tensors, *_: tensors["kernel"],
   "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
-  "low_rank": lambda spec, tensors, _, shape: np.matmul(
-    tensors["left"], tensors["right"], np.empty(shape, np.float32)
-  ),
+  "low_rank": lambda _, t, __, s: np.matmul(t["left"], t["right"], np.empty(s, "f4")),
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
 }

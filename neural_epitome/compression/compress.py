@@ -25,7 +25,7 @@ from neural_epitome.epitome import fitting, rounding
 from neural_epitome.epitome.generators import ChannelEpitomeRule, Rule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.planning import budget as budgets
 
 
@@ -54,7 +54,7 @@ def compress(
     bits: of a stored number of a kernel's tensors: 32, or integers of 2 to 8 with a
       factor an output channel.
     rule: the weight generator; channels that share by default.
-    allocation: see `UniformPlanner`; below 1, small kernels are compressed less.
+    allocation: see `RatePlanner`; below 1, small kernels are compressed less.
     fit: `closed` keeps the routing as it starts, and the tensors are the least-squares
       fit; `full` searches the routing too, with a progress bar.
     only: shell patterns of the names that are kernels.
@@ -80,7 +80,7 @@ def compress(
   leaves = trees.take_apart(tree)
   inventory = trees.take_inventory(leaves, only, trees.HEADS | dict(outputs or {}))
   small = (glob.escape(u.path) for u in inventory.kernels if trees.is_small(u))
-  rules = UniformPlanner(
+  rules = RatePlanner(
     rule=rule or ChannelEpitomeRule(),
     allocation=allocation,
     keep=(*keep, *small),
@@ -92,13 +92,14 @@ def compress(
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
-    return compact_file.file_bytes(plan, rest, bits, shapes=leaves.reshaped(plan))
+    return compact_file.file_bytes(plan, rest, shapes=leaves.reshaped(plan))
 
   planner = budgets.planner(budget, rules, bits)
   if isinstance(planner, budgets.BudgetPlanner):
     plan = planner.fitted(inventory, file_bytes)
   else:
     plan = planner.plan(inventory)
+  plan = plan.narrowed(bits)
   kernels = {
     path: np.asarray(leaves.arrays[path], np.float32).reshape(kernel.shape)
     for path, kernel in plan.kernels.items()
@@ -113,12 +114,11 @@ def compress(
   else:
     rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
     tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
-  price = totals.price(plan, inventory, bits=bits)
+  price = totals.price(plan, inventory)
   found = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
     plan=plan,
     offsets=offsets,
-    bits=bits,
     errors={},
     totals=dataclasses.replace(price, stored_bytes=file_bytes(plan)),
     _leaves=leaves,
@@ -154,8 +154,7 @@ def _importance(
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:
   tensors = {
-    name: np.asarray(value)
-    for name, value in small.plan.rounded(small.compact, small.bits).items()
+    name: np.asarray(value) for name, value in small.plan.rounded(small.compact).items()
   }
   return {
     path: fitting.relative_error(

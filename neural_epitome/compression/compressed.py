@@ -14,7 +14,7 @@ from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.folding import Generated, folded
 from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome.layers import Execution
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.plan import Plan
 
 Tree = Any
@@ -28,9 +28,8 @@ class Compressed:
   Attributes:
     compact: what is stored and may be trained, by name: the plan's tensors, and every
       leaf that is no kernel as it was.
-    plan: how kernels come out of it.
+    plan: how kernels come out of it, and in how many bits each tensor is stored.
     offsets: routing maps, in whole cells, by kernel and axis; stored, not trained.
-    bits: of a number of the tensors that kernels come from.
     errors: |generated - given| / |given| of every kernel, rounding included.
     totals: parameters and bytes of all that is stored, offsets and factors included;
       bytes are those of the file that `save` writes, its names and plan too.
@@ -39,7 +38,6 @@ class Compressed:
   compact: dict[str, Array]
   plan: Plan
   offsets: dict[str, dict[str, np.ndarray]]
-  bits: int
   errors: dict[str, float]
   totals: totals.Totals
   _leaves: trees.Leaves
@@ -48,8 +46,8 @@ class Compressed:
   def expand(self, compact: Mapping[str, Array]) -> Tree:
     """The tree that `compress` was given, generated; a pure function.
 
-    Below 32 bits, tensors are rounded as they are stored, and gradients pass straight
-    through: what is trained is what ships.
+    Tensors of fewer than 32 bits are rounded as they are stored, and gradients pass
+    straight through: what is trained is what ships.
 
     Args:
       compact: as `self.compact`, of any values.
@@ -129,7 +127,7 @@ class Compressed:
 
   def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {name: jnp.asarray(value) for name, value in compact.items()}
-    return self.plan.rounded(arrays, self.bits)
+    return self.plan.rounded(arrays)
 
   def _generated(self, arrays: Mapping[str, Array]) -> dict[str, Generated]:
     generated = {}
@@ -156,9 +154,7 @@ class Compressed:
     """Writes a compact file, which `compact_reader` reads with NumPy alone."""
     stored = {name: np.asarray(jax.device_get(a)) for name, a in self.compact.items()}
     shapes = self._leaves.reshaped(self.plan)
-    compact_file.write_numbers(
-      path, self.plan, stored, self.offsets, self.bits, {}, shapes
-    )
+    compact_file.write_numbers(path, self.plan, stored, self.offsets, {}, shapes)
 
   def __str__(self) -> str:
     """A line a kernel, with its relative error, and the total."""

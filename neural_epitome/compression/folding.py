@@ -22,9 +22,10 @@ from flax import linen as nn
 from flax.linen import dtypes
 
 from neural_epitome import codec
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Dense
+from neural_epitome.epitome.generators.base import Tensors
 from neural_epitome.epitome.geometry import Application
-from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import KernelPlan
 from neural_epitome.epitome.sampling import Array, Offsets
 from neural_epitome.errors import UserError
@@ -58,7 +59,7 @@ class Generated:
   path: str
   value: Array
   plan: KernelPlan
-  tensors: Offsets
+  tensors: Tensors
   offsets: Offsets
 
 
@@ -183,14 +184,17 @@ def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
   are_last = [axis % x.ndim for axis in axes] == [*range(x.ndim - len(axes), x.ndim)]
   if getattr(module, "batch_dims", ()) or not are_last:
     return None
-  window = _tuple(getattr(module, "kernel_size", ()))
+  kernel_size = _tuple(getattr(module, "kernel_size", ()))
   groups = getattr(module, "feature_group_count", 1)
   before, read = x.shape[: -len(axes)], x.shape[-len(axes) :]
   inner = (read[0] // groups,) if groups > 1 else read
   features = _tuple(module.features)
-  shape = (*window, math.prod(inner), math.prod(features))
+  shape = (*kernel_size, math.prod(inner), math.prod(features))
   # The layer itself says best what is wrong with an input.
-  if kernel.value.shape != (*window, *inner, *features) or kernel.plan.shape != shape:
+  if (
+    kernel.value.shape != (*kernel_size, *inner, *features)
+    or kernel.plan.shape != shape
+  ):
     return None
   bias = nn.unbox(module.get_variable("params", "bias")) if module.use_bias else None
   dtype = dtypes.canonicalize_dtype(x, kernel.value, bias, dtype=module.dtype)
@@ -199,7 +203,7 @@ def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
     kernel.tensors,
     kernel.offsets,
     shape,
-    _ByLayer(groups=groups, layer=module),
+    _ByLayer(feature_group_count=groups, layer=module),
   )
   if y is None:
     return None

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.epitome.geometry import KernelUse, kernel_shape, kernel_sizes
 from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
 from neural_epitome.epitome.sampling import Shape
 
@@ -54,7 +54,8 @@ def take(module: nn.Module, image_shape: Shape) -> Inventory:
     if context.method_name == "__call__" and isinstance(
       layer, EpitomeConv | EpitomeDense
     ):
-      use = _use(layer, arguments[0].shape, output.shape)
+      inputs = arguments[0] if arguments else keywords["inputs"]
+      use = _use(layer, inputs.shape, output.shape)
       uses[use.path] = use
     return output
 
@@ -79,13 +80,13 @@ def _use(layer: Any, input_shape: Shape, output_shape: Shape) -> KernelUse:
   path = "/".join((*layer.path, "kernel"))
   if isinstance(layer, EpitomeDense):
     return KernelUse(path, (input_shape[-1], layer.features))
-  window = tuple(layer.window)
-  strides = layer.strides
+  sizes, groups = kernel_sizes(layer.kernel_size), layer.feature_group_count
+  space = slice(-1 - len(sizes), -1)
   return KernelUse(
     path,
-    (*window, input_shape[-1] // layer.groups, layer.features),
-    layer.groups,
-    (strides,) * len(window) if isinstance(strides, int) else tuple(strides),
-    tuple(input_shape[1:-1]),
-    tuple(output_shape[1:-1]),
+    kernel_shape(sizes, input_shape[-1], layer.features, groups),
+    groups,
+    layer.application().strides,
+    tuple(input_shape[space]),
+    tuple(output_shape[space]),
   )

@@ -33,17 +33,17 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
       readers.setdefault(name, []).append(use)
   shared = {name: uses for name, uses in readers.items() if len(uses) > 1}
   rows = []
-  dense_count, dense_size = 0, 0
+  dense: dict[str, list[int]] = {}
   for use in inventory.kernels:
     generator = plan.kernels[use.path].generator
     if isinstance(generator, Dense):
-      dense_count, dense_size = dense_count + 1, dense_size + use.size
+      dense.setdefault(_bits_text(plan, use.path), []).append(use.size)
       continue
     stored = generator.stored(use.shape)
     names = set(plan.kernels[use.path].tensors.values()) & shared.keys()
     stored -= sum(_size(plan, name) for name in names)
     layer = use.path.removesuffix("/kernel")
-    text = _generator_text(generator)
+    text = _generator_text(generator) + _bits_text(plan, use.path)
     rate = "" if names else f"{use.size / stored:.2f}"
     rows.append([layer, shape_text(use.shape), text, f"{stored:,}", rate])
   for name, uses in shared.items():
@@ -54,9 +54,9 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
     rate = sum(use.size for use in uses) / total
     told = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
     rows.append([*told, f"{_size(plan, name):,}", f"{rate:.2f}"])
-  if dense_count:
-    name = f"{dense_count} other kernel" + "s" * (dense_count > 1)
-    rows.append([name, "", "dense", f"{dense_size:,}", "1.00"])
+  for text, sizes in dense.items():
+    name = f"{len(sizes)} other kernel" + "s" * (len(sizes) > 1)
+    rows.append([name, "", f"dense{text}", f"{sum(sizes):,}", "1.00"])
   if inventory.rest_size:
     rows.append(["all other parameters", "", "", f"{inventory.rest_size:,}", ""])
   return rows
@@ -91,3 +91,8 @@ def _generator_text(generator: GeneratorSpec) -> str:
   routing = getattr(generator, "routing", None)
   words = [shape_text(shape) if shape else generator.kind, routing or ""]
   return " ".join(filter(None, words))
+
+
+def _bits_text(plan: Plan, path: str) -> str:
+  bits = min(plan.tensors[name].bits for name in plan.kernels[path].tensors.values())
+  return "" if bits == 32 else f", {bits} bits"

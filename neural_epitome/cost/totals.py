@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Cost
-from neural_epitome.epitome.layers import Execution
 from neural_epitome.epitome.plan import Plan
 
 
@@ -50,7 +50,6 @@ def price(
   plan: Plan,
   inventory: Inventory,
   execution: Execution | Mapping[str, Execution] = "materialise",
-  bits: int = 32,
 ) -> Totals:
   """Prices a plan.
 
@@ -58,28 +57,19 @@ def price(
     plan: for every kernel of the inventory.
     inventory: of the architecture.
     execution: as the layers are run; it decides the operations, never the storage.
-    bits: width of the stored tensors of compressed and dense kernels, unless their
-      generator has a width of its own; everything else (routing maps, scales,
-      biases, batch norm) counts 32. Below 32 a tensor has factors beside it, one an
-      entry of its last axis, one for a tensor of one axis.
 
   Returns:
-    The totals. Tensors that kernels share count once.
+    The totals. Tensors count at the bits that the plan gives them, those below 32 with
+    their factors beside them; everything else (routing maps, factors, biases, batch
+    norm) counts 32. Tensors that kernels share count once.
   """
   total = sum(kernel_costs(plan, inventory, execution).values(), Cost())
   tensors = sum(math.prod(spec.shape) for spec in plan.tensors.values())
-  widths = plan.tensor_bits(bits)
-  tensor_bits = sum(
-    math.prod(spec.shape) * widths[name] for name, spec in plan.tensors.items()
-  )
+  tensor_bits = sum(math.prod(spec.shape) * spec.bits for spec in plan.tensors.values())
   plain = inventory.rest_size + sum(
     kernel.generator.stored_beside(kernel.shape) for kernel in plan.kernels.values()
   )
-  if bits < 32:
-    # Where the generator has no width of its own, and so no factors of its own.
-    rounded = {name for name, width in plan.tensor_bits(0).items() if not width}
-    shapes = [plan.tensors[name].shape for name in rounded]
-    plain += sum(shape[-1] if len(shape) > 1 else 1 for shape in shapes)
+  plain += sum(math.prod(spec.factors) for spec in plan.tensors.values())
   return Totals(
     stored_params=tensors + plain,
     expanded_params=inventory.size,

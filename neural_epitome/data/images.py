@@ -17,6 +17,8 @@ from neural_epitome.data.sources import Source
 from neural_epitome.errors import UserError
 
 Batch = dict[str, Any]
+# What `Evaluate` calls the input.
+FIELD = "image"
 
 
 def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:

@@ -7,7 +7,7 @@ needed to go on, on any number of processes, threads and workers.
 
 import pathlib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
@@ -131,6 +131,25 @@ def evaluation_batches(
     .map_with_index(_add_positions)
   )
   return _start(dataset[process_index::process_count], options, bad)
+
+
+def evaluation_inputs(
+  source: Source, options: Data, positions: Sequence[int]
+) -> list[np.ndarray]:
+  """Examples as evaluation sees them, to be looked at.
+
+  Args:
+    source: the examples.
+    options: form of the input.
+    positions: indices into the source.
+
+  Returns:
+    For each an image before normalisation, uint8 (size, size, channels), or a
+    normalised signal, float32 (length, channels).
+  """
+  form = _form(options)
+  prepare = form.Evaluate(source, options)
+  return [prepare(position)[form.FIELD] for position in positions]
 
 
 def load_file(path: str | pathlib.Path, options: Data) -> np.ndarray:

@@ -16,6 +16,9 @@ from neural_epitome.data.options import SignalOptions
 from neural_epitome.data.sources import Source
 from neural_epitome.errors import UserError
 
+# What `Evaluate` calls the input.
+FIELD = "signal"
+
 
 def check(options: SignalOptions) -> None:
   """Raises UserError if an option is out of range."""

@@ -3,5 +3,6 @@
 Read in this order: `sampling` (an epitome and its offsets become a kernel),
 `routing` (where offsets come from), `folding` and `integral` (running a layer
 without its kernel), `generators` (the ways to make a kernel, one file each), `plan`
-(which kernel is made how), `layers` (all of it as Flax modules).
+(which kernel is made how), `rates` (a generator from one number), `variables` (what a
+layer keeps in Flax's collections), `layers` (all of it as Flax modules).
 """

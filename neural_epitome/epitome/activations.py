@@ -77,7 +77,7 @@ def _mean_squares(module: nn.Module, inputs: Any) -> Any:
     return None
   x = jnp.asarray(inputs, jnp.float32)
   x = x.reshape(-1, math.prod(x.shape[-len(axes) :]))
-  groups = getattr(module, "feature_group_count", getattr(module, "groups", 1))
+  groups = getattr(module, "feature_group_count", 1)
   return jnp.mean(jnp.mean(x**2, 0).reshape(groups, -1), 0)
 
 

@@ -5,10 +5,10 @@ Nearly all generators make a weight of one number of each of their tensors,
     W[i] = sign[i] * product over tensors T of T[index_T[i]],
 
 with indices that follow from the plan and the routing map (the others know their own
-fit, `GeneratorSpec.fit`). So each tensor has a closed form while the others are held:
-a number is the mean of the weights that read it, weighted by the factors it is read
-with. Where there are factors, a few rounds of this are a power iteration. Kernels that
-share a tensor are fitted together, each relative to its own size.
+fit, `GeneratorSpec.fit`). So each tensor has a closed form while the others stay as
+they are, see `least_squares`. Where there are factors, a few rounds of this are a power
+iteration. Kernels that share a tensor are fitted together, each relative to its own
+size.
 
 With the mean square of each input as its importance, what is fitted is not the kernel
 but what it makes of its inputs, as far as these are uncorrelated.
@@ -17,16 +17,15 @@ but what it makes of its inputs, as far as these are uncorrelated.
 for the tensors, in turn.
 """
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome import least_squares, weight_indices
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
+from neural_epitome.epitome.weight_indices import WeightIndices
 
 Kernels = Mapping[str, np.ndarray]
 Maps = Mapping[str, Mapping[str, np.ndarray]]
@@ -36,30 +35,20 @@ Tensors = dict[str, np.ndarray]
 _ROUNDS = 3
 # Rounds of a search, unless its caller has others.
 SEARCH = range(20)
-# Counters are read off a kernel in digits: a float32 counts to 2**24 only, and an
-# embedding may have more numbers.
-_DIGIT = 2**22
 
 
-@dataclass(frozen=True)
-class Reading:
-  """What every weight of one kernel is made of.
+class _Target(NamedTuple):
+  """A kernel that is fitted, its weights in row-major order.
 
   Attributes:
-    indices: flat index into each tensor, by name, for every weight in row-major order.
-    sign: +1 or -1 for every weight.
+    kernel: (W,), its weights.
+    importance: (W,), what the squared difference of each weight counts.
+    read: what every weight reads.
   """
 
-  indices: Mapping[str, np.ndarray]
-  sign: np.ndarray
-
-  def factor(self, tensors: Tensors, without: str = "") -> np.ndarray:
-    """The product of all that a weight is made of, but for one tensor."""
-    product = self.sign
-    for name, index in self.indices.items():
-      if name != without:
-        product = product * tensors[name].reshape(-1)[index]
-    return product
+  kernel: np.ndarray
+  importance: np.ndarray
+  read: WeightIndices
 
 
 def fit(
@@ -76,8 +65,9 @@ def fit(
     plan: says how kernels are generated.
     kernels: every kernel of the plan in full, by path.
     offsets: routing map of each kernel that has one, by path and axis; whole cells.
-    start: of the rounds; by default all ones.
-    rounds: over the tensors, where a kernel is made of several.
+    start: tensors by the plan's names that the rounds begin with; ones where it has
+      none.
+    rounds: how often each tensor is fitted, where a kernel is made of several.
     importance: (Cin,) of each kernel, at least 0, what the squared difference of each
       input's weights counts; the same of all inputs for kernels that it does not name.
 
@@ -90,30 +80,27 @@ def fit(
     ValueError: for a routing map that is not of whole cells.
   """
   tensors: Tensors = {}
-  readings: list[tuple[np.ndarray, np.ndarray, Reading]] = []
+  readers: dict[str, list[_Target]] = {}
   for path, kernel in plan.kernels.items():
     wanted = np.asarray(kernels[path], np.float32)
-    worth = _worth(path, kernel.shape, importance)
-    direct = kernel.generator.fit(wanted, worth)
-    if direct is not None:
-      tensors |= {kernel.tensors[role]: value for role, value in direct.items()}
+    weights = _importance(path, kernel.shape, importance)
+    own = kernel.generator.fit(wanted, weights)
+    if own is not None:
+      tensors |= {kernel.tensors[role]: value for role, value in own.items()}
       continue
     here = offsets.get(path, {})
-    reading = read(kernel.generator, kernel.shape, here, kernel.tensors)
-    every = np.broadcast_to(worth[:, None], wanted.shape).reshape(-1)
-    readings.append((wanted.reshape(-1), every, reading))
+    read = weight_indices.find(kernel.generator, kernel.shape, here, kernel.tensors)
+    every = np.broadcast_to(weights[:, None], wanted.shape).reshape(-1)
+    target = _Target(wanted.reshape(-1), every, read)
+    for name in read.indices:
+      readers.setdefault(name, []).append(target)
   # The largest first: what it makes of factors of one, the others' factors mend.
-  names = {name for *_, reading in readings for name in reading.indices}
-  order = sorted(names, key=lambda name: -np.prod(plan.tensors[name].shape))
-  start = start or {}
+  order = sorted(readers, key=lambda name: -np.prod(plan.tensors[name].shape))
   for name in order:
     ones = np.ones(plan.tensors[name].shape, np.float32)
-    tensors[name] = start.get(name, ones)
-  readers = {
-    name: [one for one in readings if name in one[-1].indices] for name in order
-  }
-  is_joint = any(len(reading.indices) > 1 for *_, reading in readings)
-  for _ in range(rounds if is_joint else 1):
+    tensors[name] = (start or {}).get(name, ones)
+  has_factors = any(len(t.read.indices) > 1 for ts in readers.values() for t in ts)
+  for _ in range(rounds if has_factors else 1):
     for name in order:
       tensors[name] = _nearest(name, tensors, readers[name])
   return tensors
@@ -150,7 +137,7 @@ def search(
         np.asarray(kernels[path], np.float32),
         {role: tensors[name] for role, name in plan.kernels[path].tensors.items()},
         axes,
-        _worth(path, plan.kernels[path].shape, importance),
+        _importance(path, plan.kernels[path].shape, importance),
       )
       for path, axes in moved.items()
     }
@@ -168,17 +155,17 @@ def _error(
   offsets: Maps,
   importance: Kernels | None,
 ) -> float:
-  """What `fit` minimises."""
+  """The sum over kernels of the squared relative error, which `fit` minimises."""
   total = 0.0
   for path in plan.compressed:
-    root = np.sqrt(_worth(path, plan.kernels[path].shape, importance))[:, None]
+    root = np.sqrt(_importance(path, plan.kernels[path].shape, importance))[:, None]
     made = generate(plan, tensors, offsets, path)
     total += relative_error(kernels[path] * root, made * root) ** 2
   return total
 
 
-def _worth(path: str, shape: Shape, importance: Kernels | None) -> np.ndarray:
-  """What each input of a kernel counts, (Cin,), one on average."""
+def _importance(path: str, shape: Shape, importance: Kernels | None) -> np.ndarray:
+  """The importance of a kernel's inputs, (Cin,), scaled to a mean of one."""
   found = (importance or {}).get(path)
   if found is None:
     return np.ones(shape[-2], np.float32)
@@ -193,48 +180,7 @@ def generate(plan: Plan, tensors: Tensors, offsets: Maps, path: str) -> np.ndarr
   kernel = plan.kernels[path]
   own = {role: tensors[name] for role, name in kernel.tensors.items()}
   here = dict(offsets.get(path, {}))
-  return np.asarray(_generate(kernel.generator, kernel.shape, own, here))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _generate(generator, shape, tensors, offsets):
-  return generator.generate(tensors, offsets, shape)
-
-
-def read(
-  generator: GeneratorSpec,
-  shape: Shape,
-  offsets: Mapping[str, np.ndarray],
-  names: Mapping[str, str],
-) -> Reading:
-  """How a kernel is read from its tensors, found by generating it from counters.
-
-  Args:
-    generator: of the kernel.
-    shape: of the kernel.
-    offsets: its routing map.
-    names: of its tensors, by role.
-
-  Raises:
-    ValueError: for a routing map that is not of whole cells.
-  """
-  shapes = generator.tensors(shape)
-  ones = {role: np.ones(size, np.float32) for role, size in shapes.items()}
-  indices, sign = {}, np.ones(1, np.float32)
-  for role, size in shapes.items():
-    total = int(np.prod(size, dtype=np.int64))
-    index, unit = np.zeros(1, np.int64), 1
-    while unit == 1 or total > unit:
-      digit = np.arange(total) // unit % _DIGIT + 1
-      counter = {role: digit.astype(np.float32).reshape(size)}
-      found = np.asarray(_generate(generator, shape, ones | counter, dict(offsets)))
-      found = found.reshape(-1)
-      if not np.array_equal(found, np.round(found)):
-        raise ValueError("A kernel is fitted for offsets of whole cells only.")
-      index = index + unit * (np.abs(found).astype(np.int64) - 1)
-      sign, unit = np.sign(found), unit * _DIGIT
-    indices[names[role]] = index
-  return Reading(indices, sign)
+  return weight_indices.generate(kernel.generator, kernel.shape, own, here)
 
 
 def relative_error(kernel: np.ndarray, generated: np.ndarray) -> float:
@@ -243,20 +189,32 @@ def relative_error(kernel: np.ndarray, generated: np.ndarray) -> float:
   return float(np.linalg.norm(np.subtract(generated, kernel))) / norm if norm else 0.0
 
 
-def _nearest(
-  name: str,
-  tensors: Tensors,
-  readers: Sequence[tuple[np.ndarray, np.ndarray, Reading]],
-) -> np.ndarray:
-  """One tensor, the others held: a division, as no weight reads two of its numbers."""
-  held = tensors[name]
-  above, below = np.zeros(held.size), np.zeros(held.size)
-  for wanted, worth, reading in readers:
-    factor, index = reading.factor(tensors, without=name), reading.indices[name]
-    weighted = wanted * worth
-    size = max(float(np.vdot(wanted, weighted)), 1e-30) if len(readers) > 1 else 1.0
-    every = factor**2 * worth
-    above += np.bincount(index, weighted * factor, held.size) / size
-    below += np.bincount(index, every, held.size) / size
-  # What no weight reads may be anything.
-  return (above / np.maximum(below, 1e-30)).astype(np.float32).reshape(held.shape)
+def _nearest(name: str, tensors: Tensors, targets: Sequence[_Target]) -> np.ndarray:
+  """The numbers of one tensor at which its kernels are nearest to their targets.
+
+  Args:
+    name: of the tensor in the plan.
+    tensors: all of them by name; the others stay as they are.
+    targets: every kernel that is made of the tensor.
+  """
+  above, below = np.zeros(tensors[name].size), np.zeros(tensors[name].size)
+  for target in targets:
+    scale = 1.0
+    if len(targets) > 1:
+      energy = np.vdot(target.kernel, target.kernel * target.importance)
+      scale = max(float(energy), 1e-30)
+    numerators, denominators = _sums(name, tensors, target)
+    above, below = above + numerators / scale, below + denominators / scale
+  nearest = least_squares.quotient(above, below)
+  return nearest.astype(np.float32).reshape(tensors[name].shape)
+
+
+def _sums(
+  name: str, tensors: Tensors, target: _Target
+) -> tuple[np.ndarray, np.ndarray]:
+  factors, index = target.read.factors(tensors, name), target.read.indices[name]
+
+  def transposed(weights: np.ndarray) -> np.ndarray:
+    return np.bincount(index, weights * factors, tensors[name].size)
+
+  return least_squares.sums(transposed, factors, target.kernel, target.importance)

@@ -56,8 +56,8 @@ def fold(
   generated: replicas in different groups read different inputs.
 
   Args:
-    x: (batch, ..., groups * Cin).
-    epitome: (*window', Ci, Co).
+    x: (batch, ..., feature_group_count * Cin).
+    epitome: (*kernel_size', Ci, Co).
     offsets: factorised offsets, or none for a tile.
     shape: the full kernel's shape.
     application: how the layer applies a kernel.
@@ -68,7 +68,7 @@ def fold(
     in step; or None where there is nothing to reuse: blockwise routing, no replica
     along an axis that folds, or scales along both axes or with groups.
   """
-  groups = application.groups
+  groups = application.feature_group_count
   rows, columns = sampling.replica_counts(shape, epitome.shape)
   if sampling.is_blockwise(offsets) or rows * (columns if groups == 1 else 1) == 1:
     return None

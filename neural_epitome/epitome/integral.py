@@ -13,15 +13,17 @@ T L* M multiply-adds instead of T L M N, for T positions and M channels. Running
 sums in float32 drift with T; the diagonal is at most L* long, which bounds it.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import lax
 
 from neural_epitome.epitome.sampling import Array
 
 
-def product_map(x: Array, condensed: Array) -> Array:
+def product_map(x: Array, condensed: Array, precision: Any = None) -> Array:
   """P: (batch, T, M) and (L*, M) -> (batch, T, L*)."""
-  return jnp.einsum("btm,vm->btv", x, condensed)
+  return jnp.einsum("btm,vm->btv", x, condensed, precision=precision)
 
 
 def integral_map(products: Array) -> Array:
@@ -51,6 +53,7 @@ def convolve(
   filters: int,
   strides: int = 1,
   padding: tuple[int, int] = (0, 0),
+  precision: Any = None,
 ) -> Array:
   """Convolves with all overlapping filters of a condensed one.
 
@@ -60,15 +63,16 @@ def convolve(
     length: L, taps of one filter.
     spacing: S, taps between the starts of neighbouring filters.
     filters: N, output channels.
-    strides: step of the window along T.
+    strides: step between outputs along T.
     padding: zeros before and after T.
+    precision: of products, see `jax.lax.Precision`.
 
   Returns:
     (batch, output positions, filters), equal to the convolution with the filters
     `condensed[n * spacing : n * spacing + length]`.
   """
   x = jnp.pad(x, ((0, 0), padding, (0, 0)))
-  integral = integral_map(product_map(x, condensed))
+  integral = integral_map(product_map(x, condensed, precision))
   positions = (x.shape[1] - length) // strides + 1
   last_position = (positions - 1) * strides
   last_filter = (filters - 1) * spacing

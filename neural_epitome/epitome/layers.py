@@ -1,247 +1,250 @@
 """Flax Linen layers whose kernels are generated: `EpitomeConv` and `EpitomeDense`.
 
-Drop-in for `nn.Conv` and `nn.Dense`. Only stored tensors are parameters (and, for
-free or learned indices, what the offsets come from); the routing map is a variable
-collection of its own, `routing`, updated in a forward pass that makes it mutable
-and read in every other.
+They take the arguments of `flax.linen.Conv` and `flax.linen.Dense`, in their order and
+with their defaults, so a layer is compressed by changing its class and adding a rate:
+
+    nn.Conv(64, (3, 3), strides=2)
+    EpitomeConv(64, (3, 3), strides=2, rate=4)
+
+stores a quarter of the weights. What a layer keeps under which names is in `variables`;
+what is beside `params` is in the collection `routing`, which is made mutable in
+training, as batch statistics are.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen import dtypes
 
+from neural_epitome.epitome import execution as executions
+from neural_epitome.epitome import (
+  geometry,
+  rates,
+  rounding,
+  routing,
+  stream,
+  variables,
+)
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import routing, stream
-from neural_epitome.epitome.convolution import Padding
-from neural_epitome.epitome.generators import Dense, GeneratorSpec
-from neural_epitome.epitome.geometry import Application
-from neural_epitome.epitome.sampling import Array, Offsets, Shape
+from neural_epitome.epitome.execution import Apply, Execution
+from neural_epitome.epitome.generators import GeneratorSpec, Rule
+from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.padding import Padding
+from neural_epitome.epitome.sampling import Array, Shape
 from neural_epitome.epitome.stream import Stream
+from neural_epitome.errors import UserError
 
-Execution = Literal["materialise", "fold"]
-
-
-def execute(
-  x: Array | Stream,
-  generator: GeneratorSpec,
-  tensors: Offsets,
-  offsets: Offsets,
-  shape: Shape,
-  application: Application,
-  execution: Execution,
-) -> Array | Stream:
-  """A layer's output without bias, its kernel built or not.
-
-  Args:
-    x: input, channels last.
-    generator: of the kernel.
-    tensors: stored tensors, by role.
-    offsets: routing map, by axis.
-    shape: of the full kernel.
-    application: how a kernel is applied to `x`.
-    execution: see `GeneratedLayer`.
-  """
-  if execution != "fold" or not generator.reads_streams:
-    x = stream.full(x)
-  if execution == "fold":
-    y = generator.fold(x, tensors, offsets, shape, application)
-    if y is not None:
-      return y
-
-  def materialised(x: Array, tensors: Offsets, offsets: Offsets) -> Array:
-    kernel = generator.generate(tensors, offsets, shape)
-    return application(x, kernel.astype(x.dtype))
-
-  # Rematerialised: the backward pass keeps the epitome, not the kernel.
-  x, is_stored = stream.full(x), isinstance(generator, Dense)
-  run = materialised if is_stored else jax.checkpoint(materialised)
-  return run(x, tensors, offsets)
+_LECUN, _ZEROS = nn.initializers.lecun_normal(), nn.initializers.zeros_init()
 
 
 class GeneratedLayer(nn.Module, kw_only=True):
-  """What both layers share.
+  """What `EpitomeConv` and `EpitomeDense` add to the layers of Flax.
 
   Attributes:
-    generator: of this layer's kernel, or the plan of the whole network.
+    rate: weights of the kernel over the numbers stored for it, at least 1. A kernel
+      that is too small for the rate is compressed as far as the rule goes, and a
+      depthwise kernel stays dense (see `rates.at_rate`). Without rate, rule and
+      generator the layer is Flax's.
+    rule: the family of generators; `EpitomeRule()` unless it is given.
+    generator: in place of both, exactly how the kernel is generated, or the plan of the
+      network that the layer is part of.
     indices: where sampling offsets come from in training.
-    bits: of the tensors that the kernel comes from: 32, or 2 to 8, rounded wherever
-      they are read, in training with a gradient that passes straight through;
-      parameters stay float32, and so do factors. See `rounding`.
+    bits: of the tensors of a generator: 32, or 2 to 8, rounded wherever they are
+      read, in training with a gradient that passes straight through; parameters stay
+      float32, and so do factors. See `rounding`. A plan says it itself.
     execution: `materialise` builds the kernel, and builds it again in the backward
-      pass rather than keep it; `fold` convolves with the epitome where that can be
+      pass rather than keep it; `fold` computes with the epitome where that can be
       done and materialises elsewhere. A mapping chooses by the kernel's path.
-    use_bias: adds a bias to the output channels.
-    dtype: of the computation; None is that of the input. Parameters are float32.
     axis_name: mesh axis over which index learners average.
-    kernel_init: distribution of the full kernel's entries.
-    bias_init: of the bias.
   """
 
-  generator: GeneratorSpec | plans.Plan = Dense()
+  rate: float | None = None
+  rule: Rule | None = None
+  generator: GeneratorSpec | plans.Plan | None = None
   indices: routing.IndexOptions = routing.IndexOptions()
   bits: int = 32
   execution: Execution | Mapping[str, Execution] = "materialise"
-  use_bias: bool = True
-  dtype: Any = None
   axis_name: str | None = None
-  kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
-  bias_init: Callable[..., Array] = nn.initializers.zeros
 
   def _apply_kernel(
-    self, x: Array | Stream, shape: Shape, application: Application
+    self, x: Array | Stream, shape: Shape, application: Application | Apply
   ) -> Array | Stream:
-    """The layer's output from x (batch, ..., channels), bias included."""
+    """The layer's output, bias included.
+
+    Args:
+      x: (batch, ..., channels).
+      shape: of the full kernel.
+      application: how it is applied to `x`.
+    """
+    if self.promote_dtype is not dtypes.promote_dtype:
+      raise UserError(
+        f"{type(self).__name__} takes no promote_dtype of its own: it may compute "
+        "without a kernel. Say the computation's type by dtype=."
+      )
     path = "/".join((*self.path, "kernel"))
-    generator, names = plans.layer_plan(self.generator, path, shape)
-    offsets = self._offsets(x, generator, shape)
-    tensors = {
-      role: self._tensor(name, role, generator, shape, offsets)
-      for role, name in names.items()
-    }
-    tensors = generator.rounded(tensors, self.bits)
-    x = x.astype(self.dtype or x.dtype)
+    # Not by its path: a layer is the same wherever in a network it stands.
+    use = KernelUse("kernel", shape, getattr(self, "feature_group_count", 1))
+    source = rates.of_layer(self.generator, self.rate, self.rule, use)
+    generator, names, widths = plans.layer_plan(source, path, shape, self.bits)
+    offsets = variables.offsets(self, x, generator, shape, self.indices, self.axis_name)
+
+    def init(key: Array) -> dict[str, Array]:
+      return variables.initial(
+        generator, key, shape, offsets, self.kernel_init, self.param_dtype
+      )
+
+    tensors = variables.tensors(self, names, init)
+    bias = None
+    if self.use_bias:
+      bias = self.param("bias", self.bias_init, shape[-1:], self.param_dtype)
+    like = jnp.zeros((), x.dtype) if isinstance(x, Stream) else x
+    stored = (*tensors.values(), bias)
+    x = x.astype(dtypes.canonicalize_dtype(like, *stored, dtype=self.dtype))
+    tensors = rounding.rounded(tensors, widths)
     execution = self.execution
     if isinstance(execution, Mapping):
       execution = execution.get(path, "materialise")
-    y = execute(x, generator, tensors, offsets, shape, application, execution)
-    if self.use_bias:
-      bias = self.param("bias", self.bias_init, (shape[-1],), jnp.float32)
-      y = stream.full(y)
-      y = y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
-    return y
-
-  def _tensor(
-    self,
-    name: str,
-    role: str,
-    generator: GeneratorSpec,
-    shape: Shape,
-    offsets: Offsets,
-  ) -> Array:
-    """A stored tensor: this layer's own, or one shared at the top of the tree."""
-
-    def init(key: Array) -> Array:
-      return generator.init(key, shape, offsets, self.kernel_init)[role]
-
-    if name == "/".join((*self.path, role)):
-      return self.param(role, init)
-    root = self.scope.root
-    if not root.has_variable("params", name):
-      root.put_variable("params", name, init(self.make_rng("params")))
-    return root.get_variable("params", name)
-
-  def _offsets(
-    self, x: Array | Stream, generator: GeneratorSpec, shape: Shape
-  ) -> dict[str, Array]:
-    """Offsets to sample with, and one step of the routing map that follows them."""
-    shapes = generator.offsets(shape)
-    if not shapes:
-      return {}
-    options = self.indices
-
-    def start() -> Array:
-      return routing.flatten(
-        routing.starting_offsets(
-          options, self.make_rng("params"), shapes, generator.start_cells(shape)
-        )
-      )
-
-    count = sum(map(math.prod, shapes.values()))
-    initial = start() if self.is_initializing() else jnp.zeros(count)
-    is_training = self.is_mutable_collection("routing")
-    # Every source starts at the same offsets: a learner's last layer is zero.
-    state = self.variable("routing", "map", lambda: routing.unflatten(initial, shapes))
-    weight = self.variable("routing", "weight", lambda: jnp.float32(0.0))
-    frozen = self.variable("routing", "frozen", lambda: jnp.array(False))
-    held = state.value, weight.value
-    live = None
-    if options.source == "free":
-      live = options.span * self.param("indices", lambda _: initial / options.span)
-    elif options.source == "learner" and is_training:
-      learner = routing.IndexLearner(options, self.axis_name, name="index_learner")
-      # The learner reads features; it does not shape them.
-      live = learner(jax.lax.stop_gradient(stream.full(x)), initial)
-    if not is_training or self.is_initializing():
-      return state.value
-    if options.source == "drawn":
-      path, cells = "/".join(self.path), generator.start_cells(shape)
-      moving = routing.drawn_offsets(path, weight.value, shapes, cells)
-      followed = state.value, weight.value + 1.0
-    elif live is not None:
-      moving = routing.unflatten(live, shapes)
-      followed = routing.follow(*held, moving, options.momentum)
-    else:
-      return state.value
-
-    def unless_frozen(old: Array, new: Array) -> Array:
-      return jnp.where(frozen.value, old, new)
-
-    state.value, weight.value = jax.tree.map(unless_frozen, held, followed)
-    return jax.tree.map(unless_frozen, held[0], moving)
+    y = executions.execute(
+      x, generator, tensors, offsets, shape, application, execution
+    )
+    if bias is None:
+      return y
+    y = stream.full(y)
+    return y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
 
-class EpitomeConv(GeneratedLayer, kw_only=True):
-  """A 1-D or 2-D convolution with a generated kernel.
+class EpitomeConv(GeneratedLayer):
+  """A convolution with a generated kernel; `flax.linen.Conv` with a `rate`.
 
   Attributes:
     features: output channels.
-    window: kernel size, one number a spatial axis.
+    kernel_size: one number a spatial axis; a number alone is a 1-D convolution's.
     strides: one number, or one a spatial axis.
-    padding: (low, high) zeros a spatial axis, "SAME", "VALID", or None for
-      (window - 1) // 2 * dilation on both sides, as the published torch models do.
-    dilation: one number, or one a spatial axis.
-    groups: feature groups.
+    padding: see `padding.canonical`.
+    input_dilation: one number, or one a spatial axis.
+    kernel_dilation: one number, or one a spatial axis.
+    feature_group_count: groups of channels that are convolved apart.
+    use_bias: adds a bias to the output channels.
+    mask: multiplied with the full kernel, whose shape it has; the kernel is then
+      always built.
+    dtype: of the computation; None for that of input and parameters together.
+    param_dtype: of the parameters.
+    precision: of products, see `jax.lax.Precision`.
+    kernel_init: distribution of the full kernel's entries.
+    bias_init: of the bias.
+    promote_dtype: Flax's; any other is refused.
+    conv_general_dilated: called in place of `jax.lax.conv_general_dilated`.
+    conv_general_dilated_cls: makes such a function.
     linear: whether nothing but batch norms, sums and layers read the output.
-    streams: whether such an output may be a `stream.Stream`, which it then is where
-      replicas that stand in step are folded: in a network that only runs.
+    streams: whether such an output may be a `stream.Stream`, a narrow activation that
+      stands for repeated channels. It is one where the layer runs folded and its output
+      channels repeat: in a network that is not trained any more.
   """
 
   features: int
-  window: Sequence[int]
-  strides: int | Sequence[int] = 1
-  padding: Padding | None = None
-  dilation: int | Sequence[int] = 1
-  groups: int = 1
-  linear: bool = False
-  streams: bool = False
+  kernel_size: int | Sequence[int]
+  strides: int | Sequence[int] | None = 1
+  padding: Padding = "SAME"
+  input_dilation: int | Sequence[int] | None = 1
+  kernel_dilation: int | Sequence[int] | None = 1
+  feature_group_count: int = 1
+  use_bias: bool = True
+  mask: Any = None
+  dtype: Any = None
+  param_dtype: Any = jnp.float32
+  precision: Any = None
+  kernel_init: Callable[..., Array] = _LECUN
+  bias_init: Callable[..., Array] = _ZEROS
+  promote_dtype: Callable[..., Any] = dtypes.promote_dtype
+  conv_general_dilated: Callable[..., Array] | None = None
+  conv_general_dilated_cls: Any = None
+  linear: bool = dataclasses.field(default=False, kw_only=True)
+  streams: bool = dataclasses.field(default=False, kw_only=True)
+
+  def application(self) -> Application:
+    """How the layer applies its kernel, functions of the user's left out.
+
+    Raises:
+      UserError: for arguments that make no convolution.
+    """
+    application = Application.of_convolution(
+      self.kernel_size,
+      self.strides,
+      self.padding,
+      self.kernel_dilation,
+      self.feature_group_count,
+      self.input_dilation,
+      self.precision,
+    )
+    return dataclasses.replace(application, streams=self.linear and self.streams)
 
   @nn.compact
   def __call__(
-    self, x: Array | Stream, apply: Callable[[Array, Array], Array] | None = None
+    self, inputs: Array | Stream, apply: Apply | None = None
   ) -> Array | Stream:
-    """(batch, *space, channels) -> (batch, *output space, features).
+    """Convolves with the layer's kernel.
 
     Args:
-      x: activations.
-      apply: of x and the kernel, in place of the convolution that the attributes say;
-        only where the kernel is stored whole.
+      inputs: (batch, *space, channels), or with no batch axis, or several.
+      apply: of `inputs` and the full kernel, in place of the convolution that the
+        attributes say.
+
+    Returns:
+      (batch, *output space, features), with the batch axes of `inputs`.
+
+    Raises:
+      UserError: for arguments that make no convolution of these inputs.
     """
-    application = Application.of_convolution(
-      self.window, self.strides, self.padding, self.dilation, self.groups
-    )
-    streams = self.linear and self.streams
-    application = dataclasses.replace(application, streams=streams)
-    if apply is not None:
-      application = apply
-    shape = (*self.window, x.shape[-1] // self.groups, self.features)
-    return self._apply_kernel(x, shape, application)
+    sizes = geometry.kernel_sizes(self.kernel_size)
+    channels, groups = inputs.shape[-1], self.feature_group_count
+    shape = geometry.kernel_shape(sizes, channels, self.features, groups)
+    if apply is None:
+      make = self.conv_general_dilated_cls
+      function = self.conv_general_dilated if make is None else make()
+      apply = dataclasses.replace(self.application(), function=function)
+    if self.mask is not None:
+      apply = executions.masked(apply, self.mask, shape)
+
+    def convolved(x: Array | Stream) -> Array | Stream:
+      return self._apply_kernel(x, shape, apply)
+
+    return geometry.with_one_batch_axis(convolved, inputs, sizes)
 
 
-class EpitomeDense(GeneratedLayer, kw_only=True):
-  """A dense layer with a generated kernel.
+class EpitomeDense(GeneratedLayer):
+  """A dense layer with a generated kernel; `flax.linen.Dense` with a `rate`.
 
   Attributes:
     features: output features.
+    use_bias: adds a bias to them.
+    dtype: of the computation; None for that of input and parameters together.
+    param_dtype: of the parameters.
+    precision: of products, see `jax.lax.Precision`.
+    kernel_init: distribution of the full kernel's entries.
+    bias_init: of the bias.
+    promote_dtype: Flax's; any other is refused.
+    dot_general: called in place of `jax.lax.dot_general`.
+    dot_general_cls: makes such a function.
   """
 
   features: int
+  use_bias: bool = True
+  dtype: Any = None
+  param_dtype: Any = jnp.float32
+  precision: Any = None
+  kernel_init: Callable[..., Array] = _LECUN
+  bias_init: Callable[..., Array] = _ZEROS
+  promote_dtype: Callable[..., Any] = dtypes.promote_dtype
+  dot_general: Callable[..., Array] | None = None
+  dot_general_cls: Any = None
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, inputs: Array | Stream) -> Array:
     """(..., inputs) -> (..., features)."""
-    return self._apply_kernel(x, (x.shape[-1], self.features), Application())
+    make = self.dot_general_cls
+    function = self.dot_general if make is None else make()
+    application = Application(precision=self.precision, function=function)
+    return self._apply_kernel(inputs, (inputs.shape[-1], self.features), application)

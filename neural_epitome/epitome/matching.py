@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from neural_epitome.epitome import sampling
+from neural_epitome.epitome import least_squares, sampling
 
 Block = tuple[int, int]
 
@@ -27,7 +27,7 @@ def starts(
   """The channel offsets after each replica was put back once, in whole cells.
 
   Args:
-    kernel: (*window, Cin, Cout).
+    kernel: (*kernel_size, Cin, Cout).
     cells: of the epitome, (Ci, Co).
     offsets: of `sampling`, factorised or blockwise: which axes move, and where they
       are. Where they are factorised, a replica is a row or a column of blocks.
@@ -38,7 +38,11 @@ def starts(
 
 
 class _Fit:
-  """An epitome as the sums it is the quotient of, so that blocks go in and out."""
+  """The epitome that fits all blocks best, as blocks are taken out and put back.
+
+  It is kept as its numerators and denominators, see `least_squares`: to take a block
+  out is to subtract what it adds to both.
+  """
 
   def __init__(self, kernel, cells, offsets, scale, importance):
     rows, columns = sampling.replica_counts(kernel.shape, (*kernel.shape[:-2], *cells))
@@ -113,8 +117,8 @@ class _Fit:
   def _products(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
     """For every start: the block times what it reads, and what it reads squared."""
     # A cell that no other block reads is free, and here zero.
-    is_read = self.below > 1e-9
-    epitome = np.where(is_read, self.above / np.where(is_read, self.below, 1.0), 0.0)
+    below = np.broadcast_to(self.below, self.above.shape)
+    epitome = least_squares.quotient(self.above, below, least=1e-9)
 
     def correlate(one: np.ndarray, other: np.ndarray) -> np.ndarray:
       spectrum = np.sum(np.fft.rfft2(one).conj() * np.fft.rfft2(other), 0)

@@ -2,10 +2,10 @@
 
 As JSON:
 
-    {"version": 1,
+    {"version": 2,
      "architecture": "9f3c...",                        fingerprint of all kernels
      "tensors": {"block_1/expand/epitome": {"shape": [1, 1, 16, 48],
-                                            "dtype": "float32"}, ...},
+                                            "dtype": "float32", "bits": 8}, ...},
      "kernels": {"block_1/expand/kernel": {
          "shape": [1, 1, 16, 96],
          "generator": {"kind": "epitome", "shape": [1, 1, 16, 48],
@@ -15,12 +15,16 @@ As JSON:
 A plan says nothing of how a kernel is executed or trained. Tensors have names of
 their own, so several kernels may be generated from one tensor; a tensor that is
 not named after the layer that reads it lives at the top of the parameter tree.
+
+Version 1 had no `bits`: a generator `quantised` around another one had them, or the
+configuration of the run.
 """
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from neural_epitome import codec
 from neural_epitome.epitome import rounding
@@ -29,15 +33,34 @@ from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.sampling import Array, Shape
 from neural_epitome.errors import UserError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-  """A stored tensor: shape and dtype name."""
+  """A stored tensor.
+
+  Attributes:
+    shape: of the tensor.
+    dtype: name of the type that it is trained in.
+    bits: of a stored number: 32 for floats, or 2 to 8 for integers that are multiplied
+      by stored factors, see `rounding`. Layers read the tensor so rounded, in training
+      too.
+  """
 
   shape: Shape
   dtype: str = "float32"
+  bits: int = 32
+
+  @property
+  def factors(self) -> Shape:
+    """Shape of the float32 factors stored beside integers; (0,) where there are none.
+
+    One an entry of the last axis; one in all for a tensor of one axis.
+    """
+    if self.bits == 32:
+      return (0,)
+    return self.shape[-1:] if len(self.shape) > 1 else (1,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,37 +100,51 @@ class Plan:
 
   @property
   def compressed(self) -> tuple[str, ...]:
-    """Paths of the kernels that are not stored as they are."""
+    """Paths of the kernels that are not stored in full."""
     return tuple(
       path
       for path, kernel in self.kernels.items()
       if not isinstance(kernel.generator, Dense)
     )
 
-  def tensor_bits(self, bits: int = 32) -> dict[str, int]:
-    """Bits of a number of every tensor; `bits` where its generator has no own width."""
-    widths: dict[str, int] = {}
-    for kernel in self.kernels.values():
-      for role, name in kernel.tensors.items():
-        widths.setdefault(name, kernel.generator.tensor_bits(role) or bits)
-    return widths
+  def rounded(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays by name, the plan's tensors among them as the network reads them."""
+    widths = {name: spec.bits for name, spec in self.tensors.items()}
+    return rounding.rounded(arrays, widths)
 
-  def rounded(self, arrays: Mapping[str, Array], bits: int) -> dict[str, Array]:
-    """Arrays by name, the tensors that a network of `bits` rounds as it reads them.
+  def narrowed(self, bits: int | Mapping[str, int]) -> "Plan":
+    """The same plan with tensors of at most so many bits.
 
-    They are those whose generator has no width of its own.
+    Tensors whose generator gives them a width of their own, such as factors, keep it.
+
+    Args:
+      bits: of the tensors of all kernels, or of some by the kernel's path; a tensor
+        that kernels share gets the fewest that any of them has.
+
+    Raises:
+      UserError: for bits other than 32 and 2 to 8.
     """
-    found = dict(arrays)
-    if bits < 32:
-      for name, width in self.tensor_bits(0).items():
-        if not width:
-          found[name] = rounding.straight_through(found[name], bits)
-    return found
+    tensors = dict(self.tensors)
+    for path, kernel in self.kernels.items():
+      width = bits.get(path, 32) if isinstance(bits, Mapping) else bits
+      rounding.check_bits(width)
+      for role, name in kernel.tensors.items():
+        if kernel.generator.tensor_bits(role) is None:
+          least = min(width, tensors[name].bits)
+          tensors[name] = dataclasses.replace(tensors[name], bits=least)
+    return dataclasses.replace(self, tensors=tensors)
+
+  def in_floats(self) -> "Plan":
+    """The same plan with every tensor at 32 bits."""
+    tensors = {
+      name: dataclasses.replace(spec, bits=32) for name, spec in self.tensors.items()
+    }
+    return dataclasses.replace(self, tensors=tensors)
 
 
 def fingerprint(uses: Iterable[KernelUse]) -> str:
-  """Sixteen hexadecimal digits over the paths, shapes and groups of all kernels."""
-  rows = sorted((use.path, use.shape, use.groups) for use in uses)
+  """Sixteen hexadecimal digits over path, shape and group count of every kernel."""
+  rows = sorted((use.path, use.shape, use.feature_group_count) for use in uses)
   return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
@@ -126,7 +163,7 @@ def make(
   generators: Mapping[str, GeneratorSpec],
   shared: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Plan:
-  """Makes a plan.
+  """Makes a plan, its tensors at 32 bits; `Plan.narrowed` gives them fewer.
 
   Args:
     uses: all kernels of the architecture.
@@ -149,7 +186,7 @@ def make(
     names = {role: beside(use.path, role) for role in generator.tensors(use.shape)}
     names |= (shared or {}).get(use.path, {})
     for role, shape in generator.tensors(use.shape).items():
-      spec = TensorSpec(tuple(shape))
+      spec = TensorSpec(tuple(shape), bits=generator.tensor_bits(role) or 32)
       if tensors.setdefault(names[role], spec) != spec:
         raise UserError(
           f"Tensor {names[role]!r} is wanted in shapes {list(shape)} and "
@@ -173,8 +210,14 @@ def to_json(plan: Plan) -> str:
   return "{\n" + ",\n".join([*head, block("tensors"), block("kernels")]) + "\n}\n"
 
 
-def from_json(text: str, where: str = "plan") -> Plan:
+def from_json(text: str, where: str = "plan", bits: int = 32) -> Plan:
   """Reads and checks a plan.
+
+  Args:
+    text: that `to_json` wrote, of this version or version 1.
+    where: its name in errors.
+    bits: of the tensors that a plan of version 1 gives no width of their own, as the
+      configuration beside it says; other versions say it themselves.
 
   Raises:
     UserError: if the text is no plan, of a newer version, or at odds with itself.
@@ -184,35 +227,105 @@ def from_json(text: str, where: str = "plan") -> Plan:
   except json.JSONDecodeError as error:
     raise UserError(f"{where} is not JSON: {error}.") from None
   version = data.get("version") if isinstance(data, Mapping) else None
-  if version != VERSION:
-    raise UserError(f"{where} has version {version!r}; this release reads {VERSION}.")
+  if version not in (1, VERSION):
+    raise UserError(
+      f"{where} has version {version!r}; this release reads 1 to {VERSION}."
+    )
+  widths: dict[str, int] = {}
+  if version == 1:
+    data, widths = _of_version_1(data)
   plan = codec.decode(Plan, data, where)
-  for path, kernel in plan.kernels.items():
-    kernel.generator.check(kernel.shape)
-    for role, shape in kernel.generator.tensors(kernel.shape).items():
-      stored = plan.tensors.get(kernel.tensors.get(role, ""))
-      if stored is None or stored.shape != tuple(shape):
-        raise UserError(
-          f"{where}: kernel {path!r} needs a tensor {role!r} of shape {list(shape)}."
-        )
+  _check(plan, where)
+  if version == 1:
+    own = plan.narrowed(widths)
+    # The configuration's bits are of what has none.
+    narrow = {name: spec for name, spec in own.tensors.items() if spec.bits < 32}
+    plan = plan.narrowed(bits)
+    plan = dataclasses.replace(plan, tensors={**plan.tensors, **narrow})
   return plan
 
 
+def _check(plan: Plan, where: str) -> None:
+  for name, spec in plan.tensors.items():
+    if spec.bits != 32 and spec.bits not in range(2, 9):
+      raise UserError(
+        f"{where}: tensor {name!r} has bits={spec.bits}, not 32 or 2 to 8."
+      )
+  for path, kernel in plan.kernels.items():
+    kernel.generator.check(kernel.shape)
+    shapes = kernel.generator.tensors(kernel.shape)
+    for role in {**shapes, **kernel.tensors}:
+      stored = plan.tensors.get(kernel.tensors.get(role, ""))
+      if role not in shapes:
+        raise UserError(f"{where}: kernel {path!r} has no use for a tensor {role!r}.")
+      if stored is None or stored.shape != tuple(shapes[role]):
+        raise UserError(
+          f"{where}: kernel {path!r} needs a tensor {role!r} of shape "
+          f"{list(shapes[role])}."
+        )
+
+
+def without_quantised(generator: Any) -> tuple[Any, int]:
+  """JSON of a generator as version 1 wrote it, as it is written now, and its bits.
+
+  Bits were a generator of their own, `quantised`, around the one that they are of.
+
+  Args:
+    generator: JSON-ready data, perhaps of no generator at all.
+  """
+  bits = 32
+  while isinstance(generator, Mapping) and generator.get("kind") == "quantised":
+    bits, generator = generator.get("bits", 8), generator.get("of", {"kind": "dense"})
+  return generator, bits
+
+
+def is_same(data: Any, plan: Any) -> bool:
+  """Whether JSON of a plan, of this version or version 1, is the JSON of another plan.
+
+  Version 1 did not say the bits of all tensors, so they are not compared.
+
+  Args:
+    data: JSON-ready data, perhaps of no plan at all.
+    plan: what `codec.encode` makes of a plan.
+  """
+  if not isinstance(data, Mapping) or data.get("version") != 1:
+    return data == plan
+  try:
+    mine, theirs = (from_json(json.dumps(one)).in_floats() for one in (plan, data))
+  except UserError:
+    return False
+  return mine == theirs
+
+
+def _of_version_1(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+  """JSON of version 1 as JSON of this version, and the bits of kernels by path."""
+  widths: dict[str, int] = {}
+  kernels = data.get("kernels")
+  if isinstance(kernels, Mapping):
+    kernels = dict(kernels)
+    for path, kernel in kernels.items():
+      if isinstance(kernel, Mapping):
+        generator, widths[path] = without_quantised(kernel.get("generator"))
+        kernels[path] = {**kernel, "generator": generator}
+  return {**data, "kernels": kernels, "version": VERSION}, widths
+
+
 def layer_plan(
-  source: GeneratorSpec | Plan, path: str, shape: Shape
-) -> tuple[GeneratorSpec, Mapping[str, str]]:
+  source: GeneratorSpec | Plan, path: str, shape: Shape, bits: int = 32
+) -> tuple[GeneratorSpec, Mapping[str, str], Mapping[str, int]]:
   """What a layer at `path` builds its kernel of `shape` with.
 
   Args:
     source: a generator for this very layer, or the plan of its network.
     path: parameter path of the kernel.
     shape: of the full kernel.
+    bits: of a generator's tensors; a plan says it itself.
 
   Returns:
-    The generator, and for each role the tensor's full name.
+    The generator, and for each role the tensor's full name and its bits.
 
   Raises:
-    UserError: if the plan is of another architecture.
+    UserError: if the plan is of another architecture, or bits stand beside a plan.
   """
   if isinstance(source, Plan):
     kernel = source.kernels.get(path)
@@ -222,6 +335,14 @@ def layer_plan(
         f"The plan is for another architecture: the model wants {path!r} of shape "
         f"{list(shape)}, the plan has {planned}."
       )
-    return kernel.generator, kernel.tensors
+    if bits != 32:
+      raise UserError(
+        f"{path} has bits={bits} beside a plan, which says the bits of every tensor; "
+        f"use plan.narrowed({bits})."
+      )
+    widths = {role: source.tensors[name].bits for role, name in kernel.tensors.items()}
+    return kernel.generator, kernel.tensors, widths
   source.check(shape)
-  return source, {role: beside(path, role) for role in source.tensors(shape)}
+  roles = source.tensors(shape)
+  widths = {role: source.tensor_bits(role) or bits for role in roles}
+  return source, {role: beside(path, role) for role in roles}, widths

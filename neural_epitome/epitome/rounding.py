@@ -6,6 +6,7 @@ arXiv 1712.05877).
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -46,6 +47,24 @@ def straight_through(array: Array, bits: int) -> Array:
   fixed = jax.lax.stop_gradient(array)
   # The difference is exactly zero and has the array's gradient.
   return qwix.dequantize(_quantised(fixed, bits)) + (array - fixed)
+
+
+def rounded(arrays: Mapping[str, Array], widths: Mapping[str, int]) -> dict[str, Array]:
+  """Arrays as a network reads them: those of 2 to 8 bits by `straight_through`.
+
+  Args:
+    arrays: float32, by any key.
+    widths: bits by the same keys; an array without any stays as it is.
+
+  Raises:
+    UserError: for bits other than 32 and 2 to 8.
+  """
+  found = dict(arrays)
+  for key, bits in widths.items():
+    check_bits(bits)
+    if bits < 32 and key in found:
+      found[key] = straight_through(found[key], bits)
+  return found
 
 
 def _quantised(array: Array, bits: int) -> Any:

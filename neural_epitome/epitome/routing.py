@@ -62,7 +62,7 @@ def starting_offsets(
     key: random key.
     shapes: shape of the offsets of each sampled axis.
     cells: for each of them the number of start cells, one number for a channel
-      axis (circular) and one a window axis for `spatial` (room + 1 cells).
+      axis (circular) and one a spatial axis for `spatial` (room + 1 cells).
 
   Returns:
     float32 offsets, by axis.

@@ -12,11 +12,11 @@ the result is linear in the epitome and piecewise linear in the offsets.
 
 Offsets come as a dictionary, one entry for each axis that is sampled at all:
 
-| entry     | factorised       | blockwise                |
-|-----------|------------------|--------------------------|
-| `input`   | (R_in,)          | (R_in, R_out)            |
-| `output`  | (R_out,)         | (R_in, R_out)            |
-| `spatial` | (window axes,)   | (R_in, R_out, window axes) |
+| entry     | factorised       | blockwise                   |
+|-----------|------------------|-----------------------------|
+| `input`   | (R_in,)          | (R_in, R_out)               |
+| `output`  | (R_out,)         | (R_in, R_out)               |
+| `spatial` | (spatial axes,)  | (R_in, R_out, spatial axes) |
 
 An absent axis starts at 0 everywhere, so `{}` tiles. R_in = ceil(Cin / Ci) and
 R_out = ceil(Cout / Co) count replicas; ragged last replicas are cut.
@@ -56,11 +56,11 @@ def sample(epitome: Array, offsets: Offsets, shape: Shape) -> Array:
   """Generates a kernel from an epitome.
 
   Args:
-    epitome: (*window', Ci, Co), with window' >= window on each spatial axis,
+    epitome: (*kernel_size', Ci, Co), kernel_size' >= kernel_size on each spatial axis,
       Ci <= Cin and Co <= Cout. No spatial axes for a dense layer, one for a 1-D
       convolution, two for a 2-D one.
     offsets: start indices in epitome cells, see the module's table; float.
-    shape: the kernel's shape (*window, Cin, Cout).
+    shape: the kernel's shape (*kernel_size, Cin, Cout).
 
   Returns:
     The kernel, of the epitome's dtype. Differentiable in `epitome` and, within a

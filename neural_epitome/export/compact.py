@@ -20,23 +20,21 @@ from neural_epitome.training.trained import Trained
 IS_PROGRAM = False
 
 
-def write(path: str | os.PathLike, trained: Trained, bits: int = 32) -> None:
+def write(path: str | os.PathLike, trained: Trained, bits: int | None = None) -> None:
   """Writes the compact file of a network.
 
   Args:
     path: of the file.
     trained: from `inference_model.shipped`.
-    bits: see `compact_file.write_numbers`.
+    bits: see `inference_model.at_bits`.
 
   Raises:
-    UserError: as `compact_file.write_numbers`.
+    UserError: as `inference_model.at_bits` and `compact_file.write_numbers`.
   """
   trained = inference_model.at_bits(trained, bits)
   offsets = flat_variables.offsets(trained.plan, trained.variables)
   params = flat_variables.parameters(trained.variables)
-  compact_file.write_numbers(
-    path, trained.plan, params, offsets, bits, description(trained)
-  )
+  compact_file.write_numbers(path, trained.plan, params, offsets, description(trained))
 
 
 def description(trained: Trained) -> dict[str, Any]:
@@ -51,12 +49,12 @@ def description(trained: Trained) -> dict[str, Any]:
   return network | {"classes": classes, "step": trained.step, "of": trained.weights}
 
 
-def priced(trained: Trained, bits: int = 32) -> int:
+def priced(trained: Trained, bits: int | None = None) -> int:
   """Bytes of the compact file that `write` writes of a network."""
   trained = inference_model.at_bits(trained, bits)
   params = flat_variables.parameters(trained.variables)
   rest = {name: a for name, a in params.items() if name not in trained.plan.tensors}
-  return compact_file.file_bytes(trained.plan, rest, bits, description(trained))
+  return compact_file.file_bytes(trained.plan, rest, description(trained))
 
 
 def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:

@@ -58,28 +58,41 @@ def shipped(trained: Trained) -> Trained:
 
 def rounded(trained: Trained) -> Trained:
   """The same network in float32, its numbers rounded here and no longer where read."""
-  config = dataclasses.replace(trained.config, bits=32)
-  numbers = trained.plan.rounded(
-    flat_variables.parameters(trained.variables), trained.config.bits
-  )
+  plan = trained.plan.in_floats()
+  numbers = trained.plan.rounded(flat_variables.parameters(trained.variables))
   params = flat_variables.nested(
     {name: np.asarray(value) for name, value in numbers.items()}
   )
   return dataclasses.replace(
     trained,
-    model=setup.build(config, len(trained.classes), trained.plan),
+    model=setup.build(trained.config, len(trained.classes), plan),
     variables=trained.variables | {"params": params},
-    config=config,
+    plan=plan,
   )
 
 
-def at_bits(trained: Trained, bits: int) -> Trained:
-  """The network whose numbers a file of `bits` holds.
+def at_bits(trained: Trained, bits: int | None = None) -> Trained:
+  """The network whose numbers are stored in so many bits, rounded where it reads them.
 
-  At the bits that it was trained at, they are rounded as it rounds them itself; at
-  others, what comes of that is.
+  Args:
+    trained: a network.
+    bits: of the tensors that kernels come from. None leaves what it was trained at, 32
+      makes floats of them, and 2 to 8 are the most that any has, see `Plan.narrowed`.
+      What it was trained at is rounded first, so that its answers stay, or nearly so.
+
+  Raises:
+    UserError: for other bits.
   """
-  return trained if bits == trained.config.bits else rounded(trained)
+  plan = trained.plan
+  if bits is not None:
+    plan = plan.in_floats() if bits == 32 else plan.narrowed(bits)
+  if plan == trained.plan:
+    return trained
+  return dataclasses.replace(
+    rounded(trained),
+    model=setup.build(trained.config, len(trained.classes), plan),
+    plan=plan,
+  )
 
 
 def _inside(

@@ -40,8 +40,8 @@ def export(
     execution: how kernels are run in a format that holds a program; `measured` folds
       those that are faster so in the format's own runtime on this machine, and builds
       the others once.
-    bits: of stored numbers in a format that holds numbers; None for those that the
-      network was trained at.
+    bits: of stored numbers in a format that holds numbers, see
+      `inference_model.at_bits`; None for those that the network was trained at.
     quiet: shows no progress.
 
   Returns:
@@ -62,7 +62,6 @@ def export(
     modules[name] = importlib.import_module(FORMATS[name][0])
     if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
-  bits = trained.config.bits if bits is None else bits
   ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -93,7 +92,7 @@ def export(
       }
     )
   inventory = setup.take_inventory(ready.config, len(ready.classes))
-  price = totals.price(ready.plan, inventory, bits=bits)
+  price = totals.price(inference_model.at_bits(ready, bits).plan, inventory)
   return {
     "files": files,
     "network": {

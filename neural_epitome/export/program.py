@@ -16,7 +16,7 @@ import numpy as np
 
 from neural_epitome.epitome import convolution, flat_variables
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.layers import execute
+from neural_epitome.epitome.execution import execute
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.stream import Replicated, Stream, zeros_behind
 from neural_epitome.errors import UserError

@@ -7,11 +7,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Dense
-from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense, Execution
+from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.models.base import Layers, ModelConfig, NormOptions
+from neural_epitome.models.base import (
+  Layers,
+  ModelConfig,
+  NormOptions,
+  symmetric_padding,
+)
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
@@ -59,7 +65,6 @@ def make_layers(
   *,
   plan: Plan | None = None,
   indices: IndexOptions | None = None,
-  bits: int = 32,
   execution: Execution | Mapping[str, Execution] = "materialise",
   norm: NormOptions | None = None,
   dtype: Any = jnp.float32,
@@ -72,7 +77,6 @@ def make_layers(
   Args:
     plan: of exactly the architecture they are for; None stores every kernel in full.
     indices: where sampling offsets come from in training.
-    bits: of the layers' tensors, see `layers.GeneratedLayer`.
     execution: of the layers, see `layers.GeneratedLayer`.
     norm: momentum and epsilon of the batch norms.
     dtype: of activations and generated kernels.
@@ -86,18 +90,16 @@ def make_layers(
   shared = {
     "generator": Dense() if plan is None else plan,
     "indices": indices or IndexOptions(),
-    "bits": bits,
     "execution": execution,
     "dtype": dtype,
     "axis_name": axis_name,
   }
 
-  def conv(features: int, window: tuple[int, ...], **geometry: Any) -> EpitomeConv:
+  def conv(features: int, kernel_size: tuple[int, ...], **options: Any) -> EpitomeConv:
+    padding = symmetric_padding(kernel_size, options.get("kernel_dilation", 1))
+    usual = {"padding": padding, "use_bias": False, "streams": merged}
     return EpitomeConv(
-      features=features,
-      window=window,
-      kernel_init=_KERNEL_INIT,
-      **{"use_bias": False, "streams": merged} | shared | geometry,
+      features, kernel_size, kernel_init=_KERNEL_INIT, **usual | shared | options
     )
 
   def dense(features: int, **options: Any) -> EpitomeDense:

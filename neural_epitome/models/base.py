@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from flax import linen as nn
@@ -19,11 +19,12 @@ class Layers:
   """The factories an architecture builds its layers from.
 
   Attributes:
-    conv: `conv(features, window, *, strides=1, groups=1, dilation=1, padding=None,
-      use_bias=False, linear=False, name=...)`; `padding=None` is (window - 1) // 2 *
-      dilation on both sides, the convention of the published torch models. `linear`
-      says that nothing but batch norms, sums and other layers read the output, which a
-      network that only runs may then carry as a `stream.Stream`.
+    conv: `conv(features, kernel_size, *, strides=1, padding=..., kernel_dilation=1,
+      feature_group_count=1, use_bias=False, linear=False, name=...)`, as
+      `layers.EpitomeConv` takes them; the padding is `symmetric_padding` unless it is
+      given, the convention of the published torch models. `linear` says that nothing
+      but batch norms, sums and other layers read the output, which a network that only
+      runs may then carry as a `stream.Stream`.
     dense: `dense(features, *, use_bias=True, name=...)`.
     norm: `norm(use_running_average=..., name=...)`, a batch norm.
   """
@@ -31,6 +32,22 @@ class Layers:
   conv: Callable[..., nn.Module]
   dense: Callable[..., nn.Module]
   norm: Callable[..., nn.Module]
+
+
+def symmetric_padding(
+  kernel_size: Sequence[int], kernel_dilation: int | Sequence[int] = 1
+) -> tuple[tuple[int, int], ...]:
+  """(k - 1) // 2 * dilation zeros on both sides of each spatial axis.
+
+  Args:
+    kernel_size: k, one a spatial axis.
+    kernel_dilation: one number, or one a spatial axis.
+  """
+  rank = len(kernel_size)
+  is_one = isinstance(kernel_dilation, int)
+  dilations = (kernel_dilation,) * rank if is_one else kernel_dilation
+  sizes = zip(kernel_size, dilations, strict=True)
+  return tuple(((k - 1) // 2 * d,) * 2 for k, d in sizes)
 
 
 @dataclasses.dataclass(frozen=True)

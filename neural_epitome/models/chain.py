@@ -1,8 +1,8 @@
-"""A chain of inverted residuals, each written out: what a search over them finds.
+"""A chain of blocks of one kind, each written out: what a search over them finds.
 
-The blocks of MobileNetV2, with a window, a width and an operation of their own. One
-without hidden channels is its bypass alone: the block is left out, and what it reads
-goes on to the next (NetAdaptV2, arXiv 2104.00031, section 2.2: channel-level bypass).
+A block has a kernel size, a width and an operation of its own. One without hidden
+channels is its bypass alone: the block is left out, and what it reads goes on to the
+next (NetAdaptV2, arXiv 2104.00031, section 2.2: channel-level bypass).
 """
 
 import dataclasses
@@ -10,29 +10,29 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
-from neural_epitome.epitome import stream
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.models.squeeze_excite import SqueezeExcite
+from neural_epitome.models.block import Block, BlockConfig, BlockShape
+from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
+from neural_epitome.models.blocks import InvertedResidual
+from neural_epitome.models.layer_specs import Channels
 
-# What stands between a block's depthwise convolution and its projection.
+# Whether a block has squeeze-and-excitation.
 OPERATIONS = ("plain", "squeeze_excite")
 
 
 @dataclasses.dataclass(frozen=True)
 class ChainBlock:
-  """One inverted residual.
+  """One block.
 
   Attributes:
     features: output channels; a block without hidden channels has at most so many.
-    hidden: channels after expansion and depthwise convolution; 0 leaves both and the
-      projection out.
-    window: height and width of the depthwise kernel, odd.
-    stride: of the depthwise convolution.
+    hidden: channels inside; 0 leaves all layers of the block out.
+    window: height and width of the spatial kernels, odd.
+    stride: of the block.
     operation: see `OPERATIONS`.
     shortcut: whether its input is added to its output, channels that the input has
       not as zeros; needs stride 1.
@@ -44,6 +44,23 @@ class ChainBlock:
   stride: int = 1
   operation: str = "plain"
   shortcut: bool = False
+
+  def declare(self, kind: BlockConfig, inputs: int, squeeze: int) -> Block:
+    """The block of a kind that reads so many channels; see `ChainConfig.squeeze`."""
+    if not self.hidden:
+      read, made = Channels("inputs", inputs), Channels("features", self.features)
+      return Block(read, made, stride=self.stride)
+    has_gate = self.operation == "squeeze_excite"
+    shape = BlockShape(
+      inputs,
+      self.hidden,
+      self.features,
+      self.window,
+      self.stride,
+      squeezed=max(1, self.features // squeeze) if has_gate else 0,
+      is_residual=self.shortcut,
+    )
+    return kind.declare(shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +74,7 @@ class ChainConfig(ModelConfig):
     head: channels of the 1x1 convolution before the classifier.
     squeeze: input channels of a block for each squeezed one, where it has those.
     dropout: probability of dropping a feature before the classifier.
+    block: kind of the blocks.
   """
 
   kind: ClassVar[str] = "chain"
@@ -67,6 +85,7 @@ class ChainConfig(ModelConfig):
   head: int = 1280
   squeeze: int = 4
   dropout: float = 0.0
+  block: BlockConfig = InvertedResidual()
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
@@ -83,68 +102,6 @@ class ChainConfig(ModelConfig):
       if block.shortcut and block.stride != 1:
         raise UserError(f"{where}: a shortcut needs stride 1, not {block.stride}.")
     return Chain(config=self, classes=classes, layers=layers)
-
-
-def bypass(x: jax.Array, features: int, stride: int) -> jax.Array:
-  """What a block without hidden channels hands on.
-
-  Args:
-    x: (batch, height, width, channels).
-    features: output channels of the block.
-    stride: of the block; positions that it would skip are averaged.
-
-  Returns:
-    The first `features` channels of x, or all it has, at the output's resolution.
-  """
-  if stride > 1:
-    steps = (1, stride, stride, 1)
-    zero = np.zeros((), x.dtype)
-    x = jax.lax.reduce_window(x, zero, jax.lax.add, steps, steps, "SAME") / stride**2
-  return x[..., :features]
-
-
-def widen(x: jax.Array, channels: int) -> jax.Array:
-  """`x` with zeros for the channels that it has not."""
-  missing = channels - x.shape[-1]
-  return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, missing),)) if missing else x
-
-
-class InvertedResidual(nn.Module):
-  """1x1 expansion, depthwise convolution, linear 1x1 projection, or a bypass.
-
-  Attributes:
-    block: its channels, window and stride.
-    squeeze: see `ChainConfig`.
-    layers: factories.
-  """
-
-  block: ChainBlock
-  squeeze: int
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    """(batch, height, width, channels) -> the block's output."""
-    conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    block = self.block
-    if not block.hidden:
-      is_whole = block.stride == 1 and x.shape[-1] <= block.features
-      return x if is_whole else bypass(stream.full(x), block.features, block.stride)
-    hidden, window = block.hidden, (block.window,) * 2
-    y = conv(hidden, (1, 1), name="expand")(x)
-    y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
-    strides = block.stride
-    y = conv(hidden, window, strides=strides, groups=hidden, name="depthwise")(y)
-    y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
-    if block.operation == "squeeze_excite":
-      squeezed = max(1, block.features // self.squeeze)
-      y = SqueezeExcite(squeezed, self.layers, name="se")(y)
-    y = conv(block.features, (1, 1), linear=True, name="project")(y)
-    y = norm(use_running_average=frozen, name="project_norm")(y)
-    if not block.shortcut:
-      return y
-    # The same channels, or fewer where blocks before it are left out.
-    return y + (x if x.shape == y.shape else widen(stream.full(x), block.features))
 
 
 class Chain(nn.Module):
@@ -165,15 +122,13 @@ class Chain(nn.Module):
     self, images: jax.Array, train: bool = False, keys: jax.Array | None = None
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
-    config, layers, frozen = self.config, self.layers, not train
-    x = layers.conv(config.stem, (3, 3), strides=config.stem_stride, name="stem")(
-      images
-    )
-    x = blocks.relu6(layers.norm(use_running_average=frozen, name="stem_norm")(x))
+    config, layers = self.config, self.layers
+    stem = ends.stem(images.shape[-1], config.stem, config.stem_stride)
+    x = normed_conv(stem, layers, images, train)
     for index, block in enumerate(config.blocks):
-      residual = InvertedResidual(block, config.squeeze, layers, name=f"block_{index}")
-      x = residual(x, train)
-    x = layers.conv(config.head, (1, 1), name="head")(x)
-    x = blocks.relu6(layers.norm(use_running_average=frozen, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
-    return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
+      declared = block.declare(config.block, x.shape[-1], config.squeeze)
+      x = BlockModule(declared, layers, name=f"block_{index}")(x, train)
+    last, classifier = ends.head(x.shape[-1], config.head, self.classes).layers
+    x = functions.pool(normed_conv(last, layers, x, train))
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
+    return conv_layer(classifier, layers)(x).astype(jnp.float32)

@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.models.squeeze_excite import SqueezeExcite
+from neural_epitome.models.block import BlockShape
+from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
+from neural_epitome.models.blocks import InvertedResidual
 
-# Expansion, window, channels and blocks of each stage: table 1 of the paper.
+# Expansion, kernel size, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
   (1, 3, 16, 1),
   (6, 3, 24, 2),
@@ -66,7 +68,7 @@ class EfficientNetConfig(ModelConfig):
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
-    blocks.check_strides(self.stage_strides, len(STAGES), "model.stage_strides")
+    functions.check_strides(self.stage_strides, len(STAGES), "model.stage_strides")
     head = self.channels(1280)
     if self.classifier_groups < 1 or math.gcd(classes, head) % self.classifier_groups:
       raise UserError(
@@ -77,54 +79,30 @@ class EfficientNetConfig(ModelConfig):
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` in B0."""
-    return blocks.make_divisible(count * VARIANTS[self.variant][0] * self.width)
+    return functions.make_divisible(count * VARIANTS[self.variant][0] * self.width)
 
   def repeats(self, count: int) -> int:
     """Blocks of a stage that has `count` in B0."""
     return math.ceil(count * VARIANTS[self.variant][1] * self.depth)
 
-
-class MBConv(nn.Module):
-  """Inverted residual with squeeze-and-excitation and stochastic depth.
-
-  Attributes:
-    features: output channels.
-    expansion: hidden over input channels; at 1 there is no expansion layer.
-    window: height and width of the depthwise kernel.
-    stride: of the depthwise convolution.
-    grouped_se: see `EfficientNetConfig`.
-    drop_path: probability of skipping the branch.
-    index: the block's number, which tells its random masks from others'.
-    layers: factories.
-  """
-
-  features: int
-  expansion: int
-  window: int
-  stride: int
-  grouped_se: bool
-  drop_path: float
-  index: int
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool, keys: jax.Array | None) -> jax.Array:
-    """(batch, height, width, channels) -> the same, strided, `features` channels."""
-    conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    hidden, window, y = x.shape[-1] * self.expansion, (self.window,) * 2, x
-    if self.expansion != 1:
-      y = conv(hidden, (1, 1), name="expand")(y)
-      y = nn.silu(norm(use_running_average=frozen, name="expand_norm")(y))
-    y = conv(hidden, window, strides=self.stride, groups=hidden, name="depthwise")(y)
-    y = nn.silu(norm(use_running_average=frozen, name="depthwise_norm")(y))
-    squeezed = max(1, x.shape[-1] // 4)
-    y = SqueezeExcite(squeezed, self.layers, self.grouped_se, name="se")(y)
-    y = conv(self.features, (1, 1), linear=True, name="project")(y)
-    y = norm(use_running_average=frozen, name="project_norm")(y)
-    if self.stride != 1 or x.shape[-1] != self.features:
-      return y
-    rate, layer = self.drop_path, self.index + 1
-    return x + blocks.drop_path(y, keys, rate=rate, train=train, layer=layer)
+  def shapes(self) -> list[tuple[BlockShape, float]]:
+    """Every block, and the probability of skipping it."""
+    repeats = [self.repeats(count) for *_, count in STAGES]
+    found, inputs = [], self.channels(32)
+    for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
+      expansion, kernel_size, channels, _ = STAGES[stage]
+      shape = BlockShape(
+        inputs,
+        inputs * expansion,
+        self.channels(channels),
+        kernel_size,
+        stride,
+        squeezed=max(1, inputs // 4),
+        expands=expansion != 1,
+      )
+      found.append((shape, self.drop_path * index / sum(repeats)))
+      inputs = shape.features
+    return found
 
 
 class EfficientNet(nn.Module):
@@ -145,32 +123,23 @@ class EfficientNet(nn.Module):
     self, images: jax.Array, train: bool = False, keys: jax.Array | None = None
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
-    config, layers, frozen = self.config, self.layers, not train
+    config, layers, silu = self.config, self.layers, {"activation": "silu"}
     stem = config.channels(32)
-    x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
-    x = nn.silu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
-    repeats = [config.repeats(count) for *_, count in STAGES]
-    for stage, index, stride in blocks.in_stages(repeats, config.stage_strides):
-      expansion, window, channels, _ = STAGES[stage]
-      block = MBConv(
-        features=config.channels(channels),
-        expansion=expansion,
-        window=window,
-        stride=stride,
-        grouped_se=config.grouped_se,
-        drop_path=config.drop_path * index / sum(repeats),
-        index=index,
-        layers=layers,
-        name=f"block_{index}",
-      )
+    stem = ends.stem(images.shape[-1], stem, config.stem_stride, **silu)
+    x = normed_conv(stem, layers, images, train)
+    kind = InvertedResidual(groups_squeeze=config.grouped_se, **silu)
+    for index, (shape, drop_path) in enumerate(config.shapes()):
+      name, noise = f"block_{index}", index + 1
+      block = BlockModule(kind.declare(shape), layers, drop_path, noise, name=name)
       x = block(x, train, keys)
-    x = layers.conv(config.channels(1280), (1, 1), name="head")(x)
-    x = nn.silu(layers.norm(use_running_average=frozen, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    head = ends.head(x.shape[-1], config.channels(1280), self.classes, **silu)
+    last, classifier = head.layers
+    x = functions.pool(normed_conv(last, layers, x, train))
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
     if config.classifier_groups == 1:
-      return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
+      return conv_layer(classifier, layers)(x).astype(jnp.float32)
     groups, maps = config.classifier_groups, x[:, None, None, :]
-    classifier = layers.conv(
-      self.classes, (1, 1), groups=groups, use_bias=True, name="classifier"
+    classifier = dataclasses.replace(
+      classifier, kernel_size=(1, 1), feature_group_count=groups
     )
-    return classifier(maps)[:, 0, 0].astype(jnp.float32)
+    return conv_layer(classifier, layers)(maps)[:, 0, 0].astype(jnp.float32)

@@ -14,8 +14,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
+from neural_epitome.models.block import Block, BlockShape, channel_group
+from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
+from neural_epitome.models.blocks import InvertedResidual
 
 Stages = tuple[tuple[int, int, int], ...]
 
@@ -83,7 +86,7 @@ class MobileNetV2Config(ModelConfig):
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
-    blocks.check_strides(self.stage_strides, len(self.stages), "model.stage_strides")
+    functions.check_strides(self.stage_strides, len(self.stages), "model.stage_strides")
     self.check()
     return MobileNetV2(config=self, classes=classes, layers=layers)
 
@@ -95,62 +98,67 @@ class MobileNetV2Config(ModelConfig):
     if any(min(stage) < 1 for stage in self.stages):
       raise UserError("model.stages must be rows of three positive numbers.")
     if self.inner is not None:
-      blocks.check_inner(self.inner, len(self.residuals()) + 1)
-      for block, inner in zip(self.residuals(), self.inner, strict=False):
-        if block.expansion == 1 and inner != block.inputs:
+      functions.check_inner(self.inner, len(self.residuals()) + 1)
+      for index, shape in enumerate(self.residuals()):
+        if not shape.expands and shape.hidden != shape.inputs:
           raise UserError(
-            f"model.inner={list(self.inner)}: {block.name} has no expansion, so its "
-            f"hidden channels are its {block.inputs} inputs."
+            f"model.inner={list(self.inner)}: block_{index} has no expansion, so its "
+            f"hidden channels are its {shape.inputs} inputs."
           )
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` at width 1."""
-    return blocks.make_divisible(count * self.width, self.divisor)
+    return functions.make_divisible(count * self.width, self.divisor)
 
   def head_channels(self) -> int:
     """Channels of the head."""
     if self.inner is not None:
       return self.inner[-1]
     scale = self.width if self.head_shrinks else max(1.0, self.width)
-    return blocks.make_divisible(self.head * scale, self.divisor)
+    return functions.make_divisible(self.head * scale, self.divisor)
 
-  def residuals(self) -> tuple["Block", ...]:
+  def block(self) -> InvertedResidual:
+    """Kind of its blocks."""
+    return InvertedResidual(
+      depth_multiplier=self.depth_multiplier, sums_multiplied=self.sums_multiplied
+    )
+
+  def residuals(self) -> tuple[BlockShape, ...]:
     """Every inverted residual, from the first."""
     repeats = [math.ceil(count * self.depth) for *_, count in self.stages]
     found, inputs = [], self.channels(self.stem)
-    for stage, index, stride in blocks.in_stages(repeats, self.stage_strides):
+    for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
       expansion, count, _ = self.stages[stage]
-      features = self.channels(count)
       hidden = inputs * expansion
       if self.inner is not None and index < len(self.inner):
         hidden = self.inner[index]
-      found.append(Block(f"block_{index}", inputs, expansion, hidden, features, stride))
+      features, expands = self.channels(count), expansion != 1
+      shape = BlockShape(inputs, hidden, features, stride=stride, expands=expands)
+      found.append(shape)
       inputs = features
     return tuple(found)
 
+  def ends(self, classes: int) -> Block:
+    """Head and classifier."""
+    *_, last = self.residuals()
+    return ends.head(last.features, self.head_channels(), classes)
+
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
     """The head's channels and, with no depth multiplier, each expansion's."""
-    groups = []
-    for block in self.residuals():
-      if block.expansion != 1 and self.depth_multiplier == 1:
-        at = block.name
-        members = {
-          f"{at}/expand/kernel": -1,
-          f"{at}/depthwise/kernel": -1,
-          f"{at}/project/kernel": -2,
-        }
-        norms = (f"{at}/expand_norm", f"{at}/depthwise_norm")
-        last = f"{at}/project_norm"
-        groups.append(ChannelGroup(at, members, norms, f"{at}/project/kernel", last))
-    members = {"head/kernel": -1, "classifier/kernel": -2}
-    return (
-      *groups,
-      ChannelGroup("head", members, ("head_norm",), "classifier/kernel", None),
-    )
+    found = []
+    for index, shape in enumerate(self.residuals()):
+      name, block = f"block_{index}", self.block().declare(shape)
+      if block.hidden.count:
+        found.append(channel_group(name, f"{name}/", block))
+    # How many classes there are does not matter to the channels of the head.
+    return (*found, channel_group("head", "", self.ends(classes=1)))
 
   def narrowed(self, counts: Mapping[str, int]) -> "MobileNetV2Config":
     """The same network with so many channels in its groups; see `ModelConfig`."""
-    inner = [counts.get(block.name, block.hidden) for block in self.residuals()]
+    inner = [
+      counts.get(f"block_{index}", shape.hidden)
+      for index, shape in enumerate(self.residuals())
+    ]
     return dataclasses.replace(
       self, inner=(*inner, counts.get("head", self.head_channels()))
     )
@@ -166,67 +174,6 @@ MBCONV = MobileNetV2Config(
   stage_strides=(2, 2, 1),
   dropout=0.0,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-  """Where an inverted residual stands.
-
-  Attributes:
-    name: of the module.
-    inputs: input channels.
-    expansion: 1 where there is no expansion layer.
-    hidden: channels after expansion and depthwise convolution together.
-    features: output channels.
-    stride: of the depthwise convolution.
-  """
-
-  name: str
-  inputs: int
-  expansion: int
-  hidden: int
-  features: int
-  stride: int
-
-
-class InvertedResidual(nn.Module):
-  """1x1 expansion, 3x3 depthwise, linear 1x1 projection; a shortcut if it fits.
-
-  Attributes:
-    block: its channels and stride.
-    multiplier: see `MobileNetV2Config.depth_multiplier`.
-    sums_multiplied: see there.
-    layers: factories.
-  """
-
-  block: Block
-  multiplier: int
-  sums_multiplied: bool
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """(batch, height, width, channels) -> the same, strided, `features` channels."""
-    conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    block, y = self.block, x
-    multiplier = self.multiplier if block.expansion != 1 else 1
-    expanded = -(-block.hidden // multiplier)
-    if block.expansion != 1:
-      y = conv(expanded, (1, 1), name="expand")(y)
-      y = blocks.relu6(norm(use_running_average=frozen, name="expand_norm")(y))
-    if multiplier > 1:
-      # A depthwise convolution of repeated channels is one with a multiplier, and on
-      # a CPU several times faster.
-      y = jnp.repeat(y, multiplier, axis=-1)
-    hidden = expanded * multiplier
-    y = conv(hidden, (3, 3), strides=block.stride, groups=hidden, name="depthwise")(y)
-    y = blocks.relu6(norm(use_running_average=frozen, name="depthwise_norm")(y))
-    if multiplier > 1 and self.sums_multiplied:
-      y = jnp.sum(y.reshape(*y.shape[:-1], expanded, multiplier), axis=-1)
-    y = conv(block.features, (1, 1), linear=True, name="project")(y)
-    y = norm(use_running_average=frozen, name="project_norm")(y)
-    fits = block.stride == 1 and block.inputs == block.features
-    return x + y if fits else y
 
 
 class MobileNetV2(nn.Module):
@@ -249,13 +196,12 @@ class MobileNetV2(nn.Module):
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
     config, layers = self.config, self.layers
     stem = config.channels(config.stem)
-    x = layers.conv(stem, (3, 3), strides=config.stem_stride, name="stem")(images)
-    x = blocks.relu6(layers.norm(use_running_average=not train, name="stem_norm")(x))
-    multiplier, sums = config.depth_multiplier, config.sums_multiplied
-    for block in config.residuals():
-      x = InvertedResidual(block, multiplier, sums, layers, name=block.name)(x, train)
-    x = layers.conv(config.head_channels(), (1, 1), name="head")(x)
-    x = blocks.relu6(layers.norm(use_running_average=not train, name="head_norm")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
-    logits = layers.dense(self.classes, name="classifier")(x)
-    return logits.astype(jnp.float32)
+    stem = ends.stem(images.shape[-1], stem, config.stem_stride)
+    x = normed_conv(stem, layers, images, train)
+    for index, shape in enumerate(config.residuals()):
+      block = config.block().declare(shape)
+      x = BlockModule(block, layers, name=f"block_{index}")(x, train)
+    last, classifier = config.ends(self.classes).layers
+    x = functions.pool(normed_conv(last, layers, x, train))
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
+    return conv_layer(classifier, layers)(x).astype(jnp.float32)

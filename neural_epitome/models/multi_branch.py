@@ -13,53 +13,56 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
+from neural_epitome.models.block import Block, BlockShape
+from neural_epitome.models.block_module import BlockModule, normed_conv
+from neural_epitome.models.blocks import Branch
+from neural_epitome.models.layer_specs import Channels, ConvSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-  """One branch: a 1x1 expansion, spatial convolutions, a linear 1x1 projection.
+  """One operation of a pool.
 
   Attributes:
-    form: of what stands between both: `depthwise`, one with a kernel a channel;
-      `factored`, a dense 1 x window one and then a window x 1; `dense`, one or more
-      dense ones, of which the last strides.
-    window: height and width.
-    expansion: channels in between over the input's.
-    dilation: of the depthwise convolution.
-    groups: of the expansion and of the projection.
-    count: of the dense convolutions.
+    kernel_size: height and width.
+    expansion: channels of the branch over its input's.
+    branch: what it is made of.
   """
 
-  form: Literal["depthwise", "factored", "dense"]
-  window: int
+  kernel_size: int
   expansion: int
-  dilation: int = 1
-  groups: tuple[int, int] = (1, 1)
-  count: int = 1
+  branch: Branch
+
+  def declare(self, inputs: int, features: int, stride: int) -> Block:
+    """The branch of a cell with these channels and stride."""
+    hidden, size = self.expansion * inputs, self.kernel_size
+    return self.branch.declare(
+      BlockShape(inputs, hidden, features, size, stride, is_residual=False)
+    )
 
 
-def _depthwise(windows: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
+def _depthwise(sizes: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
   return [
-    Operation("depthwise", window, expansion, dilation)
-    for window in windows
+    Operation(size, expansion, Branch("depthwise", dilation))
+    for size in sizes
     for expansion in (1, 3, 6)
-    for dilation in (dilations if window == 3 else (1,))
+    for dilation in (dilations if size == 3 else (1,))
   ]
 
 
-_FACTORED = [Operation("factored", k, t) for k in (5, 7) for t in (1, 2, 4)]
+_FACTORED = [Operation(k, t, Branch("factored")) for k in (5, 7) for t in (1, 2, 4)]
 _MADDS = _depthwise((3, 5, 7, 9, 11), (1, 2, 3)) + _FACTORED
 _GROUPED = [
-  Operation("depthwise", window, expansion, groups=groups)
-  for window in (3, 5, 7, 9, 11)
+  Operation(size, expansion, Branch("depthwise", feature_group_counts=groups))
+  for size in (3, 5, 7, 9, 11)
   for expansion in (1, 3, 6)
   for groups in ((1, 2), (2, 1), (2, 2))
 ]
 _GPU = [
   *_depthwise((3, 5, 7), (1,)),
-  *(Operation("dense", 3, t, count=count) for count in (1, 2) for t in (1, 2)),
+  *(Operation(3, t, Branch("dense", count=count)) for count in (1, 2) for t in (1, 2)),
   *_FACTORED,
 ]
 # `madds` has the 27 candidates of the first space, `grouped` the 72 of the second,
@@ -124,7 +127,7 @@ class MultiBranchConfig(ModelConfig):
       if len(set(chosen)) != len(chosen) or not all(0 <= k < count for k in chosen):
         raise UserError(f"{where} must be different numbers from 0 to {count - 1}.")
       for number in chosen:
-        first, last = POOLS[self.pool][number].groups
+        first, last = POOLS[self.pool][number].branch.feature_group_counts
         if place.inputs % first or place.inputs % last or place.features % last:
           raise UserError(
             f"{where}: operation {number} has {first} and {last} groups, which do not "
@@ -138,7 +141,7 @@ class MultiBranchConfig(ModelConfig):
     """Width and stride of every cell."""
     found, inputs = [Place(self.stem, self.stem, 1)] * self.stem_cells, self.stem
     for stage in self.stages:
-      features = blocks.make_divisible(stage.features * self.width)
+      features = functions.make_divisible(stage.features * self.width)
       found.append(Place(inputs, features, stage.stride))
       found += [Place(features, features, 1)] * stage.cells
       inputs = features
@@ -157,54 +160,6 @@ class Place:
   def is_residual(self) -> bool:
     """Whether its input is one of what is averaged."""
     return self.stride == 1 and self.inputs == self.features
-
-
-class Branch(nn.Module):
-  """One operation.
-
-  Attributes:
-    operation: what it is.
-    place: where it stands.
-    layers: factories.
-  """
-
-  operation: Operation
-  place: Place
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    """(batch, height, width, inputs) -> the same, strided, `features` channels."""
-    operation, place = self.operation, self.place
-    hidden = operation.expansion * place.inputs
-
-    def normed(x: jax.Array, features: int, name: str, **options) -> jax.Array:
-      window = options.pop("window", (1, 1))
-      x = self.layers.conv(features, window, name=name, **options)(x)
-      return self.layers.norm(use_running_average=not train, name=f"{name}_norm")(x)
-
-    x = nn.relu(normed(x, hidden, "expand", groups=operation.groups[0]))
-    for name, options in _spatial(operation, place.stride, hidden):
-      x = nn.relu(normed(x, hidden, name, **options))
-    return normed(x, place.features, "project", groups=operation.groups[1])
-
-
-def _spatial(operation: Operation, stride: int, hidden: int) -> list[tuple[str, dict]]:
-  """Names and options of the convolutions between expansion and projection."""
-  size = operation.window
-  if operation.form == "depthwise":
-    options = {"window": (size, size), "strides": stride, "groups": hidden}
-    return [("depthwise", options | {"dilation": operation.dilation})]
-  if operation.form == "factored":
-    return [
-      ("row", {"window": (1, size), "strides": (1, stride)}),
-      ("column", {"window": (size, 1), "strides": (stride, 1)}),
-    ]
-  strides = [1] * (operation.count - 1) + [stride]
-  return [
-    (f"spatial_{index}", {"window": (size, size), "strides": step})
-    for index, step in enumerate(strides)
-  ]
 
 
 class MultiBranch(nn.Module):
@@ -227,16 +182,19 @@ class MultiBranch(nn.Module):
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
     config, layers = self.config, self.layers
     pool = POOLS[config.pool]
-    x = layers.conv(config.stem, (3, 3), strides=2, name="stem")(images)
-    x = nn.relu(layers.norm(use_running_average=not train, name="stem_norm")(x))
+    stem = ends.stem(images.shape[-1], config.stem, 2, activation="relu")
+    x = normed_conv(stem, layers, images, train)
     for index, (chosen, place) in enumerate(
       zip(config.cells, config.places(), strict=True)
     ):
       averaged = [x] if place.is_residual else []
       for number in chosen:
-        name = f"cell_{index}_branch_{number}"
-        averaged.append(Branch(pool[number], place, layers, name=name)(x, train))
+        block = pool[number].declare(place.inputs, place.features, place.stride)
+        branch = BlockModule(block, layers, name=f"cell_{index}_branch_{number}")
+        averaged.append(branch(x, train))
       x = sum(averaged[1:], averaged[0]) / len(averaged)
-    x = nn.relu(layers.conv(config.head, (1, 1), use_bias=True, name="head")(x))
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    read, made = Channels("inputs", x.shape[-1]), Channels("head", config.head)
+    head = ConvSpec("head", read, made, use_bias=True, activation="relu")
+    x = functions.pool(normed_conv(head, layers, x, train))
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

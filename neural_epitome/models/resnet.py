@@ -17,11 +17,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
+from neural_epitome.models.block import Block, BlockShape, channel_group
+from neural_epitome.models.block_module import BlockModule, normed_conv
+from neural_epitome.models.blocks import Basic, Bottleneck
 
-# Stem channels and window, its stride, pooling stride; channels, blocks and strides
-# of the stages; output over inner channels of a block.
+# Stem channels, kernel size and stride, pooling stride; channels, blocks and strides of
+# the stages; output over inner channels of a block.
 _SHAPES = {
   8: (16, 3, 1, 1, (16, 32, 64), (1, 1, 1), (1, 2, 2), 1),
   18: (64, 7, 2, 2, (64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2), 1),
@@ -64,16 +67,16 @@ class ResNetConfig(ModelConfig):
     """The Linen module; see `ModelConfig.build`."""
     if self.stage_strides is not None:
       expected = len(_SHAPES[self.depth][4])
-      blocks.check_strides(self.stage_strides, expected, "model.stage_strides")
+      functions.check_strides(self.stage_strides, expected, "model.stage_strides")
     if self.divisor < 1:
       raise UserError(f"model.divisor={self.divisor} must be at least 1.")
     if self.inner is not None:
-      blocks.check_inner(self.inner, sum(self.repeats()))
+      functions.check_inner(self.inner, sum(self.repeats()))
     return ResNet(config=self, classes=classes, layers=layers)
 
   def channels(self, count: int) -> int:
     """Channels of a layer that has `count` at width 1."""
-    return blocks.make_divisible(count * self.width, self.divisor)
+    return functions.make_divisible(count * self.width, self.divisor)
 
   def repeats(self) -> tuple[int, ...]:
     """Blocks of each stage."""
@@ -87,17 +90,27 @@ class ResNetConfig(ModelConfig):
     stages = zip(channels, repeats, strict=True)
     return tuple(self.channels(count) for count, n in stages for _ in range(n))
 
+  def blocks(self) -> tuple[Block, ...]:
+    """Every block, from the first."""
+    stem, _, _, _, channels, repeats, strides, expansion = _SHAPES[self.depth]
+    kind, inner = Basic() if expansion == 1 else Bottleneck(), self.inner_channels()
+    strides = self.stage_strides or strides
+    found, inputs = [], self.channels(stem)
+    for stage, index, stride in functions.in_stages(repeats, strides):
+      features = self.channels(channels[stage]) * expansion
+      shape = BlockShape(inputs, inner[index], features, stride=stride)
+      found.append(kind.declare(shape))
+      inputs = features
+    return tuple(found)
+
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
     """Inner channels of every block. Raises UserError for bottleneck blocks."""
     if self.depth == 50:
       raise UserError("model.depth=50: only networks of basic blocks can be pruned.")
-    groups = []
-    for index in range(len(self.inner_channels())):
-      at = f"block_{index}"
-      members = {f"{at}/conv_1/kernel": -1, f"{at}/conv_2/kernel": -2}
-      norms, last = (f"{at}/norm_1",), f"{at}/norm_2"
-      groups.append(ChannelGroup(at, members, norms, f"{at}/conv_2/kernel", last))
-    return tuple(groups)
+    return tuple(
+      channel_group(f"block_{index}", f"block_{index}/", block)
+      for index, block in enumerate(self.blocks())
+    )
 
   def narrowed(self, counts: Mapping[str, int]) -> "ResNetConfig":
     """The same network with so many inner channels; see `ModelConfig`."""
@@ -105,40 +118,6 @@ class ResNetConfig(ModelConfig):
     return dataclasses.replace(
       self, inner=tuple(counts.get(f"block_{i}", channels) for i, channels in inner)
     )
-
-
-class ResidualBlock(nn.Module):
-  """Convolutions of the given windows around a shortcut.
-
-  Attributes:
-    features: output channels of each convolution.
-    windows: height and width of each kernel.
-    stride: of the first convolution with a window above 1.
-    layers: factories.
-  """
-
-  features: tuple[int, ...]
-  windows: tuple[int, ...]
-  stride: int
-  layers: Layers
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    """(batch, height, width, channels) -> the same, strided, last `features`."""
-    conv, norm, frozen = self.layers.conv, self.layers.norm, not train
-    strided = next(i for i, window in enumerate(self.windows) if window > 1)
-    last, y = len(self.windows) - 1, x
-    for i, (features, window) in enumerate(
-      zip(self.features, self.windows, strict=True)
-    ):
-      stride = self.stride if i == strided else 1
-      y = conv(features, (window,) * 2, strides=stride, name=f"conv_{i + 1}")(y)
-      y = norm(use_running_average=frozen, name=f"norm_{i + 1}")(y)
-      y = y if i == last else nn.relu(y)
-    if self.stride != 1 or x.shape[-1] != self.features[-1]:
-      x = conv(self.features[-1], (1, 1), strides=self.stride, name="shortcut")(x)
-      x = norm(use_running_average=frozen, name="shortcut_norm")(x)
-    return nn.relu(x + y)
 
 
 class ResNet(nn.Module):
@@ -159,25 +138,17 @@ class ResNet(nn.Module):
     self, images: jax.Array, train: bool = False, keys: jax.Array | None = None
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
-    config, layers, frozen = self.config, self.layers, not train
-    stem, window, stride, pooling, channels, repeats, strides, expansion = _SHAPES[
-      config.depth
-    ]
-    stride = config.stem_stride or stride
+    config, layers = self.config, self.layers
+    stem, size, stride, pooling, *_ = _SHAPES[config.depth]
+    stem, stride = config.channels(stem), config.stem_stride or stride
     pooling = config.pool_stride or pooling
-    x = layers.conv(config.channels(stem), (window,) * 2, strides=stride, name="stem")(
-      images
+    first = ends.stem(
+      images.shape[-1], stem, stride, kernel_size=size, activation="relu"
     )
-    x = nn.relu(layers.norm(use_running_average=frozen, name="stem_norm")(x))
+    x = normed_conv(first, layers, images, train)
     if pooling > 1:
       x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
-    strides = config.stage_strides or strides
-    for stage, index, stride in blocks.in_stages(repeats, strides):
-      outer, inner = config.channels(channels[stage]), config.inner_channels()[index]
-      bottleneck = (inner, inner, outer * expansion), (1, 3, 1)
-      basic = (inner, outer), (3, 3)
-      features, windows = basic if expansion == 1 else bottleneck
-      block = ResidualBlock(features, windows, stride, layers, name=f"block_{index}")
-      x = block(x, train)
-    x = blocks.dropout(blocks.pool(x), keys, rate=config.dropout, train=train)
+    for index, block in enumerate(config.blocks()):
+      x = BlockModule(block, layers, name=f"block_{index}")(x, train)
+    x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)
     return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)

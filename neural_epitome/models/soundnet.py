@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 
@@ -68,7 +68,8 @@ class SoundNetConfig(ModelConfig):
   def features(self) -> tuple[int, ...]:
     """Output channels of each layer at this width."""
     return tuple(
-      blocks.make_divisible(count * self.width, self.divisor) for count in self.channels
+      functions.make_divisible(count * self.width, self.divisor)
+      for count in self.channels
     )
 
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
@@ -135,13 +136,12 @@ class SoundNet(nn.Module):
     rows = zip(
       config.features(), config.windows, config.strides, config.pools, strict=True
     )
-    for number, (features, window, stride, pool) in enumerate(rows, 1):
-      side = window // 2
+    for number, (features, size, stride, pool) in enumerate(rows, 1):
       x = self.layers.conv(
         features,
-        (window,),
+        (size,),
         strides=stride,
-        padding=((side, side),),
+        padding=size // 2,
         name=f"conv_{number}",
       )(x)
       x = self.layers.norm(use_running_average=not train, name=f"norm_{number}")(x)
@@ -153,7 +153,7 @@ class SoundNet(nn.Module):
           f"{number}: raise config.data.length or lower model.pools."
         )
     x = jnp.mean(x, axis=1)
-    x = blocks.dropout(x, keys, rate=config.dropout, train=train)
+    x = functions.dropout(x, keys, rate=config.dropout, train=train)
     return self.layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
 
 

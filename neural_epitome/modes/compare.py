@@ -5,6 +5,7 @@ from pathlib import Path
 
 from neural_epitome import flags
 from neural_epitome.errors import UserError
+from neural_epitome.modes import output
 from neural_epitome.report import comparison, comparison_page, runs
 
 SEVERAL_PROCESSES = False
@@ -18,8 +19,8 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
   rows, left_out = runs.rows(runs.find(arguments), weights=flags.WEIGHTS.value)
   summary = comparison.summarise(rows, flags.BASELINE.value or comparison.BASELINES)
-  output = Path(flags.OUTPUT.value or "comparison").expanduser()
-  files = comparison_page.write(output, summary, left_out)
+  directory = Path(flags.OUTPUT.value or "comparison").expanduser()
+  files = comparison_page.write(directory, summary, left_out)
 
   def table() -> str:
     told = comparison_page.left_out_lines(left_out)

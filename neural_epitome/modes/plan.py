@@ -9,7 +9,7 @@ from neural_epitome import codec, config, flags
 from neural_epitome.cost import plan_table
 from neural_epitome.errors import UserError
 from neural_epitome.modes import output
-from neural_epitome.report import summary, tables
+from neural_epitome.report import sentences, summary, tables
 from neural_epitome.search import allocation
 from neural_epitome.training import setup
 
@@ -19,20 +19,25 @@ SEVERAL_PROCESSES = False
 def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments
-  chosen, told = flags.configuration(overrides), []
+  asked = flags.configuration(overrides)
+  chosen, told = asked, []
   if flags.BUDGET.value is not None:
-    chosen, told = _allocated(chosen)
+    chosen, told = _allocated(asked)
   elif flags.ALLOCATION.value is not None:
     raise UserError(f"--allocation={flags.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
+  # The flags that it names are for the next command, which has what was asked for.
+  if rest := sentences.about_rest(asked, plan, inventory):
+    told = [rest, *told]
   price = summary.prices(chosen, plan, inventory)
   data = {"config": codec.encode(chosen), "plan": codec.encode(plan), "price": price}
-  output.show(
-    lambda: "\n\n".join(
-      [plan_table.plan_table(plan, inventory), tables.price_table(price), *told]
-    ),
-    data,
-  )
+  parts = [
+    sentences.about_plan(chosen, plan, inventory),
+    plan_table.plan_table(plan, inventory),
+    tables.price_table(price),
+    *told,
+  ]
+  output.show(lambda: "\n\n".join(parts), data)
 
 
 def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
@@ -58,4 +63,7 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
       raise UserError(f"--output={path}: {error.strerror}.") from None
     told = f"@{path}"
   found = dataclasses.replace(chosen, planner=planner)
+  if chosen.bits < 32:
+    # The bytes were counted with these bits, which the planner does not set.
+    told += f" --config.bits={chosen.bits}"
   return found, [f"Train it with --config.planner={told}"]

@@ -1,6 +1,7 @@
 """--mode=predict: names what images show."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -17,7 +18,13 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   del arguments
   if not flags.IMAGES.value:
     raise UserError("--mode=predict needs --images=FILE[,FILE...].")
-  files = [file for value in flags.IMAGES.value for file in value.split(",") if file]
+  files = [
+    file
+    for value in flags.IMAGES.value
+    # A file whose own name has a comma is one file.
+    for file in ([value] if Path(value).exists() else value.split(","))
+    if file
+  ]
   rows = loading.predict(loaded.load(overrides), files)
   told = [
     [row["image"], *(f"{c['class']} {c['probability']:.1%}" for c in row["top"])]

@@ -1,10 +1,10 @@
 """--mode=train: trains, resumes, or says that it is done."""
 
-import json
 from collections.abc import Sequence
 
 from neural_epitome import flags
-from neural_epitome.modes import processes
+from neural_epitome.modes import output, processes
+from neural_epitome.report import next_commands
 from neural_epitome.runs import profiling
 from neural_epitome.training import loop
 
@@ -22,6 +22,12 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
       flags.workdir(),
       quiet=flags.JSON.value,
       profile_steps=profile_steps,
+      command=flags.command(overrides),
     )
-    if flags.JSON.value and is_first:
-      print(json.dumps(report, indent=2))
+    if is_first:
+      output.show(_next, report)
+
+
+def _next() -> str:
+  lines = next_commands.next_commands(flags.workdir()).values()
+  return "\n".join(["Next:", *(f"  {line}" for line in lines)])

@@ -4,14 +4,12 @@ from neural_epitome.planning.base import Planner
 from neural_epitome.planning.budget import BudgetPlanner
 from neural_epitome.planning.chosen import ChosenPlanner
 from neural_epitome.planning.dense import DensePlanner
-from neural_epitome.planning.elastic import ElasticPlanner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 __all__ = [
   "BudgetPlanner",
   "ChosenPlanner",
   "DensePlanner",
-  "ElasticPlanner",
   "Planner",
-  "UniformPlanner",
+  "RatePlanner",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from neural_epitome.epitome import rates
 from neural_epitome.epitome.generators import Dense, GeneratorSpec, Rule
 from neural_epitome.epitome.generators.base import at_most
 from neural_epitome.epitome.geometry import KernelUse
@@ -48,7 +49,7 @@ def generators(
     # A carry that does not matter is no reason to leave the form the rule prefers.
     aim = sizes[i] + (carry if abs(carry) > 0.01 * sizes[i] else 0.0)
     aim = min(use.size, max(lowest, round(aim)))
-    chosen[use.path] = _at(rule, use, aim, _BELOW)
+    chosen[use.path] = rates.smaller(rule, use, aim, _BELOW)
     carry = sizes[i] + carry - chosen[use.path].stored(use.shape)
   largest_first = [(uses[i], smallest[i]) for i in order[::-1]]
   chosen = _mend(rule, largest_first, chosen, wanted)
@@ -88,15 +89,6 @@ def share_out(
   return parts(above)
 
 
-def _at(rule: Rule, use: KernelUse, stored: int, below: float) -> GeneratorSpec:
-  if stored >= use.size:
-    return Dense()
-  generator = rule.at(use, stored, below)
-  # Near its own size a kernel is stored as it is.
-  is_smaller = generator.stored(use.shape) < use.size
-  return generator if is_smaller else Dense()
-
-
 def _mend(
   rule: Rule,
   uses: Sequence[tuple[KernelUse, int]],
@@ -113,7 +105,7 @@ def _mend(
     best, left = None, abs(missing)
     for use, lowest in uses:
       aim = min(use.size, max(lowest, sizes[use.path] + missing))
-      generator = _at(rule, use, aim, 0.0)
+      generator = rates.smaller(rule, use, aim, 0.0)
       error = abs(missing + sizes[use.path] - generator.stored(use.shape))
       if error < left:
         best, left = (use.path, generator), error
@@ -142,7 +134,7 @@ def _mend_pairs(
     for direction in (-1, 1):
       step = 1
       while lowest <= (aim := size + direction * step) <= use.size:
-        generator = _at(rule, use, aim, 0.0)
+        generator = rates.smaller(rule, use, aim, 0.0)
         if generator.stored(use.shape) != size:
           others = [pair for pair in uses if pair[0] is not use]
           rest = wanted - generator.stored(use.shape)

@@ -10,7 +10,7 @@ from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,8 @@ class BudgetPlanner(Planner):
       the names and the plan that a compact file has beside them.
     madds: multiply-adds of one image, layers folded (blockwise routing never
       folds, so it cannot meet such a budget).
-    bits: width of stored kernel tensors.
+    bits: of the kernels' tensors in the file whose bytes are counted, 32 or 2 to 8;
+      the plan gives them more where the network is rounded only when it is exported.
     rules: which kernels are compressed, and how; its rate is ignored.
   """
 
@@ -33,7 +34,7 @@ class BudgetPlanner(Planner):
   bytes: int | None = None
   madds: int | None = None
   bits: int = 32
-  rules: UniformPlanner = UniformPlanner()
+  rules: RatePlanner = RatePlanner()
 
   def plan(self, inventory: Inventory) -> Plan:
     """See the class; raises as `fitted`."""
@@ -60,9 +61,10 @@ class BudgetPlanner(Planner):
 
     def at(rate: float) -> tuple[Plan, dict[str, int]]:
       plan = dataclasses.replace(self.rules, rate=rate).plan(inventory)
-      prices = in_units(totals.price(plan, inventory, "fold", self.bits))
+      stored = plan.narrowed(self.bits)
+      prices = in_units(totals.price(stored, inventory, "fold"))
       if file_bytes is not None and self.bytes is not None:
-        prices["bytes"] = file_bytes(plan)
+        prices["bytes"] = file_bytes(stored)
       return plan, prices
 
     def fits(prices: dict[str, int]) -> bool:
@@ -75,10 +77,14 @@ class BudgetPlanner(Planner):
     best, prices = at(high)
     for name, budget in budgets.items():
       if prices[name] > budget:
+        finer = ""
+        if name == "bytes" and self.bits > 8 and file_bytes is None:
+          least = totals.price(best.narrowed(8), inventory).stored_bytes
+          finer = f"with bits=8 it is {least:,}; "
         raise UserError(
           f"planner.{name}={budget:,} cannot be met: the smallest feasible budget is "
-          f"{prices[name]:,} (planner.rules says what stays dense; the dense network "
-          f"has {at(1.0)[1][name]:,})."
+          f"{prices[name]:,} ({finer}planner.rules says what stays dense; the dense "
+          f"network has {at(1.0)[1][name]:,})."
         )
     while high / low > 1.0005:
       middle = (low * high) ** 0.5
@@ -112,7 +118,7 @@ _BUDGET = re.compile(
 )
 
 
-def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
+def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
   """The planner that a budget asks for in words.
 
   Args:
@@ -140,9 +146,19 @@ def planner(text: str, rules: UniformPlanner, bits: int = 32) -> Planner:
 
 
 def absolute(
-  text: str, rules: UniformPlanner, inventory: Inventory, bits: int = 32
+  text: str, rules: RatePlanner, inventory: Inventory, bits: int = 32
 ) -> BudgetPlanner:
-  """The same, with a rate told as the parameters that an even one of it stores."""
+  """`planner`, but a rate becomes a budget: the parameters that are stored at it.
+
+  Args:
+    text: as of `planner`.
+    rules: which kernels are compressed, and how.
+    inventory: of the architecture, whose parameters are counted.
+    bits: as of `planner`.
+
+  Raises:
+    UserError: as `planner`, or if the rules cannot reach the rate.
+  """
   found = planner(text, rules, bits)
   if isinstance(found, BudgetPlanner):
     return found

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
 
 
@@ -16,16 +18,38 @@ class ChosenPlanner(Planner):
 
   Attributes:
     generators: by the kernel's path.
+    bits: of the stored numbers of a kernel's tensors, 2 to 8, by its path; 32 of those
+      that are not named.
   """
 
   kind: ClassVar[str] = "chosen"
 
   generators: Mapping[str, GeneratorSpec] = dataclasses.field(default_factory=dict)
+  bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+  @classmethod
+  def upgraded(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """JSON of releases whose plans had version 1: see `plan.without_quantised`."""
+    generators, bits = data.get("generators"), dict(data.get("bits", {}))
+    if not isinstance(generators, Mapping):
+      return data
+    found = {}
+    for path, generator in generators.items():
+      found[path], width = plans.without_quantised(generator)
+      if width != 32:
+        bits[path] = width
+    return {**data, "generators": found, "bits": bits}
 
   def plan(self, inventory: Inventory) -> plans.Plan:
     """See the class.
 
     Raises:
-      UserError: if a path names no kernel, or a generator does not fit its kernel.
+      UserError: if a path names no kernel, a generator does not fit its kernel, or
+        bits are not 32 or 2 to 8.
     """
-    return plans.make(inventory.kernels, self.generators)
+    known = [use.path for use in inventory.kernels]
+    for path in self.bits.keys() - set(known):
+      raise UserError(
+        f"The architecture has no kernel {path!r}.{codec.nearest(path, known)}"
+      )
+    return plans.make(inventory.kernels, self.generators).narrowed(self.bits)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neural_epitome.errors import UserError
-from neural_epitome.report import comparison, page, pareto
+from neural_epitome.report import comparison, markup, page, pareto
 
 AXES = ("stored_params", "madds")
 
@@ -38,7 +38,7 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     for words, rows in settings.items():
       parts += [f"<h2>{html.escape(', '.join(words))}</h2>"]
-      parts += [page.table(*comparison.cells(rows))]
+      parts += [markup.table(*comparison.cells(rows))]
       parts += [f'<p class="about">{"; ".join(comparison.notes(rows))}.</p>']
       for x in AXES:
         # With one setting the plain name: the figures of a folder keep their names.
@@ -47,7 +47,7 @@ def write(
         about = f"top-1 against {pareto.LABELS[x]}"
         pareto.figure(rows, x, file, f"{', '.join(words)}: {about}")
         pictures.append(file)
-        parts.append(page.image(file, about))
+        parts.append(markup.image(file, about))
     if left_out:
       items = [f"<li>{html.escape(text)}</li>" for text in left_out_lines(left_out)]
       parts += ["<h2>Left out</h2>", "<ul>", *items, "</ul>"]
@@ -55,7 +55,7 @@ def write(
     methods = len(summary)
     runs = sum(row["n"] for row in summary)
     about = f"{methods} method{'s' * (methods != 1)}, {runs} run{'s' * (runs != 1)}"
-    index.write_text(page.document("Comparison", about, parts))
+    index.write_text(markup.document("Comparison", about, parts))
     data = directory / "comparison.json"
     data.write_text(json.dumps(as_json(summary, left_out), indent=2) + "\n")
   except OSError as error:

@@ -58,31 +58,44 @@ def figure(path: pathlib.Path, panels: Sequence[float], height: float) -> Iterat
     figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 3})
 
 
-def curves(lines: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+# What the curves show, and the width of each in inches.
+PANELS = {"loss": 3.1, "top-1": 3.1, "learning rate": 2.2, "speed": 2.2}
+
+
+def curves(
+  lines: Sequence[Mapping[str, Any]],
+  path: pathlib.Path,
+  panels: Mapping[str, float] = PANELS,
+) -> None:
   """Loss, top-1, learning rate and throughput by step.
 
   Args:
     lines: of metrics.jsonl.
     path: the PNG.
+    panels: which of `PANELS`, side by side, and how wide, in inches.
   """
   train = [line for line in lines if line["kind"] == "train"]
   found = [line for line in lines if line["kind"] == "evaluation"]
-  with figure(path, (3.1, 3.1, 2.2, 2.2), 3.2) as (_, (loss, top1, rate, speed)):
-    _line(loss, train, "loss", "training (smoothed labels)", TRAIN, thin=True)
-    _line(loss, found, "loss", "evaluation", RAW)
-    _line(loss, found, "loss_ema", "evaluation, EMA", EMA)
-    loss.set(title="loss, nats", xlabel="step")
-    _line(top1, train, "accuracy", "training batch", TRAIN, 100.0, thin=True)
-    _line(top1, found, "top1", "evaluation", RAW, 100.0)
-    _line(top1, found, "top1_ema", "evaluation, EMA", EMA, 100.0)
-    top1.set(title="top-1, %", xlabel="step")
-    _line(rate, train, "learning_rate", None, RAW)
-    rate.set(title="learning rate", xlabel="step")
-    _line(speed, train, "images_per_second", None, RAW)
-    speed.set(title="images a second", xlabel="step")
-    for axes in (rate, speed):
-      axes.set_ylim(bottom=0.0)
-    for axes in (loss, top1):
+  with figure(path, list(panels.values()), 3.2) as (_, drawn):
+    for name, axes in zip(panels, drawn, strict=True):
+      if name == "loss":
+        _line(axes, train, "loss", "training (smoothed labels)", TRAIN, thin=True)
+        _line(axes, found, "loss", "evaluation", RAW)
+        _line(axes, found, "loss_ema", "evaluation, EMA", EMA)
+        axes.set(title="loss, nats", xlabel="step")
+      elif name == "top-1":
+        _line(axes, train, "accuracy", "training batch", TRAIN, 100.0, thin=True)
+        _line(axes, found, "top1", "evaluation", RAW, 100.0)
+        _line(axes, found, "top1_ema", "evaluation, EMA", EMA, 100.0)
+        axes.set(title="top-1, %", xlabel="step")
+      elif name == "learning rate":
+        _line(axes, train, "learning_rate", None, RAW)
+        axes.set(title="learning rate", xlabel="step")
+        axes.set_ylim(bottom=0.0)
+      else:
+        _line(axes, train, "images_per_second", None, RAW)
+        axes.set(title="images a second", xlabel="step")
+        axes.set_ylim(bottom=0.0)
       if axes.get_legend_handles_labels()[0]:
         axes.legend()
 
@@ -140,7 +153,7 @@ def routing_map(
     starts = np.array([(d % cells[1], c % cells[0]) for _, _, c, d in blocks])
     axes[0].plot(*starts.T, "o", ms=6, mfc="white", mec="black", clip_on=False)
     _picture(axes[1], routing_maps.painted(offsets, shape, epitome_shape))
-    axes[1].set_title(f"kernel {shape_text(shape)}, of replicas from o on")
+    axes[1].set_title(f"kernel {shape_text(shape)}")
     for start in range(cells[0], shape[-2], cells[0]):
       axes[1].axhline(start - 0.5, color="black", linewidth=1.0)
     for start in range(cells[1], shape[-1], cells[1]):

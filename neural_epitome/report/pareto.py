@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.report import comparison, figures, labels, marks, methods
+from neural_epitome.report import comparison, figures, labels, markers, methods
 
 Summary = Mapping[str, Any]
 
@@ -78,8 +78,8 @@ def draw(summary: Sequence[Summary], x: str, title: str | None = None) -> Any:
     raise UserError(f"There is nothing to draw: no run has {x}.")
   rows, below = far_below(rows)
   names = sorted({_name(row) for row in rows}, key=methods.order)
-  looks = marks.looks(names)
-  places, edges = marks.spread(
+  looks = markers.looks(names)
+  places, edges = markers.spread(
     [row[x] for row in rows], [names.index(_name(row)) for row in rows]
   )
   with matplotlib.rc_context(figures.STYLE):
@@ -146,7 +146,7 @@ def _dense(rows: Sequence[Summary]) -> list[float]:
 
 def _draw_dense(axes: Any, rows: Sequence[Summary]) -> None:
   style = {
-    "color": marks.LOOKS["architecture"][1][0],
+    "color": markers.LOOKS["architecture"][1][0],
     "linestyle": (0, (5, 4)),
     "lw": 0.9,
   }
@@ -249,7 +249,7 @@ def _legend(
   from matplotlib.patches import Patch
 
   handles, headings = [], []
-  for family in marks.LOOKS:
+  for family in markers.LOOKS:
     members = [name for name in names if methods.family(name) == family]
     if members:
       headings.append(len(handles))

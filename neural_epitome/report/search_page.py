@@ -9,7 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.report import figures, page
+from neural_epitome.report import figures, markup, page
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 
@@ -148,19 +148,19 @@ def write(
     accuracy.append(["trained, test", f"{report['final']['top1']:.2%}"])
   parts = [
     "<h2>Result</h2>",
-    page.table(["top-1", ""], accuracy),
-    page.table(["price", "found", "largest"], prices),
+    markup.table(["top-1", ""], accuracy),
+    markup.table(["price", "found", "largest"], prices),
     "<h2>Network</h2>",
-    page.image(pictures[1], "width and window of every block"),
-    page.table(HEADERS, arch_rows(space, arch), "plan"),
+    markup.image(pictures[1], "width and window of every block"),
+    markup.table(HEADERS, arch_rows(space, arch), "plan"),
     "<h2>What was tried</h2>",
-    page.image(pictures[0], f"top-1 of every choice by {LABELS[metric]}"),
+    markup.image(pictures[0], f"top-1 of every choice by {LABELS[metric]}"),
     "<h2>Stages</h2>",
-    page.table(costs[0], costs[1:]),
+    markup.table(costs[0], costs[1:]),
   ]
   about = f"{len(lines):,} choices of {float(space.size):.2g}, {metric} at most "
   about += f"{found['budget']:,.6g}"
-  text = page.document(f"Search {report['experiment']}", about, parts)
+  text = markup.document(f"Search {report['experiment']}", about, parts)
   page.path(directory).write_text(text)
   (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
   return page.path(directory)

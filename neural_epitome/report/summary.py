@@ -14,15 +14,17 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
   """What the network stores and computes, beside the dense one.
 
   Args:
-    config: the experiment; its execution decides the operations, its bits the bytes.
+    config: the experiment; its execution decides the operations.
     plan: of the network.
     inventory: of its architecture.
 
   Returns:
     stored_params, expanded_params, stored_bytes, madds, adds (both per image, as
-    executed), dense_madds and dense_params (the same architecture without epitomes).
+    executed), folded_madds (madds with config.execution=fold), dense_madds and
+    dense_params (the same architecture without epitomes).
   """
-  ours = totals.price(plan, inventory, config.execution, config.bits)
+  ours = totals.price(plan, inventory, config.execution)
+  folded = totals.price(plan, inventory, "fold")
   dense = totals.price(plans.make(inventory.kernels, {}), inventory)
   return {
     "stored_params": ours.stored_params,
@@ -30,6 +32,7 @@ def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
     "stored_bytes": ours.stored_bytes,
     "madds": ours.madds,
     "adds": ours.adds,
+    "folded_madds": folded.madds,
     "dense_madds": dense.madds,
     "dense_params": dense.stored_params,
   }

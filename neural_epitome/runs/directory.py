@@ -8,7 +8,9 @@ metrics.jsonl   one JSON line a measurement
 events/         the same for TensorBoard
 checkpoints/    Orbax
 profile/        traces, where they were asked for
-report/         report.json, pictures and index.html
+evaluation.json what the last evaluation predicted: counts by class, confused pairs
+environment.json versions, commit, devices and command of the session that ended it
+report/         report.json, pictures, an example and index.html
 
 Every file but the metrics is written whole or not at all. Of several processes only
 the first writes, and what it finds there is what all go by.
@@ -34,6 +36,7 @@ Status = Literal["incomplete", "done", "diverged"]
 CONFIG, PLAN, CLASSES = "config.json", "plan.json", "classes.json"
 STATUS, METRICS, EVENTS = "status", "metrics.jsonl", "events"
 CHECKPOINTS, REPORT = "checkpoints", "report"
+EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 
 # Fields that may differ when a run is resumed: they change where it reads, writes
 # and looks, never what it computes.
@@ -109,9 +112,11 @@ class RunDirectory:
     """The plan of the run. Raises UserError if it cannot be read."""
     path = self.path / PLAN
     try:
-      return plans.from_json(path.read_text(), str(path))
+      text = path.read_text()
     except FileNotFoundError:
       raise UserError(f"{path} does not exist: {self.path} holds no run.") from None
+    # Plans of version 1 do not say config.bits.
+    return plans.from_json(text, str(path), bits=self.config().bits)
 
   def classes(self) -> tuple[str, ...]:
     """Class names, by label. Raises UserError if they cannot be read."""
@@ -144,7 +149,7 @@ class RunDirectory:
             "to resume. Choose another --workdir."
           )
       return
-    written = _read_json(self.path / CONFIG)
+    written = _current(_read_json(self.path / CONFIG))
     given = json.loads(json.dumps(codec.encode(config)))
     if written.get("name") != given["name"]:
       raise UserError(
@@ -200,6 +205,15 @@ def _read_json(path: pathlib.Path) -> Any:
     raise UserError(f"{path} does not exist: {path.parent} holds no run.") from None
   except (json.JSONDecodeError, UnicodeDecodeError) as error:
     raise UserError(f"{path} cannot be read: {error}.") from None
+
+
+def _current(found: Any) -> Any:
+  """JSON of a configuration as this release writes it; as it is if it reads none."""
+  try:
+    config = codec.decode(Config, found)
+  except UserError:
+    return found
+  return json.loads(json.dumps(codec.encode(config)))
 
 
 def _differences(

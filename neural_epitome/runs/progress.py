@@ -1,12 +1,15 @@
 """What a person watching sees: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tqdm import tqdm
 
 LINE_SECONDS = 10.0
+BAR_SECONDS = 1.0
 SMOOTHING = 0.9
 
 
@@ -25,6 +28,41 @@ class Progress:
       self._bar = tqdm(
         total=total, initial=step, unit="step", dynamic_ncols=True, leave=False
       )
+
+  @contextlib.contextmanager
+  def compiling(self) -> Iterator[None]:
+    """Says "compiling", and for how long, while the block lasts.
+
+    The block keeps the calling thread busy, so another one watches the clock. The
+    time that is left is counted from the end of the block on.
+    """
+    if self._quiet:
+      yield
+      return
+    start, is_over = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+      seconds = time.monotonic() - start
+      if self._bar is not None:
+        self._bar.set_description_str(f"compiling, {clock(seconds)}")
+      else:
+        print(f"compiling the training step, {clock(seconds)}", flush=True)
+
+    def watch() -> None:
+      while not is_over.wait(LINE_SECONDS if self._bar is None else BAR_SECONDS):
+        tell()
+
+    tell()
+    watcher = threading.Thread(target=watch, name="compiling", daemon=True)
+    watcher.start()
+    try:
+      yield
+    finally:
+      is_over.set()
+      watcher.join()
+      if self._bar is not None:
+        self._bar.set_description_str("")
+        self._bar.unpause()
 
   def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
     """Tells that `step` steps are done.

@@ -7,7 +7,7 @@ uneven        a kernel of n weights stores in proportion to n**0.5: small ones a
               compressed less
 
 The others train the architecture once with kernels that are read at all rates
-(`epitome.generators.elastic`), and ask that network, on training images that were held
+(`spaces.elastic_generator`), and ask that network, on training images that were held
 out, what rates cost:
 
 sensitivity   of each kernel alone, the others at the uniform allocation's rates; the
@@ -39,15 +39,14 @@ from neural_epitome.errors import UserError
 from neural_epitome.planning import (
   BudgetPlanner,
   DensePlanner,
-  ElasticPlanner,
-  UniformPlanner,
+  RatePlanner,
   lagrangian,
 )
 from neural_epitome.planning import budget as budgets
 from neural_epitome.runs.progress import bar
 from neural_epitome.search import driver
 from neural_epitome.search.evaluator import Answers
-from neural_epitome.spaces import SupernetConfig
+from neural_epitome.spaces import ElasticPlanner, SupernetConfig
 from neural_epitome.spaces.rate_space import Rates, RateSpace
 from neural_epitome.strategies import Problem
 from neural_epitome.strategies.options import SearchOptions
@@ -110,7 +109,7 @@ def allocate(
   return question.planner(chosen)
 
 
-def rules_of(config: Config) -> UniformPlanner:
+def rules_of(config: Config) -> RatePlanner:
   """Which kernels an experiment compresses, and how.
 
   Raises:
@@ -118,9 +117,9 @@ def rules_of(config: Config) -> UniformPlanner:
   """
   planner = config.planner
   if isinstance(planner, DensePlanner):
-    return UniformPlanner()
+    return RatePlanner()
   rules = getattr(planner, "rules", planner)
-  if not isinstance(rules, UniformPlanner):
+  if not isinstance(rules, RatePlanner):
     raise UserError(
       f"--budget needs rules, and config.planner.kind={planner.kind} has none; set "
       """--config.planner='{"kind": "uniform"}'."""
@@ -135,7 +134,7 @@ def elastic_config(config: Config) -> Config:
   before they are averaged, weights would be finer at high rates than they will be.
   """
   rules = dataclasses.replace(
-    rules_of(config), rate=UniformPlanner().rate, allocation=1.0, weights={}
+    rules_of(config), rate=RatePlanner().rate, allocation=1.0, weights={}
   )
   return dataclasses.replace(
     config,
@@ -193,7 +192,8 @@ class _Question:
 
   def _price(self, generators: Mapping[str, GeneratorSpec]) -> float:
     plan = plans.make(self._inventory.kernels, generators)
-    found = totals.price(plan, self._inventory, "fold", self._uniform.bits)
+    stored = plan.narrowed(self._uniform.bits)
+    found = totals.price(stored, self._inventory, "fold")
     return budgets.in_units(found)[self._metric]
 
   def _total(self, rates: Rates) -> float:

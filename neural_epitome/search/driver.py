@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from neural_epitome.runs.progress import bar
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Space
 from neural_epitome.strategies import Problem, Round, Strategy
 
@@ -26,7 +26,7 @@ class Log:
   def __init__(self, path: Path, space: Space):
     """Reads what is there; a last line that was cut short is dropped."""
     self._path, self.lines = path, []
-    self._known: dict[tuple[int, Genes], Record] = {}
+    self._known: dict[tuple[int, ArchEncoding], Record] = {}
     if not path.exists():
       return
     text = path.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ class Log:
     return {number for number, _ in self._known}
 
   def record(
-    self, arch: Genes, measure: Callable[[Genes], Record], number: int = 0
+    self, arch: ArchEncoding, measure: Callable[[ArchEncoding], Record], number: int = 0
   ) -> Record:
     """What is known of a choice: from before, or measured now and written down.
 

@@ -24,7 +24,6 @@ from neural_epitome.config import Config
 from neural_epitome.data.sources import open_source
 from neural_epitome.distributed.collectives import agreed, wait_for_shared
 from neural_epitome.errors import UserError
-from neural_epitome.planning import ChosenPlanner
 from neural_epitome.report import search_page
 from neural_epitome.runs import directory as run_directory
 from neural_epitome.search import driver
@@ -301,9 +300,7 @@ def final_config(config: Config, arch: Arch, classes: int, variables: Path) -> C
     config,
     name=f"{config.name}_final",
     model=dataclasses.replace(network, dropout=config.model.dropout),
-    planner=ChosenPlanner(
-      chain_generators.of_choice(config.model.space, arch, classes)
-    ),
+    planner=chain_generators.of_choice(config.model.space, arch, classes),
     data=dataclasses.replace(
       config.data,
       train_split=options.final_train_split,

@@ -4,9 +4,8 @@ import functools
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +16,12 @@ from scipy import stats
 from neural_epitome import models
 from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
-from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers
-from neural_epitome.models.chain import OPERATIONS, ChainBlock, InvertedResidual
+from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
+from neural_epitome.models.chain import OPERATIONS
+from neural_epitome.planning import Planner
 from neural_epitome.runs.progress import bar
 from neural_epitome.spaces import SupernetConfig, chain_generators
 from neural_epitome.spaces.arch import Arch
@@ -151,25 +150,15 @@ def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
   position = space.positions[index]
   if not width and position.stride == 1:
     return 0.0
-  block = ChainBlock(
-    features=position.features,
-    hidden=width,
-    window=window,
-    stride=position.stride,
-    operation=OPERATIONS[operation],
-    shortcut=position.is_residual,
-  )
-  named = {}
-  if width:
-    # Bits decide what is stored, not what is computed.
-    stored = chain_generators.of_block(space, index, inputs, width, rates, (32, 32))
-    named = {path.partition("/")[2]: spec for path, spec in stored.items()}
+  block = space.declare(index, inputs, window, width, operation)
+  # Bits decide what is stored, not what is computed.
+  planner = chain_generators.of_block("", block, rates, (32, 32))
 
   def build(layers: Layers) -> nn.Module:
-    return InvertedResidual(block, space.squeeze, layers)
+    return BlockModule(block, layers)
 
   shape = (position.size, position.size, inputs)
-  return _time(build, named, (batch, *shape))
+  return _time(build, planner, (batch, *shape))
 
 
 def _time_ends(
@@ -182,8 +171,9 @@ def _time_ends(
   def build(layers: Layers) -> nn.Module:
     return _Ends(space, classes, inputs, size, layers)
 
-  stored = chain_generators.of_last(space, inputs, classes, rates, (32, 32))
-  return _time(build, stored, (batch, space.image_size, space.image_size, channels))
+  last = ends.head(inputs, space.head, classes)
+  planner = chain_generators.of_block("", last, rates, (32, 32))
+  return _time(build, planner, (batch, space.image_size, space.image_size, channels))
 
 
 def _time_network(
@@ -211,26 +201,23 @@ class _Ends(nn.Module):
   def __call__(self, images: jax.Array) -> jax.Array:
     space, layers = self.space, self.layers
 
-    def convolved(x: jax.Array, name: str, *shape: Any, **options: Any) -> jax.Array:
-      x = layers.conv(*shape, name=name, **options)(x)
-      norm = layers.norm(use_running_average=True, name=f"{name}_norm")
-      return blocks.relu6(norm(x))
-
-    x = convolved(images, "stem", space.stem, (3, 3), strides=space.stem_stride)
+    stem = ends.stem(images.shape[-1], space.stem, space.stem_stride)
+    x = normed_conv(stem, layers, images, train=False)
     # What the blocks would hand on, without a second look at the stem's output.
     x = jnp.mean(x) + jnp.zeros((x.shape[0], self.size, self.size, self.inputs))
-    x = blocks.pool(convolved(x, "head", space.head, (1, 1)))
-    return layers.dense(self.classes, name="classifier")(x)
+    last, classifier = ends.head(self.inputs, space.head, self.classes).layers
+    x = functions.pool(normed_conv(last, layers, x, train=False))
+    return conv_layer(classifier, layers)(x)
 
 
 def _time(
   build: Callable[[Layers], nn.Module],
-  named: Mapping[str, GeneratorSpec],
+  planner: Planner,
   shape: tuple[int, ...],
 ) -> float:
   """Milliseconds of one call of a module as it ships, less those of an empty one."""
   inventory = inventories.take(build(models.make_layers()), shape[1:])
-  plan = plans.make(inventory.kernels, named)
+  plan = planner.plan(inventory)
   module = build(models.make_layers(plan=plan, execution="fold", merged=True))
   x = jnp.zeros(shape)
   variables = jax.jit(module.init)(jax.random.key(0), x)

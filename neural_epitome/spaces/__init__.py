@@ -1,5 +1,6 @@
 """Search spaces: their architectures, supernets, slices and prices."""
 
+from neural_epitome.spaces.elastic_planner import ElasticPlanner
 from neural_epitome.spaces.supernet import SupernetConfig
 
-__all__ = ["SupernetConfig"]
+__all__ = ["ElasticPlanner", "SupernetConfig"]

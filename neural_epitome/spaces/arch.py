@@ -1,4 +1,4 @@
-"""A choice of a space: small arrays of integers, a tree of JAX."""
+"""Architectures as a search sees them: arrays of integers, one number a choice."""
 
 import dataclasses
 import functools
@@ -7,20 +7,24 @@ from typing import Any
 import jax
 import numpy as np
 
-# A block's kernels that have rates and bits, in the order of the last axis of both, and
-# those of the last row: what comes after the blocks is a block of its own kind, whose
+# The kernels of a block that have rates and bits, by their axis of hidden channels, and
+# where they stand on the last axis of both fields: the one that makes these channels
+# and the one that reads them. The last row is of head and classifier, a block whose
 # hidden channels are the head's.
-KERNELS = ("expand", "project")
-LAST_KERNELS = ("head", "classifier")
+KERNELS = {-1: 0, -2: 1}
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
-class Genes:
-  """Base of dataclasses of arrays of integers, compared and kept by their numbers."""
+class ArchEncoding:
+  """Base of architecture encodings: dataclasses whose fields are arrays of integers.
+
+  Two encodings of one class are equal, and hash alike, where all their numbers are
+  equal. That makes them keys of dictionaries, which arrays are not.
+  """
 
   @functools.cached_property
   def key(self) -> tuple[tuple[int, ...], ...]:
-    """All numbers, field by field: equal for equal choices."""
+    """The numbers of each field, flat, in the order of the fields."""
     return tuple(tuple(np.ravel(value).tolist()) for value in self._fields.values())
 
   @property
@@ -28,15 +32,15 @@ class Genes:
     return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
   def __eq__(self, other: object) -> bool:
-    """Whether all choices are the same."""
+    """Whether `other` is of the same class and has the same numbers."""
     return type(other) is type(self) and self.key == other.key
 
   def __hash__(self) -> int:
-    """Of all choices; arrays must be known."""
+    """Of the numbers, which must not be traced."""
     return hash(self.key)
 
   def to_json(self) -> dict[str, Any]:
-    """Lists of numbers by field."""
+    """The arrays as nested lists, by field name."""
     return {name: np.asarray(value).tolist() for name, value in self._fields.items()}
 
 
@@ -44,17 +48,16 @@ class Genes:
   jax.tree_util.register_dataclass, data_fields=list(FIELDS), meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Arch(Genes):
+class Arch(ArchEncoding):
   """One choice of a space of chains.
 
   There is one for each example where arrays have a batch axis in front.
 
   Attributes:
-    window: (L,) height and width of the depthwise kernels.
+    window: (L,) height and width of the spatial kernels.
     width: (L,) hidden channels; 0 leaves the block out.
     operation: (L,) index into `chain.OPERATIONS`.
-    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`, and of
-      `LAST_KERNELS`.
+    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`.
     bits: (L + 1, 2) of a stored number of these kernels; 32 is float32.
   """
 

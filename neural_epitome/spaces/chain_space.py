@@ -1,9 +1,9 @@
 """A space of chains: what may be chosen of every block.
 
 A block's genes are its window, its width (hidden channels; 0 leaves the block out, so
-that one integer is width and depth), its operation, and of its two 1x1 kernels the
-epitome rate and the bits: how small the block is, and how small it is stored. Head and
-classifier have rates and bits too.
+that one integer is width and depth), its operation, and the epitome rate and the bits
+of the kernels that make and that read its hidden channels: how small the block is, and
+how small it is stored. Head and classifier have rates and bits too.
 """
 
 import dataclasses
@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.models import blocks
+from neural_epitome.models import ends, functions
+from neural_epitome.models.block import Block, BlockConfig
+from neural_epitome.models.blocks import InvertedResidual
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 from neural_epitome.spaces.arch import FIELDS, KERNELS, Arch
 
@@ -31,7 +33,7 @@ class Position:
     features: channels that it makes.
     largest: hidden channels at most.
     step: of the hidden channels.
-    stride: of its depthwise convolution.
+    stride: of the block.
     size: height and width of its input.
     is_residual: whether its input is added to its output.
   """
@@ -58,16 +60,20 @@ class ChainSpace:
     squeeze: see `ChainConfig`.
     image_size: height and width of the images.
     width_step: hidden channels are its multiples; every rate divides it.
-    most_widths: of a block, none not counted; where there would be more, it has those
-      that are some more steps apart. 0 sets no limit.
-    windows: of the depthwise kernels.
+    most_widths: how many widths above 0 a block may have at most. A block that would
+      have more takes them a multiple of `width_step` apart, the smallest multiple that
+      keeps the limit. 0 sets no limit.
+    windows: heights and widths of the spatial kernels.
     operations: names in `chain.OPERATIONS`.
-    rates: epitome rates of 1x1 kernels and of the classifier; powers of two.
+    rates: epitome rates of the kernels that make and that read hidden channels, and of
+      head and classifier; powers of two.
     bits: of their stored numbers; 32, or 2 to 8.
     bypass: whether blocks may be left out.
-    only: what each gene may still be, genes in the order of `choices`, one field after
-      the other; all of it where there is none. So a part of a space has the blocks and
-      the largest network of the whole one.
+    only: the values that each gene is restricted to, one tuple a gene: the genes of the
+      first field of `choices`, then those of the next. () restricts nothing. A
+      restricted space has the same blocks, and the same largest network, as the whole
+      one, so a supernet's weights fit both.
+    block: kind of the blocks.
   """
 
   stages: tuple[tuple[int, int, int], ...] = ((2, 32, 1), (6, 48, 2), (6, 64, 2))
@@ -85,10 +91,11 @@ class ChainSpace:
   bits: tuple[int, ...] = (32,)
   bypass: bool = True
   only: tuple[tuple[int, ...], ...] = ()
+  block: BlockConfig = InvertedResidual()
 
   def check(self) -> None:
     """Raises UserError, naming the field, if there is no such space."""
-    blocks.check_strides(self.stage_strides, len(self.stages), "space.stage_strides")
+    functions.check_strides(self.stage_strides, len(self.stages), "space.stage_strides")
     for field in ("windows", "operations", "rates", "bits"):
       if not getattr(self, field):
         raise UserError(f"space.{field} must name at least one choice.")
@@ -115,6 +122,7 @@ class ChainSpace:
           f"space.width_step={self.width_step} leaves no width for block {index} of "
           f"{position.inputs} inputs; lower it or raise the expansion."
         )
+      self.maximal(index).check_shrinks("space.block")
     genes = [gene for genes in self._all_choices.values() for gene in genes]
     if self.only and len(self.only) != len(genes):
       raise UserError(
@@ -132,7 +140,7 @@ class ChainSpace:
     found, inputs = [], self.stem
     size = -(-self.image_size // self.stem_stride)
     counts = [count for *_, count in self.stages]
-    for stage, _, stride in blocks.in_stages(counts, self.stage_strides):
+    for stage, _, stride in functions.in_stages(counts, self.stage_strides):
       expansion, features, _ = self.stages[stage]
       wanted, step = inputs * expansion, self.width_step
       if self.most_widths:
@@ -274,25 +282,55 @@ class ChainSpace:
 
   def network(self, arch: Arch) -> ChainConfig:
     """The plain architecture that a choice stands for."""
-    chain = []
-    for index, position in enumerate(self.positions):
-      chain.append(
-        ChainBlock(
-          features=position.features,
-          hidden=int(arch.width[index]),
-          window=int(arch.window[index]),
-          stride=position.stride,
-          operation=OPERATIONS[int(arch.operation[index])],
-          shortcut=position.is_residual,
-        )
-      )
+    genes = zip(arch.window, arch.width, arch.operation, strict=True)
+    chain = [self.chain_block(index, *map(int, own)) for index, own in enumerate(genes)]
     return ChainConfig(
       blocks=tuple(chain),
       stem=self.stem,
       stem_stride=self.stem_stride,
       head=self.head,
       squeeze=self.squeeze,
+      block=self.block,
     )
+
+  def chain_block(
+    self, index: int, window: int, width: int, operation: int
+  ) -> ChainBlock:
+    """The block of a plain network that stands at a position, of its genes."""
+    position = self.positions[index]
+    return ChainBlock(
+      features=position.features,
+      hidden=width,
+      window=window,
+      stride=position.stride,
+      operation=OPERATIONS[operation],
+      shortcut=position.is_residual,
+    )
+
+  def declare(self, index: int, inputs: int, *genes: int) -> Block:
+    """The declaration of `chain_block(index, *genes)` that reads `inputs` channels."""
+    return self.chain_block(index, *genes).declare(self.block, inputs, self.squeeze)
+
+  def maximal(self, index: int) -> Block:
+    """The block of a position that has every other one there as a part."""
+    position, window = self.positions[index], max(self.windows)
+    operation = max(OPERATIONS.index(name) for name in self.operations)
+    return self.declare(index, position.inputs, window, position.largest, operation)
+
+  def blocks(self, arch: Arch, classes: int) -> list[tuple[str, Block]]:
+    """The network of a choice but for the stem, in the order of the rows of its rates.
+
+    Returns:
+      Of each block, and of head and classifier last, the prefix of its parameters'
+      paths and its declaration.
+    """
+    *inputs, last = self.inputs(arch)
+    genes = zip(inputs, arch.window, arch.width, arch.operation, strict=True)
+    found = [
+      (f"block_{index}/", self.declare(index, *map(int, own)))
+      for index, own in enumerate(genes)
+    ]
+    return [*found, ("", ends.head(last, self.head, classes))]
 
   def inputs(self, arch: Arch) -> list[int]:
     """Channels that each block of a choice reads: fewer where others are left out."""

@@ -1,19 +1,20 @@
 """The price of a choice: parameters, bytes, multiply-adds, measured latency.
 
-A choice is priced block by block, without tracing its network, as `cost.totals` prices
-the network that it stands for.
+A choice is priced block by block from their declarations, without tracing its network,
+and costs what `cost.totals` says of the network that it stands for.
 """
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
+from neural_epitome.models import ends
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import ConvSpec, SqueezeExciteSpec
 from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
@@ -28,7 +29,6 @@ UNITS = {
   "latency": "ms",
 }
 Price = dict[str, float]
-Genes = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +53,15 @@ class Prices:
 
   def of(self, arch: Arch) -> Price:
     """Price by metric, layers folded; latency in milliseconds a batch."""
-    inputs = self.space.inputs(arch)
-    parts = [self._ends(inputs[-1], *arch.rate[-1].tolist(), *arch.bits[-1].tolist())]
-    for index, channels in enumerate(inputs[:-1]):
-      parts.append(self._block(index, channels, *_genes(arch, index)))
+    *inputs, last = self.space.inputs(arch)
+    stored = [
+      (*rates, *bits)
+      for rates, bits in zip(arch.rate.tolist(), arch.bits.tolist(), strict=True)
+    ]
+    parts = [self._ends(last, *stored.pop())]
+    for index, channels in enumerate(inputs):
+      genes = arch.window[index], arch.width[index], arch.operation[index]
+      parts.append(self._block(index, channels, *map(int, genes), *stored[index]))
     found = {name: sum(part[name] for part in parts) for name in METRICS[:3]}
     if self.table is not None:
       found["latency"] = self.table.of(self.space, arch)
@@ -66,104 +71,94 @@ class Prices:
   def _cache(self) -> dict[tuple[int, ...], Price]:
     return {}
 
-  def _block(self, *genes: int) -> Price:
-    """Of one block: index, inputs, window, width, operation, rates, bits."""
-    found = self._cache.get(genes)
-    if found is None:
-      found = _price(*self._block_inventory(*genes))
-      self._cache[genes] = found
-    return found
-
-  def _block_inventory(
-    self, index: int, inputs: int, window: int, width: int, operation: int, *rest: int
-  ) -> tuple[Inventory, Mapping[str, GeneratorSpec]]:
-    position = self.space.positions[index]
-    if not width:
-      return Inventory((), {}), {}
-    at, features = f"block_{index}", position.features
-    before, after = (position.size,) * 2, (-(-position.size // position.stride),) * 2
-    strides = (position.stride,) * 2
-    uses = [
-      _conv(f"{at}/expand", 1, inputs, width, before),
-      KernelUse(
-        f"{at}/depthwise/kernel",
-        (window, window, 1, width),
-        width,
-        strides,
-        before,
-        after,
-      ),
-      _conv(f"{at}/project", 1, width, features, after),
-    ]
-    rest_of = {
-      f"{at}/{name}": (2 * width,) for name in ("expand_norm", "depthwise_norm")
-    }
-    rest_of[f"{at}/project_norm"] = (2 * features,)
-    if operation:
-      squeezed = max(1, features // self.space.squeeze)
-      uses[2:2] = [
-        _conv(f"{at}/se/squeeze", 1, width, squeezed, (1, 1)),
-        _conv(f"{at}/se/excite", 1, squeezed, width, (1, 1)),
-      ]
-      rest_of |= {
-        f"{at}/se/squeeze/bias": (squeezed,),
-        f"{at}/se/excite/bias": (width,),
-      }
-    rates, bits = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    generators = chain_generators.of_block(
-      self.space, index, inputs, width, rates, bits
-    )
-    return Inventory(tuple(uses), rest_of), generators
-
-  def _ends(self, inputs: int, *rest: int) -> Price:
-    """Of stem, head and classifier, where the head reads so many channels.
+  def _block(
+    self, index: int, inputs: int, window: int, width: int, operation: int, *stored: int
+  ) -> Price:
+    """The price of one block alone.
 
     Args:
-      inputs: so many.
-      *rest: rates of head and classifier, and bits.
+      index: of the block.
+      inputs: channels that it reads.
+      window: height and width of its spatial kernels.
+      width: hidden channels; 0 is a block that is left out, which costs nothing.
+      operation: index into `chain.OPERATIONS`.
+      *stored: rates of `arch.KERNELS`, and bits of them.
     """
-    key = (-1, inputs, *rest)
+    key = (index, inputs, window, width, operation, *stored)
+    if key not in self._cache:
+      block = self.space.declare(index, inputs, window, width, operation)
+      size = (self.space.positions[index].size,) * 2
+      self._cache[key] = _price(f"block_{index}/", block, size, stored)
+    return self._cache[key]
+
+  def _ends(self, inputs: int, *stored: int) -> Price:
+    """The price of stem, head and classifier together.
+
+    Args:
+      inputs: channels that the head reads.
+      *stored: rates of head and classifier, and bits of them.
+    """
+    key = (-1, inputs, *stored)
     if key not in self._cache:
       space = self.space
-      size = -(-space.image_size // space.stem_stride)
-      for position in space.positions:
-        size = -(-size // position.stride)
-      stem = -(-space.image_size // space.stem_stride)
-      uses = (
-        _conv("stem", 3, self.channels, space.stem, (stem,) * 2),
-        _conv("head", 1, inputs, space.head, (size,) * 2),
-        KernelUse("classifier/kernel", (space.head, self.classes)),
+      first = ends.stem(self.channels, space.stem, space.stem_stride)
+      stem = Block(first.inputs, first.outputs, (first,))
+      position = space.positions[-1]
+      size = (-(-position.size // position.stride),) * 2
+      last = ends.head(inputs, space.head, self.classes)
+      parts = (
+        _price("", stem, (space.image_size,) * 2, (1, 1, 32, 32)),
+        _price("", last, size, stored),
       )
-      others = {
-        "stem_norm": (2 * space.stem,),
-        "head_norm": (2 * space.head,),
-        "classifier/bias": (self.classes,),
-      }
-      generators = chain_generators.of_last(
-        space, inputs, self.classes, rest[:2], rest[2:]
-      )
-      self._cache[key] = _price(Inventory(uses, others), generators)
+      self._cache[key] = {name: sum(p[name] for p in parts) for name in METRICS[:3]}
     return self._cache[key]
 
 
-def _genes(arch: Arch, index: int) -> Genes:
-  own = (arch.window[index], arch.width[index], arch.operation[index])
-  return tuple(int(gene) for gene in (*own, *arch.rate[index], *arch.bits[index]))
+def block_inventory(prefix: str, block: Block, size: Sequence[int]) -> Inventory:
+  """What `cost.inventory.take` finds of a block in a network.
+
+  Args:
+    prefix: of the block's parameter paths, with the slash.
+    block: its declaration.
+    size: height and width of its input.
+  """
+  uses, rest = [], {}
+
+  def convolved(path: str, spec: ConvSpec, size: Sequence[int]) -> tuple[int, ...]:
+    size = tuple(size) if spec.kernel_size else ()
+    after = spec.output_size(size)
+    groups, strides = spec.feature_group_count, spec.spatial_strides
+    path = f"{prefix}{path}"
+    uses.append(
+      KernelUse(f"{path}/kernel", spec.kernel_shape, groups, strides, size, after)
+    )
+    if spec.use_bias:
+      rest[f"{path}/bias"] = (spec.outputs.count,)
+    if spec.norm is not None:
+      for name in ("scale", "bias"):
+        rest[f"{prefix}{spec.norm}/{name}"] = (spec.outputs.count,)
+    return after
+
+  inside = size
+  for layer in block.layers:
+    if isinstance(layer, ConvSpec):
+      inside = convolved(layer.name, layer, inside)
+    elif isinstance(layer, SqueezeExciteSpec):
+      for spec in layer.convolutions:
+        convolved(f"{layer.name}/{spec.name}", spec, (1, 1))
+  if isinstance(block.shortcut, ConvSpec):
+    convolved(block.shortcut.name, block.shortcut, size)
+  return Inventory(tuple(uses), rest)
 
 
-def _conv(
-  layer: str, window: int, inputs: int, features: int, size: tuple[int, ...]
-) -> KernelUse:
-  # Strides and input size do not enter the price of what is dense or tiled with no
-  # stride; the stem's do not either, as it stays dense.
-  return KernelUse(
-    f"{layer}/kernel", (window, window, inputs, features), 1, (1, 1), size, size
-  )
-
-
-def _price(inventory: Inventory, generators: Mapping[str, GeneratorSpec]) -> Price:
-  plan = plans.make(inventory.kernels, generators)
-  found = totals.price(plan, inventory, "fold")
+def _price(
+  prefix: str, block: Block, size: Sequence[int], stored: Sequence[int]
+) -> Price:
+  """Of a block whose rates, and then bits, are `stored`."""
+  rates, bits = stored[:2], stored[2:]
+  inventory = block_inventory(prefix, block, size)
+  planner = chain_generators.of_block(prefix, block, rates, bits)
+  found = totals.price(planner.plan(inventory), inventory, "fold")
   return {
     "madds": found.madds,
     "parameters": found.stored_params,

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 
 
 @functools.partial(
   jax.tree_util.register_dataclass, data_fields=["member"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rates(Genes):
+class Rates(ArchEncoding):
   """One choice.
 
   Attributes:
@@ -76,7 +76,7 @@ class RateSpace:
     return arch
 
   def from_json(self, data: Any, where: str = "allocation") -> Rates:
-    """Reads what `Genes.to_json` wrote.
+    """Reads what `ArchEncoding.to_json` wrote.
 
     Raises:
       UserError: if it is no choice of this space.

@@ -3,7 +3,7 @@
 The network computes what the supernet computes with that choice, in fewer operations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ import numpy as np
 from flax import traverse_util
 
 from neural_epitome.epitome import rounding
-from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.spaces.arch import FIELDS, KERNELS, LAST_KERNELS, Arch
+from neural_epitome.models.block import Block
+from neural_epitome.models.layer_specs import Channels, middle
+from neural_epitome.spaces.arch import FIELDS, KERNELS, Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 
 Flat = dict[str, np.ndarray]
@@ -22,105 +23,79 @@ Tree = Any
 def slice_variables(
   variables: Mapping[str, Tree], space: ChainSpace, arch: Arch
 ) -> dict[str, Tree]:
-  """Variables of `space.network(arch)` as `models.chain_generators` stores it.
+  """Variables of `space.network(arch)` as `spaces.chain_generators` stores it.
 
   Args:
     variables: `params` and `batch_stats` of the supernet.
     space: of the supernet.
     arch: the choice.
   """
-  params = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
-  stats = traverse_util.flatten_dict(dict(variables["batch_stats"]), sep="/")
-  inputs = space.inputs(arch)
-  kept: Flat = {}
-  kept_stats: Flat = {}
-  for path, value in params.items():
-    if path.startswith("stem"):
-      kept[path] = np.asarray(value)
-  for path, value in stats.items():
-    if path.startswith("stem"):
-      kept_stats[path] = np.asarray(value)
-  # Head and classifier are as the 1x1 kernels of a block whose hidden channels are the
-  # head's.
-  width = params["head/kernel"].shape[-1]
-  order = _order(width, arch.rate[-1])
-  for path, value in _below(params, "head_norm/"):
-    kept[path] = np.asarray(value)[order]
-  for path, value in _below(stats, "head_norm/"):
-    kept_stats[path] = np.asarray(value)[order]
-  kept["classifier/bias"] = np.asarray(params["classifier/bias"])
-  kernels = {
-    "head": np.asarray(params["head/kernel"])[..., : inputs[-1], :],
-    "classifier": np.asarray(params["classifier/kernel"]),
+  flat = {
+    name: traverse_util.flatten_dict(dict(variables[name]), sep="/")
+    for name in ("params", "batch_stats")
   }
-  kept |= _stored(kernels, order, arch.rate[-1])
-  for index in range(len(space.positions)):
-    if not arch.width[index]:
-      continue
-    at = f"block_{index}/"
-    own = {p.removeprefix(at): np.asarray(v) for p, v in _below(params, at)}
-    own_stats = {p.removeprefix(at): np.asarray(v) for p, v in _below(stats, at)}
-    cut = _block(own, arch, index, inputs[index])
-    kept |= {at + path: value for path, value in cut.items()}
-    order = _order(int(arch.width[index]), arch.rate[index])
-    for path, value in own_stats.items():
-      is_hidden = not path.startswith("project_norm")
-      kept_stats[at + path] = value[order] if is_hidden else value
+  kept: dict[str, Flat] = {
+    name: {
+      path: np.asarray(value)
+      for path, value in arrays.items()
+      if path.startswith("stem")
+    }
+    for name, arrays in flat.items()
+  }
+  classes = flat["params"]["classifier/kernel"].shape[-1]
+  rows = zip(space.blocks(arch, classes), arch.rate, strict=True)
+  for (prefix, block), rates in rows:
+    for name, arrays in flat.items():
+      kept[name] |= slice_block(arrays, prefix, block, rates)
   return {
-    "params": traverse_util.unflatten_dict(kept, sep="/"),
-    "batch_stats": traverse_util.unflatten_dict(kept_stats, sep="/"),
+    name: traverse_util.unflatten_dict(arrays, sep="/") for name, arrays in kept.items()
   }
 
 
-def _below(flat: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-  return [(path, value) for path, value in flat.items() if path.startswith(prefix)]
+def slice_block(
+  arrays: Mapping[str, Any], prefix: str, block: Block, rates: Sequence[int]
+) -> Flat:
+  """The variables of a block, cut out of those of the supernet's block.
 
-
-def _block(own: Flat, arch: Arch, index: int, inputs: int) -> Flat:
-  """Parameters of a block, by their path in it."""
-  order = _order(int(arch.width[index]), arch.rate[index])
-  window = int(arch.window[index])
-  edge = (own["depthwise/kernel"].shape[0] - window) // 2
-  middle = slice(edge, edge + window)
-  found: Flat = {}
-  for path, value in own.items():
-    layer, _, name = path.rpartition("/")
-    if layer == "depthwise":
-      found[path] = value[middle, middle][..., order]
-    elif layer in ("expand_norm", "depthwise_norm"):
-      found[path] = value[order]
-    elif layer == "project_norm":
-      found[path] = value
-    elif layer.startswith("se/"):
-      if OPERATIONS[int(arch.operation[index])] == "squeeze_excite":
-        if layer == "se/excite":
-          value = value[..., order]
-        elif name == "kernel":
-          value = value[..., order, :]
-        found[path] = value
-  kernels = {
-    "expand": own["expand/kernel"][..., :inputs, :],
-    "project": own["project/kernel"],
-  }
-  return found | _stored(kernels, order, arch.rate[index])
-
-
-def _stored(kernels: Flat, order: np.ndarray, rates: np.ndarray) -> Flat:
-  """What is stored of a kernel that makes hidden channels, and of one that reads them.
+  Channels that shrink are reordered, see `_order`; of others that the block has fewer
+  of, it has the first; of a larger kernel it has the middle.
 
   Args:
-    kernels: both, in that order, by name.
-    order: of the hidden channels, see `_order`.
-    rates: of both.
+    arrays: parameters or statistics of the supernet, by path.
+    prefix: of the block's paths.
+    block: declaration of what is cut out.
+    rates: of `KERNELS`.
   """
   found: Flat = {}
-  for number, (name, kernel) in enumerate(kernels.items()):
-    axis, count = (-1, -2)[number], int(rates[number])
-    role = "kernel" if count == 1 else "epitome"
+  order = _order(block.hidden.count, rates)
+
+  def cut(value: np.ndarray, axis: int, channels: Channels, rate: int = 1):
+    if not channels.shrinks:
+      return np.take(value, np.arange(channels.count), axis)
     # The first of each group of the order stand together, and hold the group's mean.
-    tied = _means(kernel, count, axis)
-    chosen = order[: len(order) // count]
-    found[f"{name}/{role}"] = np.take(tied, chosen, axis=axis)
+    return np.take(_means(value, rate, axis), order[: len(order) // rate], axis)
+
+  def keep(path: str, channels: Channels) -> None:
+    if path in arrays:
+      found[path] = cut(np.asarray(arrays[path]), -1, channels)
+
+  for path, spec in block.convolutions():
+    path = f"{prefix}{path}"
+    keep(f"{path}/bias", spec.outputs)
+    if spec.norm is not None:
+      for name in ("scale", "bias", "mean", "var"):
+        keep(f"{prefix}{spec.norm}/{name}", spec.outputs)
+    if f"{path}/kernel" in arrays:
+      kernel = np.asarray(arrays[f"{path}/kernel"])
+      kernel = kernel[middle(kernel.shape[:-2], spec.kernel_size)]
+      rate = {axis: 1 for axis in (-1, -2)}
+      if spec.shrinking_axis is not None:
+        rate[spec.shrinking_axis] = int(rates[KERNELS[spec.shrinking_axis]])
+      if not spec.is_grouped:
+        kernel = cut(kernel, -2, spec.inputs, rate[-2])
+      kernel = cut(kernel, -1, spec.outputs, rate[-1])
+      role = "kernel" if max(rate.values()) == 1 else "epitome"
+      found[f"{path}/{role}"] = kernel
   return found
 
 
@@ -134,7 +109,7 @@ def _means(kernel: np.ndarray, count: int, axis: int) -> np.ndarray:
   return np.moveaxis(mean.reshape(last.shape), -1, axis)
 
 
-def _order(width: int, rates: np.ndarray) -> np.ndarray:
+def _order(width: int, rates: Sequence[int]) -> np.ndarray:
   """The supernet's hidden channel at each place of the plain network.
 
   In the supernet channels that share stand together, whatever the rate; where they are
@@ -167,18 +142,16 @@ def with_choice(
   if np.all(arch.bits == 32):
     return found
   params = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
-  inputs, blocks = space.inputs(arch), len(space.positions)
-  for index, channels in enumerate(inputs):
-    is_last = index == blocks
-    width = params["head/kernel"].shape[-1] if is_last else int(arch.width[index])
-    for number, name in enumerate(LAST_KERNELS if is_last else KERNELS):
-      path = f"{name}/kernel" if is_last else f"block_{index}/{name}/kernel"
-      bits = int(arch.bits[index, number])
-      if bits == 32 or not width:
+  classes = params["classifier/kernel"].shape[-1]
+  rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
+  for (prefix, block), rates, widths in rows:
+    for path, spec, axis in block.rated():
+      path, bits = f"{prefix}{path}/kernel", int(widths[KERNELS[axis]])
+      if bits == 32:
         continue
-      axis, read = (-1, -2)[number], (channels, width)[number]
-      tied = _means(np.asarray(params[path]), int(arch.rate[index, number]), axis)
+      tied = _means(np.asarray(params[path]), int(rates[KERNELS[axis]]), axis)
       # Factors are of what the network has: rows beyond it are nothing.
-      rows = np.arange(tied.shape[-2]) < read
-      params[path] = rounding.straight_through(jnp.asarray(tied * rows[:, None]), bits)
+      is_read = np.arange(tied.shape[-2]) < spec.inputs.count
+      own = jnp.asarray(tied * is_read[:, None])
+      params[path] = rounding.straight_through(own, bits)
   return found | {"params": traverse_util.unflatten_dict(params, sep="/")}

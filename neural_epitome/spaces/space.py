@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 
 
 class Space(Protocol):
@@ -40,8 +40,8 @@ class Space(Protocol):
     """The one of all equal choices that stands for them."""
     ...
 
-  def from_json(self, data: Any, where: str = "architecture") -> Genes:
-    """Reads what `Genes.to_json` wrote; raises UserError if it is no choice."""
+  def from_json(self, data: Any, where: str = "architecture") -> ArchEncoding:
+    """Reads what `ArchEncoding.to_json` wrote; raises UserError if it is no choice."""
     ...
 
 

@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from neural_epitome import codec
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Divisible, Space
 
 # Draws that may fail to fit a budget before it is said to be too low.
@@ -43,7 +43,7 @@ class Round:
   space: Divisible
 
 
-Questions = Generator[list[Genes] | Round, list[float], None]
+Questions = Generator[list[ArchEncoding] | Round, list[float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,21 +58,21 @@ class Problem:
   """
 
   space: Space
-  price: Callable[[Genes], float]
+  price: Callable[[ArchEncoding], float]
   budget: float
   seed: int = 0
 
-  def fits(self, arch: Genes) -> bool:
+  def fits(self, arch: ArchEncoding) -> bool:
     """Whether a choice is within the budget."""
     return self.price(arch) <= self.budget
 
   def shrunk(
     self,
-    arch: Genes,
+    arch: ArchEncoding,
     random: np.random.Generator,
     target: float,
     shares: np.ndarray | None = None,
-  ) -> Genes | None:
+  ) -> ArchEncoding | None:
     """A choice at or below a price, made cheaper one step of one gene at a time.
 
     Args:
@@ -98,8 +98,8 @@ class Problem:
     return arch
 
   def _cheaper(
-    self, arch: Genes, block: int, price: float
-  ) -> list[tuple[float, Genes]]:
+    self, arch: ArchEncoding, block: int, price: float
+  ) -> list[tuple[float, ArchEncoding]]:
     """The choices below a price by fewest steps of a block, each with its own.
 
     Measured times need not fall with every step: a narrower block may be slower.
@@ -114,9 +114,9 @@ class Problem:
         return steps
     return []
 
-  def drawn(self, random: np.random.Generator, count: int) -> list[Genes]:
+  def drawn(self, random: np.random.Generator, count: int) -> list[ArchEncoding]:
     """Different choices within the budget, shrunk to it where they cost more."""
-    drawn_archs: dict[Genes, None] = {}
+    drawn_archs: dict[ArchEncoding, None] = {}
     for _ in range(_DRAWS):
       stream = int(random.integers(2**31))
       for arch in self.space.sample(self.seed, stream, count=count):

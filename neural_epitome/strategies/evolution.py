@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
 
@@ -40,7 +40,7 @@ class Evolution(Strategy):
   def search(self, problem: Problem) -> Questions:
     """See the class."""
     random = np.random.default_rng(problem.seed)
-    known: dict[Genes, float] = {}
+    known: dict[ArchEncoding, float] = {}
     archs = problem.drawn(random, self.population)
     for _ in range(self.generations):
       if not archs:
@@ -59,10 +59,10 @@ class Evolution(Strategy):
     self,
     problem: Problem,
     random: np.random.Generator,
-    best: list[Genes],
-    known: dict[Genes, float],
-  ) -> list[Genes]:
-    children: dict[Genes, None] = {}
+    best: list[ArchEncoding],
+    known: dict[ArchEncoding, float],
+  ) -> list[ArchEncoding]:
+    children: dict[ArchEncoding, None] = {}
     for attempt in range(50 * self.population):
       if len(children) == self.population:
         break
@@ -84,8 +84,8 @@ class Evolution(Strategy):
 
 
 def _mixed(
-  first: Genes, other: Genes, share: float, random: np.random.Generator
-) -> Genes:
+  first: ArchEncoding, other: ArchEncoding, share: float, random: np.random.Generator
+) -> ArchEncoding:
   """Each gene of the other choice with probability `share`."""
 
   def mixed(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:

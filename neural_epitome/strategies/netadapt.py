@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
 _EPSILON_ACCURACY, _EPSILON_PRICE = 1e-6, 1e-5
@@ -101,8 +101,12 @@ class NetAdapt(Strategy):
     return 1 + iterations * (problem.space.places if single else self.samples)
 
   def _candidates(
-    self, problem: Problem, random: np.random.Generator, arch: Genes, target: float
-  ) -> list[Genes]:
+    self,
+    problem: Problem,
+    random: np.random.Generator,
+    arch: ArchEncoding,
+    target: float,
+  ) -> list[ArchEncoding]:
     """Different choices at or below a price, each with a few blocks made cheaper."""
     blocks = problem.space.places
     if self.layers == 1:
@@ -113,7 +117,7 @@ class NetAdapt(Strategy):
         random.choice(blocks, count, replace=False).tolist()
         for _ in range(self.samples)
       ]
-    unseen: dict[Genes, None] = {}
+    unseen: dict[ArchEncoding, None] = {}
     for members in chosen:
       shares = np.zeros(blocks)
       shares[members] = random.dirichlet(np.ones(len(members)))

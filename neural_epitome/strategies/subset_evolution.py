@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.arch import Genes
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
 
 # A gene's options: of each field, of each gene, numbers.
@@ -75,8 +75,8 @@ class SubsetEvolution(Strategy):
     return self.rounds * self.samples
 
   def _front(
-    self, problem: Problem, asked: list[Genes], answers: list[float]
-  ) -> list[Genes]:
+    self, problem: Problem, asked: list[ArchEncoding], answers: list[float]
+  ) -> list[ArchEncoding]:
     """The front of all, in the window; the most accurate wherever it is."""
     lowest = (1.0 - self.window) * problem.budget
     priced = [
@@ -95,7 +95,7 @@ def _smallest(problem: Problem) -> Options:
   return _used(problem, [problem.space.smallest])
 
 
-def _used(problem: Problem, archs: list[Genes]) -> Options:
+def _used(problem: Problem, archs: list[ArchEncoding]) -> Options:
   """Of each gene the options that choices have, and the smallest one."""
   rows = {
     field: [np.ravel(getattr(a, field)) for a in (problem.space.smallest, *archs)]

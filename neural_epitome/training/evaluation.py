@@ -1,18 +1,21 @@
 """Exact evaluation: every image once, the padding of the last batch masked."""
 
-from collections.abc import Callable, Iterable, Mapping
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
 from neural_epitome.distributed.devices import AXIS, Batch, over_devices, prefetch
+from neural_epitome.report.predictions import Predictions
 
 Tree = Any
-Counts = dict[str, jax.Array]
+Counts = dict[str, Any]
 Counter = Callable[[Tree, Batch], Counts]
 
 TOP = 5
@@ -20,18 +23,22 @@ TOP = 5
 CLASSES_FOR_TOP5 = 10
 
 
-def make_counter(model: nn.Module, mesh: Mesh) -> Counter:
+def make_counter(model: nn.Module, mesh: Mesh, *, examples: bool = False) -> Counter:
   """Builds the compiled evaluation of one batch.
 
   Args:
     model: the network.
     mesh: one axis, `data`.
+    examples: whether what is predicted of every example is returned too, for
+      `evaluate_examples`. Its batches have a `position` (uint32) beside the rest.
 
   Returns:
     `count(variables, batch) -> counts`, sums over all devices of all processes:
     `examples`, `top1` and `top5` (int32; `top5` only with ten classes or more) and
     `loss` (float32, nats). Batches are {"image", "label", "mask"}; rows whose mask
-    is 0 count for nothing. A prediction that is not finite is wrong.
+    is 0 count for nothing. A prediction that is not finite is wrong. With `examples`,
+    `rows` holds the fields of `Predictions` for the whole global batch, in every
+    process; padding has label -1.
   """
 
   def on_device(variables: Tree, batch: Batch) -> Counts:
@@ -52,7 +59,18 @@ def make_counter(model: nn.Module, mesh: Mesh) -> Counter:
     }
     if logits.shape[-1] >= CLASSES_FOR_TOP5:
       counts["top5"] = jnp.sum(jnp.any(hits, axis=-1), dtype=jnp.int32)
-    return jax.lax.psum(counts, AXIS)
+    total = jax.lax.psum(counts, AXIS)
+    if examples:
+      confidence = jnp.max(jax.nn.softmax(logits), axis=-1).astype(jnp.float32)
+      rows = {
+        "position": batch["position"],
+        "label": jnp.where(real, label, -1),
+        "predicted": jnp.where(usable, best[:, 0], -1),
+        "confidence": jnp.where(usable, confidence, 0.0),
+      }
+      # A few bytes an example, where a confusion matrix grows with the classes' square.
+      total["rows"] = {name: _of_all_devices(row) for name, row in rows.items()}
+    return total
 
   return over_devices(on_device, mesh)
 
@@ -76,28 +94,75 @@ def evaluate(
     and the mean loss in nats.
   """
   sums: dict[str, dict[str, float]] = {name: {} for name in weights}
-  # Programs that wait for each other's devices but not for each other: XLA's CPU
-  # backend can run one of them on one device and another on the other, for ever.
-  ahead = 0 if jax.default_backend() == "cpu" else 2 * len(weights)
-  pending: list[tuple[str, Counts]] = []
-
-  def settle(leave: int) -> None:
-    while len(pending) > leave:
-      name, counts = pending.pop(0)
-      for key, value in jax.device_get(counts).items():
-        # Python numbers: sums over a data set outgrow float32.
-        sums[name][key] = sums[name].get(key, 0) + value.item()
-
-  for batch in prefetch(_fields(batches, "image", "label", "mask"), mesh):
-    for name, variables in weights.items():
-      pending.append((name, counter(variables, batch)))
-      settle(leave=ahead)
-  settle(leave=0)
+  for name, counts in _count(counter, weights, batches, mesh):
+    _add(sums[name], counts)
   return {name: _shares(counts) for name, counts in sums.items()}
 
 
-def _fields(batches: Iterable[Batch], *names: str) -> Iterable[Batch]:
-  return ({name: batch[name] for name in names} for batch in batches)
+def evaluate_examples(
+  counter: Counter,
+  weights: Mapping[str, Tree],
+  batches: Iterable[Batch],
+  mesh: Mesh,
+) -> tuple[dict[str, dict[str, float]], dict[str, Predictions]]:
+  """As `evaluate`, and what is predicted of every example, in the same pass.
+
+  Args:
+    counter: from `make_counter` with `examples`.
+    weights: as for `evaluate`.
+    batches: as for `evaluate`, with a `position`.
+    mesh: one axis, `data`.
+
+  Returns:
+    What `evaluate` returns, and by name the predictions, the same in all processes.
+  """
+  sums: dict[str, dict[str, float]] = {name: {} for name in weights}
+  rows: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in weights}
+  for name, counts in _count(counter, weights, batches, mesh):
+    rows[name].append(counts["rows"])
+    _add(sums[name], counts)
+  shares = {name: _shares(counts) for name, counts in sums.items()}
+  return shares, {name: Predictions.of_batches(found) for name, found in rows.items()}
+
+
+def _count(
+  counter: Counter,
+  weights: Mapping[str, Tree],
+  batches: Iterable[Batch],
+  mesh: Mesh,
+) -> Iterator[tuple[str, Counts]]:
+  """Names of weights and what the counter returns, on the host, batch by batch."""
+  # Programs that wait for each other's devices but not for each other: XLA's CPU
+  # backend can run one of them on one device and another on the other, for ever.
+  ahead = 0 if jax.default_backend() == "cpu" else 2 * len(weights)
+  pending: collections.deque[tuple[str, Counts]] = collections.deque()
+  for batch in prefetch(map(_fields, batches), mesh):
+    for name, variables in weights.items():
+      pending.append((name, counter(variables, batch)))
+      while len(pending) > ahead:
+        name_of_oldest, counts = pending.popleft()
+        yield name_of_oldest, jax.device_get(counts)
+  for name, counts in pending:
+    yield name, jax.device_get(counts)
+
+
+def _add(sums: dict[str, float], counts: Counts) -> None:
+  for key, value in counts.items():
+    if key != "rows":
+      # Python numbers: sums over a data set outgrow float32.
+      sums[key] = sums.get(key, 0) + value.item()
+
+
+def _of_all_devices(row: jax.Array) -> jax.Array:
+  """The rows of every device, one after the other, on all of them."""
+  mine = jnp.arange(jax.lax.axis_size(AXIS)) == jax.lax.axis_index(AXIS)
+  placed = jnp.where(mine[:, None], row[None], jnp.zeros((), row.dtype))
+  return jax.lax.psum(placed, AXIS).reshape(-1)
+
+
+def _fields(batch: Batch) -> Batch:
+  names = ("image", "label", "mask", "position")
+  return {name: batch[name] for name in names if name in batch}
 
 
 def _shares(counts: dict[str, float]) -> dict[str, float]:

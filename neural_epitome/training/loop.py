@@ -28,8 +28,9 @@ from neural_epitome.distributed import interruption
 from neural_epitome.distributed.collectives import agreed
 from neural_epitome.distributed.devices import prefetch, use_compilation_cache
 from neural_epitome.errors import UserError
-from neural_epitome.report import page, summary, tables
-from neural_epitome.runs import malloc, metrics, profiling
+from neural_epitome.report import page, sentences, summary, tables
+from neural_epitome.report.predictions import Predictions
+from neural_epitome.runs import environment, malloc, metrics, profiling
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.runs.progress import Progress
 from neural_epitome.training import (
@@ -38,11 +39,14 @@ from neural_epitome.training import (
   evaluation,
   initialization,
   optimizer,
+  reporting,
   throughput,
 )
 from neural_epitome.training import state as states
 from neural_epitome.training import step as steps
 from neural_epitome.training.setup import Setup, prepare
+
+_NOTHING = contextlib.nullcontext()
 
 
 def run(
@@ -51,6 +55,7 @@ def run(
   *,
   quiet: bool = False,
   profile_steps: range | None = None,
+  command: str | None = None,
 ) -> dict[str, Any]:
   """Trains, or resumes, or finds it done.
 
@@ -60,6 +65,8 @@ def run(
     quiet: prints nothing but what is skipped.
     profile_steps: range(100, 105) traces what is done from step 100 until step 105
       is, into the run directory (see `profiling`).
+    command: the command line that asks for this run, for its page; None for a call
+      from Python.
 
   Returns:
     The report, as in report/report.json (see `report.summary`).
@@ -79,7 +86,7 @@ def run(
       print(f"{directory.path} is done; its report is {page.path(directory.report)}")
     return directory.saved_report()
   with explain_full_disk(directory.path), interruption.stop_on_sigterm() as stop:
-    return _Run(config, directory, quiet, stop, profile_steps).complete()
+    return _Run(config, directory, quiet, stop, profile_steps, command).complete()
 
 
 class _Run:
@@ -92,8 +99,10 @@ class _Run:
     quiet: bool,
     stop: threading.Event,
     profile_steps: range | None,
+    command: str | None,
   ):
     self.started = time.monotonic()
+    self.command = command
     self.config, self.directory, self.stop = config, directory, stop
     use_compilation_cache()
     self.setup: Setup = prepare(config)
@@ -123,15 +132,14 @@ class _Run:
         freeze_step=setup.freeze_step,
       ),
     )
-    self.counter = evaluation.make_counter(setup.model, setup.mesh)
+    self.counter = evaluation.make_counter(setup.model, setup.mesh, examples=True)
     self.checkpoints = Checkpoints(
       directory.checkpoints,
       options.keep_checkpoints,
       {"plan": codec.encode(setup.plan), "config": codec.encode(config)},
     )
     self.quiet = quiet
-    if not quiet:
-      print(plan_table.plan_table(setup.plan, setup.inventory), flush=True)
+    self._say_plan()
     self.state, record = self._restore_or_create()
     self.is_finished = bool(record.get("finished"))
     self.seconds_before = float(record.get("seconds", 0.0))
@@ -184,6 +192,15 @@ class _Run:
     self._say(f"Resuming {self.directory.path} at step {step}/{setup.total_steps}.")
     return restored
 
+  def _say_plan(self) -> None:
+    setup = self.setup
+    told = [
+      sentences.about_plan(self.config, setup.plan, setup.inventory),
+      plan_table.plan_table(setup.plan, setup.inventory),
+      sentences.about_rest(self.config, setup.plan, setup.inventory),
+    ]
+    self._say("\n\n".join(filter(None, told)) + "\n")
+
   def _say(self, text: str) -> None:
     if not self.quiet:
       print(text, flush=True)
@@ -205,7 +222,8 @@ class _Run:
           self.profile.start()
         with self.meter.input():
           batch = next(batches)
-        with profiling.marked(self.step):
+        waiting = self.progress.compiling() if not has_compiled else _NOTHING
+        with profiling.marked(self.step), waiting:
           if self.teach is not None:
             batch = self.teach(batch)
           self.state, measured = self.train_step(self.state, batch)
@@ -281,9 +299,9 @@ class _Run:
       "set --config.optimizer.clip_norm, with another --workdir."
     )
 
-  def _evaluate(self) -> dict[str, dict[str, float]]:
+  def _evaluate(self) -> tuple[dict[str, dict[str, float]], dict[str, Predictions]]:
     with contextlib.closing(self.setup.feed.evaluation()) as batches:
-      found = evaluation.evaluate(
+      found, predicted = evaluation.evaluate_examples(
         self.counter, self.state.weights(), batches, self.setup.mesh
       )
     self.setup.feed.share_bad()
@@ -294,7 +312,7 @@ class _Run:
     self.log.write(self.step, "evaluation", values)
     told = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
     self.progress.say(f"step {self.step}/{self.setup.total_steps}  {told}")
-    return found
+    return found, predicted
 
   def _finish(self) -> dict[str, Any]:
     setup, options = self.setup, self.config.training
@@ -312,7 +330,7 @@ class _Run:
         batch_stats=weights["raw"]["batch_stats"], ema=weights.get("ema", {})
       )
       self._save(finished=True)
-    found = self._evaluate()
+    found, predicted = self._evaluate()
     self.checkpoints.wait()
     report = summary.make(
       self.config,
@@ -325,14 +343,15 @@ class _Run:
       bad=setup.feed.count_bad(found["raw"]["examples"]),
     )
     if jax.process_index() == 0:
-      page.write(
-        self.directory.report,
-        report,
-        config=self.config,
-        plan=setup.plan,
-        inventory=setup.inventory,
+      reporting.write(
+        self.directory,
+        self.config,
+        setup,
+        self.state,
+        report=report,
+        predicted=predicted,
         lines=self.log.lines,
-        routing=jax.device_get(self.state.routing),
+        environment=environment.describe(self.command),
       )
     self.directory.set_status("done")
     self.progress.close()

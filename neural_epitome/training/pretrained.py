@@ -54,7 +54,7 @@ def load_pretrained(
   except UserError as error:
     raise UserError(f"{file}: {error}") from None
   config = dataclasses.replace(config, planner=DensePlanner())
-  plan = config.planner.plan(inventory)
+  plan = setup.make_plan(config, inventory)
   return Trained(
     model=setup.build(config, count, plan),
     variables=variables | {"routing": {}},

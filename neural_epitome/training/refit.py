@@ -51,7 +51,8 @@ def refit(
     {name: np.asarray(leaf) for name, leaf in jax.device_get(dict(arrays)).items()}
     for arrays in (found, wanted)
   )
-  given = {name: found[f"params/{name}"] for name in source.tensors}
+  # Kernels as the network reads them.
+  given = source.rounded({name: found[f"params/{name}"] for name in source.tensors})
   kernels = {
     path: fitting.generate(source, given, _maps(source, found), path)
     for path in source.kernels

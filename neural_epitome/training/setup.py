@@ -1,7 +1,7 @@
 """What a run consists of before its first step: data, plan, model, numbers of steps."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -68,6 +68,10 @@ class Feed:
       process_count=jax.process_count(),
       bad=self._bad_in_evaluation,
     )
+
+  def evaluation_inputs(self, positions: Sequence[int]) -> list[np.ndarray]:
+    """Evaluation examples at some positions; see `pipeline.evaluation_inputs`."""
+    return self._pipeline.evaluation_inputs(self._evaluation, self._options, positions)
 
   def share_bad(self) -> None:
     """Tells all processes which examples each could not decode; all must call it.
@@ -157,7 +161,16 @@ def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
   data = config.data
   classes = data.classes or len(sources.open_source(data, data.train_split).classes)
   inventory = take_inventory(config, classes)
-  return inventory, config.planner.plan(inventory)
+  return inventory, make_plan(config, inventory)
+
+
+def make_plan(config: Config, inventory: inventories.Inventory) -> Plan:
+  """The plan of a configuration: its planner's, at no more than its bits.
+
+  Raises:
+    UserError: if it cannot be made, or config.bits cannot be had.
+  """
+  return config.planner.plan(inventory).narrowed(config.bits)
 
 
 def build(
@@ -170,18 +183,13 @@ def build(
     classes: number of classes.
     plan: of the configuration's architecture.
     merged: see `models.create`.
-
-  Raises:
-    UserError: for config.bits that cannot be had.
   """
-  rounding.check_bits(config.bits)
   is_global = config.training.batch_norm == "global"
   return models.create(
     config.model,
     classes,
     plan=plan,
     indices=config.indices,
-    bits=config.bits,
     execution=config.execution,
     norm=config.norm,
     dtype=DTYPES[config.training.precision],
@@ -227,7 +235,7 @@ def prepare(config: Config) -> Setup:
   )
   feed = Feed(config)
   inventory = take_inventory(config, len(feed.classes))
-  plan = config.planner.plan(inventory)
+  plan = make_plan(config, inventory)
   per_epoch, total, freeze = count_steps(config, feed.examples)
   return Setup(
     mesh=mesh,

@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.speed import all_reduces
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
   %all-reduce.1 = (f32[3,3,1,8]{3,2,1,0}, f32[4]{0}, /*index=2*/f32[]) all-reduce(%a)
   %get-tuple-element.1 = f32[4]{0} get-tuple-element(%all-reduce.1), index=1

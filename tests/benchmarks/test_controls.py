@@ -65,6 +65,7 @@ SETTINGS = {
 REFUSED = {("resnet", "depth_multiplier"), ("soundnet", "depth_multiplier")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.rates is None])
 @pytest.mark.parametrize(
   "setting",
@@ -90,6 +91,7 @@ def test_every_method_has_the_same_number_of_trials():
   assert {len(method.trials) for method in METHODS.values()} == {4}
 
 
+@pytest.mark.slow
 def test_validation_never_reads_the_test_split_nor_shares_its_seeds():
   validation = list(controls.jobs(arguments(), []))
   rows = [as_row(job, top1="50") for job in validation]

@@ -38,23 +38,23 @@ def report(tmp_path, capsys):
   """Writes rows and page, runs the script: (exit code, page, stderr)."""
   page = tmp_path / "docs" / "controls.md"
   page.parent.mkdir()
-  figures, readme = tmp_path / "results", tmp_path / "README.md"
+  figures, overview = tmp_path / "results", tmp_path / "index.md"
 
   def run(rows, text=None, columns=COLUMNS):
     if text is None:
       text = f"# Title\n\n{MARKED}\n\nafter\n\n{BESIDE}\n"
     page.write_text(text)
-    readme.write_text("<!-- digest:begin -->\nstale\n<!-- digest:end -->\n")
+    overview.write_text("<!-- digest:begin -->\nstale\n<!-- digest:end -->\n")
     with (tmp_path / "controls.csv").open("w", newline="") as file:
       writer = csv.DictWriter(file, columns, extrasaction="ignore")
       writer.writeheader()
       writer.writerows(rows)
     arguments = [f"--csv={tmp_path / 'controls.csv'}", f"--page={page}"]
-    arguments += [f"--figures={figures}", f"--readme={readme}"]
+    arguments += [f"--figures={figures}", f"--overview={overview}"]
     code = controls_report.main(arguments)
     return code, page.read_text(), capsys.readouterr().err
 
-  run.figures, run.readme = figures, readme
+  run.figures, run.overview = figures, overview
   return run
 
 
@@ -98,18 +98,18 @@ def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(r
   assert f"](../results/{stem}.png)" in text
 
 
-def test_the_readme_gets_a_line_a_setting_and_rate(report):
+def test_the_overview_gets_a_line_a_setting_and_rate(report):
   report(full())
-  line = table_row(report.readme.read_text(), "net, embedded", 1)
+  line = table_row(report.overview.read_text(), "net, embedded", 1)
   assert line[:4] == ["net, embedded", "16", "6,250", "90.00 (1)"]
   assert [cell.split()[0] for cell in line[4:]] == ["66.50", "76.50", "78.00", "79.00"]
   assert line[6].endswith("`tile_uneven` of 2")
   no_dense = [row for row in full() if row["method"] != "dense"]
   report(no_dense)
-  line = table_row(report.readme.read_text(), "net, embedded", 1)
+  line = table_row(report.overview.read_text(), "net, embedded", 1)
   assert line[3:5] == ["", "66.50 ± 0.71 (2)"]
   report([row | {"size": "full"} for row in full()])
-  assert "net, embedded" not in report.readme.read_text()
+  assert "net, embedded" not in report.overview.read_text()
 
 
 def test_what_folds_is_held_against_the_dense_network(report):

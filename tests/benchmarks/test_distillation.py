@@ -8,6 +8,8 @@ from benchmarks.controls.methods import METHODS, stored
 from benchmarks.controls.rows import trial_text
 from neural_epitome.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick(monkeypatch):

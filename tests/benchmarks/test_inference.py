@@ -11,6 +11,8 @@ from neural_epitome.export import measured, program
 from neural_epitome.training import setup
 from tests.export import networks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("side", ["narrow", "wide"])
 def test_a_floor_has_one_channel_of_the_side_that_is_compressed(

@@ -6,6 +6,8 @@ import pytest
 from benchmarks.controls import routing_study
 from benchmarks.controls import suites as control_suites
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("arm", ["rolled_both", "free"])
 def test_offsets_are_watched_and_only_learned_ones_move(arm, tmp_path, monkeypatch):

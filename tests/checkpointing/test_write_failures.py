@@ -14,6 +14,8 @@ from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.checkpointing.write_failures import WriteFailures
 from tests.checkpointing.test_checkpoints import PLAN, make_state
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 # One of two processes that write checkpoints until the disk is full. Process 0 writes

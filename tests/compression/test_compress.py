@@ -110,6 +110,7 @@ def same_form(tree, other):
 CASES = [(resnet, "channels"), *((bert, name) for name in RULES)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "name"), CASES)
 def test_a_foreign_model_comes_back_from_what_is_counted(model, name):
   _, variables, _ = model()
@@ -126,6 +127,7 @@ def test_a_foreign_model_comes_back_from_what_is_counted(model, name):
   assert all(0.1 < small.errors[path] < 1.0 for path in planned)
 
 
+@pytest.mark.slow
 def test_a_foreign_network_of_convolutions_runs_from_what_is_stored():
   model, variables, inputs = resnet()
   small = ne.compress(variables, "4x", bits=8, allocation=0.5)
@@ -136,6 +138,7 @@ def test_a_foreign_network_of_convolutions_runs_from_what_is_stored():
   assert np.isfinite(logits).all()
 
 
+@pytest.mark.slow
 def test_a_foreign_transformer_trains_what_is_stored():
   model, variables, inputs = bert()
   small = ne.compress(variables["params"], "4x", bits=8)
@@ -194,6 +197,7 @@ def test_a_search_keeps_more_of_the_values():
   assert all(full.errors[k] < closed.errors[k] for k in closed.plan.compressed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["channels", "low_rank"])
 @pytest.mark.parametrize("fit", ["closed", "full"])
 def test_with_the_inputs_measured_the_network_answers_more_nearly(fit, name):
@@ -257,6 +261,7 @@ def test_a_small_file_takes_what_is_told_to_the_byte(tmp_path, bits):
   assert os.path.getsize(tmp_path / "small") == small.totals.stored_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "limit"), [(32, 200_000), (8, 60_000), (4, 40_000)])
 def test_a_file_is_within_its_budget_with_names_and_plan(tmp_path, bits, limit):
   _, variables, _ = bert()
@@ -290,6 +295,7 @@ def test_heads_are_read_as_matrices_and_dtypes_come_back():
   assert ne.compress(variables, "2x", outputs=flat).plan.kernels[path].shape == (64, 8)
 
 
+@pytest.mark.slow
 def test_a_state_of_nnx_comes_back_and_runs():
   model = Blocks(nnx.Rngs(0))
   graph, state = nnx.split(model, nnx.Param)

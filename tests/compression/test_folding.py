@@ -150,6 +150,7 @@ def stored():
   return compressed(params, "tile", outputs={"heads/kernel": 2})
 
 
+@pytest.mark.slow
 def test_outputs_and_statistics_are_those_of_the_expanded_model():
   small = stored()
   assert_close(

@@ -32,6 +32,6 @@ def test_uses_carry_strides_groups_and_spatial_sizes():
   assert (stem.input_size, stem.output_size) == ((28, 28), (14, 14))
   depthwise = uses["block_1/depthwise/kernel"]
   assert depthwise.is_depthwise
-  assert depthwise.groups == 96
+  assert depthwise.feature_group_count == 96
   assert depthwise.madds == 9 * 96 * 7 * 7
   assert uses["classifier/kernel"].madds == 1280 * 10

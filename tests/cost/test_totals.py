@@ -9,7 +9,7 @@ from neural_epitome.cost import inventory, totals
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import Epitome, EpitomeRule
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.planning import DensePlanner, RatePlanner
 
 EXPAND, PROJECT, HEAD = "*/expand/kernel", "*/project/kernel", "head/kernel"
 FIRST = ("block_0/project/kernel",)
@@ -19,9 +19,7 @@ GROUPED = models.EfficientNetConfig(grouped_se=True)
 
 
 def tile(*only, keep=()):
-  return UniformPlanner(
-    rate=2.0, rule=EpitomeRule(routing="tile"), only=only, keep=keep
-  )
+  return RatePlanner(rate=2.0, rule=EpitomeRule(routing="tile"), only=only, keep=keep)
 
 
 @functools.cache
@@ -55,8 +53,8 @@ def test_published_counts_are_reproduced_to_the_digit(config, planner, params, m
 def test_materialising_saves_bytes_and_no_multiply_adds():
   found = take(MOBILENET)
   dense = totals.price(DensePlanner().plan(found), found)
-  built = totals.price(UniformPlanner().plan(found), found, "materialise")
-  folded = totals.price(UniformPlanner().plan(found), found, "fold")
+  built = totals.price(RatePlanner().plan(found), found, "materialise")
+  folded = totals.price(RatePlanner().plan(found), found, "fold")
   assert built.madds == dense.madds > folded.madds
   assert built.adds == 0 < folded.adds
   assert built.stored_bytes == folded.stored_bytes < dense.stored_bytes
@@ -72,7 +70,7 @@ def test_offsets_biases_and_norms_are_counted_and_only_tensors_shrink_with_bits(
   assert price.expanded_params == 128 + 16
   assert price.stored_bytes == 4 * price.stored_params
   # An integer has a factor, one for each of the epitome's 4 columns.
-  assert totals.price(plan, found, bits=8).stored_bytes == 32 + 4 * (4 + 16 + 4)
+  assert totals.price(plan.narrowed(8), found).stored_bytes == 32 + 4 * (4 + 16 + 4)
 
 
 def test_a_shared_tensor_is_stored_once():
@@ -86,7 +84,7 @@ def test_a_shared_tensor_is_stored_once():
 
 def test_execution_may_differ_from_layer_to_layer():
   found = take(MOBILENET)
-  plan = UniformPlanner(rule=EpitomeRule(routing="tile")).plan(found)
+  plan = RatePlanner(rule=EpitomeRule(routing="tile")).plan(found)
   one = {"head/kernel": "fold"}
   saved = totals.price(plan, found).madds - totals.price(plan, found, one).madds
   head = next(use for use in found.kernels if use.path == "head/kernel")

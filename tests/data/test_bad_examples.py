@@ -119,6 +119,7 @@ def test_evaluation_masks_bad_examples(options):
   assert not np.concatenate([batch["image"] for batch in batches])[mask == 0].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_truncated_record_file_is_named_in_one_line(workers, tmp_path):
   rows = [(encoded(smooth_picture(i, 90, 90), quality=100), 0) for i in range(20)]

@@ -140,6 +140,7 @@ def test_the_rows_of_all_processes_are_the_batch_of_one(photographs, processes):
   _assert_equal(joined, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"threads": 3}, {"workers": 2, "threads": 2}])
 def test_threads_and_workers_change_nothing(photographs, changes):
   source, options = photographs

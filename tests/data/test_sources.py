@@ -184,6 +184,7 @@ def test_sources_travel_to_worker_processes(prepared):
   assert copy[2] == source[2]
 
 
+@pytest.mark.slow
 def test_reading_batches_imports_no_tensorflow(prepared):
   code = f"""
 import sys

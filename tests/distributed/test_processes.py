@@ -32,7 +32,7 @@ from tests.training import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 # One worker runs these and test_loop.py: the run they compare with is made once.
-pytestmark = pytest.mark.xdist_group("loop")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("loop")]
 
 # An experiment file. In the process whose id is named, it sends itself a signal, or
 # raises an error, when the batch of a given step is read, or is slow to commit each
@@ -187,12 +187,18 @@ def test_only_process_0_writes_logs_and_reports(start, tmp_path):
     inside = {p.relative_to(workdir) for p in paths if p.is_relative_to(workdir)}
     # Each writes its part of a checkpoint.
     written.append({p.parts[0] for p in inside if p.parts} - {"checkpoints"})
-  assert {"metrics.jsonl", "events", "report"} < written[0]
+  assert {"metrics.jsonl", "events", "report", "evaluation.json"} < written[0]
   assert not written[1]
   lines = metrics.read(workdir / "metrics.jsonl")
   steps = [line["step"] for line in lines if line["kind"] == "train"]
   assert steps == list(range(1, 13))
   assert (workdir / "report/report.json").exists()
+  # Every example of both processes once, those that fill the last batch not at all.
+  evaluation = json.loads((workdir / "evaluation.json").read_text())
+  assert evaluation["examples"] == np.sum(evaluation["confusion"]) == 50
+  alone = ne.evaluate(ne.load(workdir))
+  correct = sum(row["correct"] for row in evaluation["classes"])
+  assert correct == round(50 * alone["top1"])
   assert "[0] Report: " in told
   assert not re.search(r"^\[1\] (?!\[Gloo\])", told, re.MULTILINE)
 

@@ -26,11 +26,14 @@ class Net(nn.Module):
     twice = nn.Dense(3, name="twice")
     twice(x)
     twice(2 * x)
-    EpitomeConv(features=4, window=(3, 3), groups=2, name="epitome_conv")(x)
-    EpitomeDense(features=4, name="epitome_dense")(x=x)
+    EpitomeConv(
+      features=4, kernel_size=(3, 3), feature_group_count=2, name="epitome_conv"
+    )(x)
+    EpitomeDense(features=4, name="epitome_dense")(inputs=x)
     nn.ConvTranspose(4, (3, 3), name="transposed")(x)
 
 
+@pytest.mark.slow
 def test_the_mean_square_of_each_input_of_every_layer_is_told():
   model = Net()
   variables = model.init(jax.random.key(0), IMAGES)

@@ -12,28 +12,28 @@ from neural_epitome.epitome.convolution import convolve, spelled
 LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
 
-def reference(x, kernel, strides, padding, dilation, groups):
+def reference(x, kernel, strides, padding, kernel_dilation, feature_group_count):
   return lax.conv_general_dilated(
     x,
     kernel,
     strides,
     padding,
-    rhs_dilation=dilation,
+    rhs_dilation=kernel_dilation,
     dimension_numbers=LAYOUTS[x.ndim - 2],
-    feature_group_count=groups,
+    feature_group_count=feature_group_count,
   )
 
 
 @st.composite
 def problems(draw):
-  """Shapes of a convolution: any window, strides, padding, dilation and groups."""
+  """Shapes of a convolution: any sizes, strides, padding, dilations and groups."""
   axes = draw(st.sampled_from([1, 2]))
 
   def each(low, high):
     return tuple(draw(st.integers(low, high)) for _ in range(axes))
 
-  window, strides, dilation = each(1, 4), each(1, 3), each(1, 2)
-  extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+  kernel_size, strides, kernel_dilation = each(1, 4), each(1, 3), each(1, 2)
+  extent = [(k - 1) * d + 1 for k, d in zip(kernel_size, kernel_dilation, strict=True)]
   size = tuple(e + draw(st.integers(0, 6)) for e in extent)
   pairs = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in size)
   padding = draw(st.sampled_from(["SAME", "VALID", pairs]))
@@ -41,19 +41,29 @@ def problems(draw):
   kind = draw(st.sampled_from(["depthwise", "dense", "grouped"]))
   channels = draw(st.integers(2, 5))
   if kind == "depthwise":
-    groups, kernel = channels, (*window, 1, channels)
+    feature_group_count, kernel = channels, (*kernel_size, 1, channels)
   elif kind == "dense":
-    groups, kernel = 1, (*window, channels, draw(st.integers(1, 5)))
+    feature_group_count, kernel = 1, (*kernel_size, channels, draw(st.integers(1, 5)))
   else:
-    groups, kernel = 2, (*window, channels, 6)
+    feature_group_count, kernel = 2, (*kernel_size, channels, 6)
     channels *= 2
-  return (batch, *size, channels), kernel, strides, padding, dilation, groups
+  return (
+    (batch, *size, channels),
+    kernel,
+    strides,
+    padding,
+    kernel_dilation,
+    feature_group_count,
+  )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(problem=problems(), seed=st.integers(0, 2**16))
 def test_equals_xla_convolution_with_both_gradients(problem, seed):
-  x_shape, kernel_shape, strides, padding, dilation, groups = problem
+  x_shape, kernel_shape, strides, padding, kernel_dilation, feature_group_count = (
+    problem
+  )
   generator = np.random.default_rng(seed)
 
   def normal(shape):
@@ -67,12 +77,12 @@ def test_equals_xla_convolution_with_both_gradients(problem, seed):
       kernel,
       strides=strides,
       padding=padding,
-      dilation=dilation,
-      groups=groups,
+      kernel_dilation=kernel_dilation,
+      feature_group_count=feature_group_count,
     )
 
   def theirs(x, kernel):
-    return reference(x, kernel, strides, padding, dilation, groups)
+    return reference(x, kernel, strides, padding, kernel_dilation, feature_group_count)
 
   output = jax.eval_shape(theirs, x, kernel)
   gradient = normal(output.shape)
@@ -92,8 +102,12 @@ def test_depthwise_needs_no_xla_convolution_on_cpu():
   x, kernel = jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 1, 4))
 
   def loss(x, kernel):
-    options = {"strides": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
-    return jnp.sum(convolve(x, kernel, groups=4, **options) ** 2)
+    options = {
+      "strides": (2, 2),
+      "padding": ((1, 1), (1, 1)),
+      "kernel_dilation": (1, 1),
+    }
+    return jnp.sum(convolve(x, kernel, feature_group_count=4, **options) ** 2)
 
   text = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).as_text()
   assert "stablehlo.convolution" not in text
@@ -105,10 +119,12 @@ def test_a_depthwise_convolution_can_be_spelled_for_other_machines():
     jax.random.normal(key, shape)
     for key, shape in zip(keys, ((2, 8, 8, 4), (3, 3, 1, 4)), strict=True)
   )
-  options = {"strides": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+  options = {"strides": (2, 2), "padding": ((1, 1), (1, 1)), "kernel_dilation": (1, 1)}
   found, texts = {}, {}
   for spelling in ("backend", "platform", "convolution"):
-    run = jax.jit(lambda x, kernel: convolve(x, kernel, groups=4, **options))
+    run = jax.jit(
+      lambda x, kernel: convolve(x, kernel, feature_group_count=4, **options)
+    )
     with spelled(spelling):
       texts[spelling] = run.trace(x, kernel).lower(lowering_platforms=("cpu", "cuda"))
       found[spelling] = run(x, kernel)
@@ -124,7 +140,11 @@ def test_a_depthwise_convolution_can_be_spelled_for_other_machines():
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_pointwise_is_a_matrix_product(strides):
   x, kernel = jnp.ones((2, 7, 7, 4)), jnp.ones((1, 1, 4, 3))
-  options = {"padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
+  options = {
+    "padding": ((0, 0), (0, 0)),
+    "kernel_dilation": (1, 1),
+    "feature_group_count": 1,
+  }
 
   def run(x, kernel):
     return convolve(x, kernel, strides=strides, **options)
@@ -132,14 +152,19 @@ def test_pointwise_is_a_matrix_product(strides):
   assert "stablehlo.convolution" not in jax.jit(run).lower(x, kernel).as_text()
 
 
-@pytest.mark.parametrize("window", [(3,), (3, 3)])
-def test_half_precision_accumulates_in_float32(window):
+@pytest.mark.parametrize("kernel_size", [(3,), (3, 3)])
+def test_half_precision_accumulates_in_float32(kernel_size):
   generator = np.random.default_rng(0)
-  space = (9,) * len(window)
+  space = (9,) * len(kernel_size)
   x = jnp.asarray(generator.standard_normal((8, *space, 6)), jnp.bfloat16)
-  kernel = jnp.asarray(generator.standard_normal((*window, 1, 6)), jnp.bfloat16)
-  strides = dilation = (1,) * len(window)
-  options = {"strides": strides, "padding": "SAME", "dilation": dilation, "groups": 6}
+  kernel = jnp.asarray(generator.standard_normal((*kernel_size, 1, 6)), jnp.bfloat16)
+  strides = kernel_dilation = (1,) * len(kernel_size)
+  options = {
+    "strides": strides,
+    "padding": "SAME",
+    "kernel_dilation": kernel_dilation,
+    "feature_group_count": 6,
+  }
 
   def run(x, kernel):
     return convolve(x, kernel, **options)
@@ -154,12 +179,18 @@ def test_half_precision_accumulates_in_float32(window):
     np.testing.assert_allclose(low.astype(jnp.float32), high, rtol=2**-8, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicated_kernel_gets_the_summed_gradient_under_shard_map():
   mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
   generator = np.random.default_rng(0)
   x = jnp.asarray(generator.standard_normal((4, 6, 6, 3)).astype(np.float32))
   kernel = jnp.asarray(generator.standard_normal((3, 3, 1, 3)).astype(np.float32))
-  options = {"strides": (2, 2), "padding": "SAME", "dilation": (1, 1), "groups": 3}
+  options = {
+    "strides": (2, 2),
+    "padding": "SAME",
+    "kernel_dilation": (1, 1),
+    "feature_group_count": 3,
+  }
 
   def loss(x, kernel):
     return jnp.sum(convolve(x, kernel, **options) ** 2)

@@ -13,6 +13,7 @@ from neural_epitome.epitome.sampling import repeat_shifted, sample
 from tests.epitome.strategies import cases
 
 
+@pytest.mark.slow
 @given(
   cases(axes=(1, 2), routings=("tile", "factorised")),
   st.integers(1, 2),
@@ -63,6 +64,7 @@ def test_fold_equals_materialise_for_dense_layers(case):
     np.testing.assert_allclose(folded, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(cases(axes=(0,), routings=("factorised",)))
 def test_wrap_is_the_transpose_of_repeat_shifted(case):
   full, small = case.shape[0], case.epitome.shape[0]

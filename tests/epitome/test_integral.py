@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from neural_epitome.epitome.generators import WSNet
 from neural_epitome.epitome.geometry import Application
 
 
+@pytest.mark.slow
 @given(
   length=st.integers(1, 5),
   spacing=st.integers(1, 4),
@@ -57,6 +59,7 @@ def test_integral_map_is_the_running_sum_along_diagonals():
       assert integral_map[t + 1, v + 1] == expected
 
 
+@pytest.mark.slow
 @given(repetition=st.sampled_from([1, 2, 3]), spacing=st.integers(1, 3))
 def test_wsnet_folded_equals_its_kernel_built_in_full(repetition, spacing):
   generator, shape = WSNet(spacing, repetition), (5, 6, 4)

@@ -16,19 +16,20 @@ RANDOM = IndexOptions(source="fixed", start="random")
 GENERATORS = [Dense(), Epitome((3, 3, 4, 5)), ChannelEpitome(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
 @pytest.mark.parametrize("execution", ["materialise", "fold"])
 def test_a_convolution_is_that_of_linen(generator, execution):
   x = jax.random.normal(jax.random.key(0), (2, 9, 9, 8))
   options = {
     "strides": 2,
-    "dilation": 1,
+    "padding": 1,
     "generator": generator,
     "execution": execution,
     "indices": RANDOM,
   }
   layer = nnx_layers.EpitomeConv(8, 12, (3, 3), rngs=nnx.Rngs(0), **options)
-  linen = layers.EpitomeConv(features=12, window=(3, 3), **options)
+  linen = layers.EpitomeConv(features=12, kernel_size=(3, 3), **options)
   params = {role: tensor[...] for role, tensor in layer.tensors.items()}
   axes = {axis: offset[...] for axis, offset in layer.offsets.items()}
   variables = {
@@ -44,7 +45,7 @@ def test_a_dense_layer_trains_its_epitome_and_leaves_fixed_offsets():
   x, y = (jnp.asarray(random.normal(size=(32, n)), jnp.float32) for n in (16, 24))
   generator = Epitome((8, 24))
   for source, learns in (("fixed", False), ("free", True)):
-    layer = nnx_layers.EpitomeDense(
+    layer = nnx_layers.EpitomeLinear(
       16, 24, generator=generator, indices=IndexOptions(source=source), rngs=nnx.Rngs(0)
     )
     before = layer.offsets["input"][...]
@@ -67,7 +68,7 @@ def test_a_dense_layer_trains_its_epitome_and_leaves_fixed_offsets():
 
 
 def test_half_precision_and_no_bias_are_as_asked():
-  layer = nnx_layers.EpitomeDense(
+  layer = nnx_layers.EpitomeLinear(
     8, 6, use_bias=False, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)
   )
   assert layer(jnp.ones((2, 8))).dtype == jnp.bfloat16
@@ -76,4 +77,4 @@ def test_half_precision_and_no_bias_are_as_asked():
 
 def test_a_learner_is_refused():
   with pytest.raises(UserError, match="fixed or free"):
-    nnx_layers.EpitomeDense(4, 4, indices=IndexOptions(), rngs=nnx.Rngs(0))
+    nnx_layers.EpitomeLinear(4, 4, indices=IndexOptions(), rngs=nnx.Rngs(0))

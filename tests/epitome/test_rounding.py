@@ -45,10 +45,11 @@ def test_the_grid_is_that_of_the_formula_and_what_is_on_it_stays(bits, shape):
 
 def layer_of(generator, **options):
   return EpitomeConv(
-    features=12, window=(3, 3), generator=generator, indices=FIXED, **options
+    features=12, kernel_size=(3, 3), generator=generator, indices=FIXED, **options
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_layer_reads_rounded_tensors_and_float_factors_straight_through(name):
   generator = GENERATORS[name]
@@ -92,7 +93,7 @@ def test_both_executions_give_the_same_output_at_eight_bits():
 
 
 def test_layers_of_nnx_read_rounded_tensors_too():
-  layer = nnx_layers.EpitomeDense(
+  layer = nnx_layers.EpitomeLinear(
     16, 12, generator=Epitome((8, 12)), bits=8, rngs=nnx.Rngs(0)
   )
   epitome = rounding.straight_through(layer.tensors["epitome"][...], 8)
@@ -111,7 +112,7 @@ class Pair(nn.Module):
   def __call__(self, x):
     """(batch, 8) -> (batch, 8)."""
     for name in ("one", "two"):
-      x = EpitomeDense(features=8, generator=self.plan, bits=8, name=name)(x)
+      x = EpitomeDense(features=8, generator=self.plan, name=name)(x)
     return x
 
 
@@ -119,6 +120,8 @@ def test_kernels_that_share_a_tensor_read_it_rounded_alike():
   uses = [KernelUse("one/kernel", (8, 8)), KernelUse("two/kernel", (8, 8))]
   generators = {use.path: Epitome((4, 8), "tile") for use in uses}
   plan = plans.make(uses, generators, {u.path: {"epitome": "bank"} for u in uses})
+  # The fewest that any of them has.
+  plan = plan.narrowed({"two/kernel": 8})
   model, x = Pair(plan), X[:, 0, 0]
   variables = model.init(jax.random.key(0), x)
   bank = rounding.straight_through(variables["params"]["bank"], 8)
@@ -129,3 +132,9 @@ def test_kernels_that_share_a_tensor_read_it_rounded_alike():
 def test_other_bits_are_refused():
   with pytest.raises(UserError, match="bits=16 must be 32, or 2 to 8"):
     layer_of(SCALED, bits=16).init(jax.random.key(0), X)
+
+
+def test_bits_beside_a_plan_are_refused():
+  plan = plans.make([KernelUse("kernel", (3, 3, 8, 12))], {"kernel": SCALED})
+  with pytest.raises(UserError, match=r"use plan\.narrowed\(8\)"):
+    layer_of(plan, bits=8).init(jax.random.key(0), X)

@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from jax.test_util import check_grads
 
@@ -72,6 +73,7 @@ def test_sample_equals_the_definition_weight_by_weight(case):
   np.testing.assert_allclose(kernel, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(cases(routings=("tile",)))
 def test_tile_equals_jnp_tile(case):
   kernel = sample(case.epitome, {}, case.shape)
@@ -85,6 +87,7 @@ def test_tile_equals_jnp_tile(case):
   np.testing.assert_array_equal(kernel, expected)
 
 
+@pytest.mark.slow
 @given(cases(routings=("factorised", "blockwise")))
 def test_channel_offsets_are_circular(case):
   moved = {
@@ -100,6 +103,7 @@ def test_channel_offsets_are_circular(case):
   )
 
 
+@pytest.mark.slow
 @given(cases(routings=("factorised",)))
 def test_blockwise_with_equal_offsets_equals_factorised(case):
   rows = -(-case.shape[-2] // case.epitome.shape[-2])
@@ -117,6 +121,7 @@ def test_blockwise_with_equal_offsets_equals_factorised(case):
   )
 
 
+@pytest.mark.slow
 @given(cases())
 @settings(max_examples=10)
 def test_gradient_to_the_epitome_passes_check_grads(case):
@@ -130,6 +135,7 @@ def test_gradient_to_the_epitome_passes_check_grads(case):
   )
 
 
+@pytest.mark.slow
 @given(cases(routings=("factorised", "blockwise")))
 @settings(max_examples=10)
 def test_gradient_to_offsets_equals_finite_differences_inside_a_cell(case):
@@ -177,6 +183,7 @@ def test_sampling_is_static_in_shape_and_runs_under_jit_and_vmap():
   np.testing.assert_allclose(kernels(starts), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)  # each is two programs of its own
 @given(cases(routings=("factorised",)))
 def test_offsets_that_are_known_beforehand_give_the_same_kernel_without_arithmetic(

@@ -9,7 +9,7 @@ import numpy as np
 from neural_epitome.config import Config
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.export import inference_model
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
 from tests.training import tiny
@@ -19,12 +19,12 @@ def trained(config: Config | None = None, rule=None, rate=2.0, **indices) -> Tra
   """The tiny network with statistics and offsets that are not where they start."""
   config = config or tiny.experiment()
   if rule is not None:
-    planner = UniformPlanner(rate=rate, rule=rule)
+    planner = RatePlanner(rate=rate, rule=rule)
     config = dataclasses.replace(config, planner=planner)
   indices = dataclasses.replace(config.indices, **indices)
   config = dataclasses.replace(config, indices=indices)
   inventory = setup.take_inventory(config, 10)
-  plan = config.planner.plan(inventory)
+  plan = setup.make_plan(config, inventory)
   model = setup.build(config, 10, plan)
   images = jnp.zeros((1, *config.data.input_shape))
   shapes = jax.eval_shape(

@@ -75,7 +75,7 @@ def test_its_arrays_take_no_more_bytes_than_are_told(tmp_path):
     c_header.write(tmp_path / "network.h", network, bits)
     text = (tmp_path / "network.h").read_text()
     size = int(text.partition("#define NE_BYTES ")[2].split()[0])
-    told = totals.price(network.plan, inventory, bits=bits).stored_bytes
+    told = totals.price(network.plan.narrowed(bits), inventory).stored_bytes
     # Starts of replicas are of two bytes here.
     offsets = flat_variables.offsets(network.plan, network.variables)
     saved = 2 * sum(a.size for axes in offsets.values() for a in axes.values())

@@ -83,9 +83,10 @@ def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
   compact.write(path, network)
   found = compact_reader.read(path).parameters()
   params = flat_variables.parameters(network.variables)
+  stored = network.plan.rounded(params)
   for kernel_path, kernel in network.plan.kernels.items():
     layer = network.variables["routing"].get(kernel_path.split("/")[0], {"map": {}})
-    tensors = {role: params[tensor] for role, tensor in kernel.tensors.items()}
+    tensors = {role: stored[tensor] for role, tensor in kernel.tensors.items()}
     wanted = kernel.generator.generate(tensors, layer["map"], kernel.shape)
     np.testing.assert_allclose(found.pop(kernel_path), wanted, atol=1e-6)
   beside = {k: v for k, v in params.items() if k not in network.plan.tensors}
@@ -112,7 +113,7 @@ def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
     "generator": {"kind": "epitome"},
     "tensors": {"epitome": "kernel/epitome"},
   }
-  metadata = {"plan": {"kernels": {"kernel": told}}, "bits": {}}
+  metadata = {"plan": {"kernels": {"kernel": told}}}
   found = compact_reader.Network(tensors, metadata).kernel("kernel")
   offsets = {axis: value.astype(np.float32) for axis, value in offsets.items()}
   wanted = sample(case.epitome, offsets, case.shape)
@@ -127,10 +128,8 @@ def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
   assert (np.abs(integers * scale - array) <= scale / 2 + 1e-6).all()
   packed = compact_file.pack(integers, bits)
   assert packed.size == -(-integers.size * bits // 8)
-  metadata = {
-    "plan": {"tensors": {"x": {"shape": [size, 3]}}, "kernels": {}},
-    "bits": {"x": bits},
-  }
+  spec = {"shape": [size, 3], "bits": bits}
+  metadata = {"plan": {"tensors": {"x": spec}, "kernels": {}}}
   found = compact_reader.Network({"x": packed, "x.scale": scale}, metadata)
   np.testing.assert_allclose(found.tensor("x"), integers * scale, rtol=1e-6)
 
@@ -140,7 +139,7 @@ def test_a_file_is_within_one_percent_of_the_accounting(path):
   inventory = setup.take_inventory(network.config, 10)
   for bits in (32, 4):
     compact.write(path, network, bits)
-    price = totals.price(network.plan, inventory, bits=bits)
+    price = totals.price(network.plan.narrowed(bits), inventory)
     assert os.path.getsize(path) == pytest.approx(price.stored_bytes, rel=0.01)
 
 
@@ -343,7 +342,7 @@ def test_a_scale_of_integers_that_is_no_number_is_refused(path, value):
 
 def written(path, kernels, tensors, **metadata):
   """A file of its own, whatever is in it."""
-  told = {"plan": {"kernels": kernels}, "parts": {}, "bits": {}} | metadata
+  told = {"plan": {"kernels": kernels}, "parts": {}} | metadata
   packed = compact_file.packed_text(told)
   save_file(tensors, path, {"format": "neural_epitome", "description": packed})
 
@@ -406,11 +405,14 @@ def test_a_small_file_cannot_ask_for_much_memory(path, name):
   assert most < 2**26
 
 
-def test_bits_without_end_are_refused(path):
-  kernels = of_one("dense", [1, 1], ["kernel"])
-  plan = {"kernels": kernels, "tensors": {"a/kernel": {"shape": [0]}}}
+@pytest.mark.parametrize("version", [1, 2])
+def test_bits_without_end_are_refused(path, version):
+  kernels, bits = of_one("dense", [1, 1], ["kernel"]), 2**40
+  spec = {"shape": [0]} if version == 1 else {"shape": [0], "bits": bits}
+  plan = {"kernels": kernels, "tensors": {"a/kernel": spec}}
   stored = {"a/kernel": np.zeros(1, np.uint8), "a/kernel.scale": ONE}
-  written(path, kernels, stored, plan=plan, bits={"a/kernel": 2**40})
+  table = {"bits": {"a/kernel": bits}} if version == 1 else {}
+  written(path, kernels, stored, plan=plan, **table)
   with pytest.raises(compact_reader.CompactError, match=f"of {2**40} bits"):
     compact_reader.read(path).parameters()
 

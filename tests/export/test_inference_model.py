@@ -11,6 +11,8 @@ from neural_epitome.epitome.generators import SharedEpitomeRule
 from neural_epitome.export import inference_model
 from tests.export import networks
 
+pytestmark = pytest.mark.slow
+
 
 def frozen(network):
   kept = network.variables | {"routing": routing.freeze(network.variables["routing"])}

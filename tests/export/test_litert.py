@@ -17,6 +17,7 @@ from tests.training import tiny
 
 # Of the converter's own dependencies.
 pytestmark = [
+  pytest.mark.slow,
   pytest.mark.filterwarnings("ignore::DeprecationWarning"),
   pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]

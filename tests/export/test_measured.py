@@ -11,6 +11,8 @@ from neural_epitome.epitome.generators import EpitomeRule, HashedRule
 from neural_epitome.export import measured, program, stablehlo
 from tests.export import networks
 
+pytestmark = pytest.mark.slow
+
 
 def runtime(seconds_a_flop):
   """One whose speed is known: a call takes as long as the work of its layer says."""

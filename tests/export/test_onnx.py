@@ -17,7 +17,10 @@ from tests.export import networks
 from tests.training import tiny
 
 # Of the converter's own dependencies.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+  pytest.mark.slow,
+  pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture

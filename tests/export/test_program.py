@@ -20,6 +20,8 @@ from neural_epitome.models.mobilenet_v2 import MBCONV
 from tests.export import networks
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 BACKBONES = {
   "mobilenet_v2": dataclasses.replace(
     MBCONV,

@@ -10,6 +10,8 @@ import pytest
 
 from launch import local_cluster
 
+pytestmark = pytest.mark.slow
+
 # Prints its process id, and waits for the signal to die of.
 WAITS = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 

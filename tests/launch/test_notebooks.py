@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "launch" / "colab"
 SOURCES = sorted(FOLDER.glob("*.py"))
 

@@ -54,6 +54,7 @@ def network(request):
   return module, random_variables(module)
 
 
+@pytest.mark.slow
 def test_evaluation_of_a_batch_is_that_of_its_images(network):
   module, variables = network
   batch = images(4, 28)
@@ -71,6 +72,7 @@ def test_any_image_size_from_28_up(network, size):
   assert logits.shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_training_updates_statistics_and_reaches_every_parameter(network):
   module, variables = network
   batch = images(4, 32)
@@ -98,6 +100,7 @@ def test_training_updates_statistics_and_reaches_every_parameter(network):
   assert all(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_noise_of_an_example_depends_on_its_key_alone():
   config = models.EfficientNetConfig(width=0.25, depth=0.3, drop_path=0.8)
   module = models.create(config, 10)
@@ -129,12 +132,17 @@ def test_train_without_keys_names_what_is_missing():
     jax.eval_shape(train, random_variables(module))
 
 
+@pytest.mark.slow
 def test_half_precision_gives_float32_logits_close_to_full(network):
   module, variables = network
   shared = {"dtype": jnp.bfloat16}
   layers = models.Layers(
-    conv=lambda features, window, **rest: EpitomeConv(
-      features=features, window=window, **{"use_bias": False} | rest | shared
+    conv=lambda features, kernel_size, **rest: EpitomeConv(
+      features,
+      kernel_size,
+      **{"padding": models.base.symmetric_padding(kernel_size), "use_bias": False}
+      | rest
+      | shared,
     ),
     dense=lambda features, **rest: EpitomeDense(features=features, **rest, **shared),
     norm=functools.partial(BatchNorm, **shared),

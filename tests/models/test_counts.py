@@ -64,11 +64,12 @@ def test_grouped_squeeze_excitation_and_classifier_store_less():
   dense = {use.path: use for use in taken(models.EfficientNetConfig()).kernels}
   for part in ("squeeze", "excite"):
     path = f"block_3/se/{part}/kernel"
-    assert grouped[path].groups == 6
+    assert grouped[path].feature_group_count == 6
     assert grouped[path].size * 6 == dense[path].size
   assert grouped["classifier/kernel"].size * 4 == dense["classifier/kernel"].size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "config",
   [models.MobileNetV2Config(), models.EfficientNetConfig(), models.ResNetConfig()],

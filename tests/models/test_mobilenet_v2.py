@@ -26,6 +26,7 @@ def draw(shapes):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [2, 4])
 def test_a_depth_multiplier_is_a_tile_whose_copies_share_the_expansions_norm(rate):
   twin = models.MobileNetV2Config(**vars(SMALL) | {"depth_multiplier": rate})
@@ -114,7 +115,7 @@ def test_channels_that_make_no_network_are_refused(changes, words):
 
 def test_the_small_backbone_is_five_blocks_of_mostly_1x1_kernels():
   found = inventory.take(models.create(MBCONV, 10), (28, 28, 1))
-  pointwise = sum(use.size for use in found.kernels if use.window in ((1, 1), ()))
+  pointwise = sum(use.size for use in found.kernels if use.kernel_size in ((1, 1), ()))
   assert 150_000 < found.size < 250_000
   assert pointwise > 0.85 * found.size
   assert len(MBCONV.residuals()) == 5

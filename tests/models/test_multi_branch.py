@@ -11,11 +11,10 @@ from flax import linen as nn
 from neural_epitome import codec, models
 from neural_epitome.errors import UserError
 from neural_epitome.models import ModelConfig
+from neural_epitome.models.block_module import BlockModule
 from neural_epitome.models.multi_branch import (
   POOLS,
-  Branch,
   MultiBranchConfig,
-  Place,
   Stage,
 )
 from tests.models.nse_networks import NSENET27
@@ -40,13 +39,13 @@ def test_pools_have_the_published_numbers_of_candidates():
     assert len(set(pool)) == len(pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("pool", POOLS)
 def test_every_candidate_makes_the_same_shape(pool, stride):
   layers = models.make_layers()
-  place = Place(8, 16, stride)
   for operation in POOLS[pool]:
-    branch = Branch(operation, place, layers)
+    branch = BlockModule(operation.declare(8, 16, stride), layers)
     shape = jax.eval_shape(
       lambda x, branch=branch: branch.init_with_output(jax.random.key(0), x)[0],
       jax.ShapeDtypeStruct((2, 14, 14, 8), jnp.float32),
@@ -59,13 +58,14 @@ def variables():
   return jax.jit(models.create(TINY, 5).init)(jax.random.key(1), X)
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_mean_of_its_branches_and_of_an_input_of_its_form(variables):
   model = models.create(TINY, 5)
   seen = {}
 
   def record(call, arguments, keywords, context):
     output = call(*arguments, **keywords)
-    if isinstance(context.module, Branch):
+    if isinstance(context.module, BlockModule):
       seen[context.module.name] = arguments[0], output
     if context.module.name == "head" and context.method_name == "__call__":
       seen["head"] = arguments[0], output
@@ -79,6 +79,7 @@ def test_a_cell_is_the_mean_of_its_branches_and_of_an_input_of_its_form(variable
   np.testing.assert_allclose(seen["head"][0], (read + made) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_parameter_learns_and_no_cell_without_branches_has_any(variables):
   assert not any(name.startswith("cell_0") for name in variables["params"])
   model = models.create(TINY, 5)

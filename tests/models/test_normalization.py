@@ -113,6 +113,7 @@ def test_half_precision_differs_by_rounding_only(activations, variables):
   )
 
 
+@pytest.mark.slow
 def test_a_mask_leaves_out_the_examples_that_have_not_a_channel():
   x = 3.0 * jax.random.normal(jax.random.key(0), (6, 4, 4, 5)) + 1.0
   mask = jnp.ones((6, 5)).at[2:, 1].set(0.0).at[:, 3].set(0.0)

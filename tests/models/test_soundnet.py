@@ -126,6 +126,7 @@ def test_of_equal_samples_one_takes_the_gradient():
   np.testing.assert_array_equal(np.unique(gradient), [0.0, 1.0])
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_behind_batch_norm():
   # Where XLA computes activations anew with other roundings, as it does here, a
   # gradient that looks for the samples equal to the maximum finds none.

@@ -17,6 +17,8 @@ from safetensors.torch import save_file  # noqa: E402 (imports torch)
 
 from tests.models import torch_reference  # noqa: E402 (imports torch)
 
+pytestmark = pytest.mark.slow
+
 # Our network, a plain torch module with torchvision's names, timm's name.
 CASES = {
   "mobilenet_v2": (

@@ -26,7 +26,7 @@ from neural_epitome.planning import (
   ChosenPlanner,
   DensePlanner,
   Planner,
-  UniformPlanner,
+  RatePlanner,
 )
 
 FOUND = inventory.take(models.create(models.MobileNetV2Config(), 10), (28, 28, 1))
@@ -90,7 +90,7 @@ def test_the_smallest_size_of_a_rule_can_be_stored(use, name):
 @pytest.mark.parametrize("rate", [2.0, 4.0, 8.0, 16.0])
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_the_total_is_the_dense_one_over_the_rate(name, rate, allocation):
-  planner = UniformPlanner(rate=rate, rule=RULES[name], allocation=allocation)
+  planner = RatePlanner(rate=rate, rule=RULES[name], allocation=allocation)
   for found in (FOUND, SMALL):
     uses = planner.compressible(found)
     plan = planner.plan(found)
@@ -108,7 +108,7 @@ def test_any_network_is_stored_within_one_percent_or_refused_by_name(
 ):
   rule = (RULES | SHARING)[name]
   uses = tuple(KernelUse(f"k{i}/kernel", (1, 1, *s)) for i, s in enumerate(shapes))
-  planner = UniformPlanner(rate=rate, rule=rule, keep_first=False)
+  planner = RatePlanner(rate=rate, rule=rule, keep_first=False)
   wanted = round(sum(use.size for use in uses) / rate)
   plan, refused = attempt(lambda: planner.plan(inventory.Inventory(uses, {})))
   if refused is None:
@@ -148,7 +148,7 @@ def rates_of(plan, uses):
 
 
 def test_below_an_even_allocation_small_kernels_are_compressed_less():
-  planner = UniformPlanner(rate=8.0, rule=HashedRule(), allocation=0.5)
+  planner = RatePlanner(rate=8.0, rule=HashedRule(), allocation=0.5)
   uses = sorted(planner.compressible(FOUND), key=lambda use: use.size)
   rates = rates_of(planner.plan(FOUND), uses)
   assert rates == sorted(rates)
@@ -159,7 +159,7 @@ def test_below_an_even_allocation_small_kernels_are_compressed_less():
 
 
 def test_weights_move_stored_numbers_between_kernels_and_keep_the_total():
-  even = UniformPlanner(rate=8.0, rule=HashedRule())
+  even = RatePlanner(rate=8.0, rule=HashedRule())
   uneven = dataclasses.replace(even, weights={"head/*": 0.5})
   uses = even.compressible(FOUND)
   head = next(i for i, use in enumerate(uses) if use.path == "head/kernel")
@@ -175,20 +175,20 @@ def test_weights_move_stored_numbers_between_kernels_and_keep_the_total():
 )
 def test_weights_that_mean_nothing_are_refused(weights, words):
   with pytest.raises(UserError, match=words):
-    UniformPlanner(weights=weights).plan(FOUND)
+    RatePlanner(weights=weights).plan(FOUND)
 
 
 @pytest.mark.parametrize("name", ["low_rank", "blockwise"])
 def test_a_size_out_of_reach_names_method_and_kernel(name):
   with pytest.raises(UserError, match=rf"{RULES[name].kind}.*head/kernel \[1, 1"):
-    UniformPlanner(rate=1000.0, rule=RULES[name]).plan(FOUND)
+    RatePlanner(rate=1000.0, rule=RULES[name]).plan(FOUND)
 
 
 def test_quantised_kernels_are_a_plan_whatever_the_rate():
-  plan = UniformPlanner(rule=QuantisedRule(), keep_first=False).plan(FOUND)
+  plan = RatePlanner(rule=QuantisedRule(), keep_first=False).plan(FOUND)
   dense = totals.price(DensePlanner().plan(FOUND), FOUND)
   price = totals.price(plan, FOUND)
-  uses = UniformPlanner(keep_first=False).compressible(FOUND)
+  uses = RatePlanner(keep_first=False).compressible(FOUND)
   weights = sum(use.size for use in uses)
   scales = sum(use.shape[-1] for use in uses)
   assert price.stored_params == dense.stored_params + scales
@@ -196,32 +196,32 @@ def test_quantised_kernels_are_a_plan_whatever_the_rate():
 
 
 def test_first_layer_and_depthwise_kernels_stay_dense_by_default():
-  plan = UniformPlanner().plan(FOUND)
+  plan = RatePlanner().plan(FOUND)
   for use in FOUND.kernels:
     is_dense = isinstance(plan.kernels[use.path].generator, Dense)
     assert is_dense == (use.is_depthwise or use.path == "stem/kernel")
 
 
 def test_patterns_choose_kernels_and_one_that_matches_none_is_an_error():
-  plan = UniformPlanner(only=("head/*",)).plan(FOUND)
+  plan = RatePlanner(only=("head/*",)).plan(FOUND)
   assert plan.compressed == ("head/kernel",)
-  plan = UniformPlanner(keep=("block_*",)).plan(FOUND)
+  plan = RatePlanner(keep=("block_*",)).plan(FOUND)
   assert plan.compressed == ("head/kernel", "classifier/kernel")
   with pytest.raises(UserError, match="head/kernel"):
-    UniformPlanner(only=("heads/kernel",)).plan(FOUND)
+    RatePlanner(only=("heads/kernel",)).plan(FOUND)
 
 
 @pytest.mark.parametrize("rate", [0.5, float("nan")])
 def test_a_rate_below_one_is_refused(rate):
   with pytest.raises(UserError, match="rate"):
-    UniformPlanner(rate=rate).plan(FOUND)
+    RatePlanner(rate=rate).plan(FOUND)
 
 
 @pytest.mark.parametrize("name", ["parameters", "bytes", "madds"])
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.35])
 def test_a_budget_is_met_and_used(name, share):
   def priced(plan):
-    price = totals.price(plan, FOUND, "fold", bits=8)
+    price = totals.price(plan.narrowed(8), FOUND, "fold")
     return {
       "parameters": price.stored_params,
       "bytes": price.stored_bytes,
@@ -247,8 +247,21 @@ def test_an_infeasible_budget_names_the_smallest_feasible_one_which_is_then_met(
   assert totals.price(plan, FOUND).stored_params <= smallest
 
 
+def test_an_infeasible_number_of_bytes_says_what_fewer_bits_could_meet():
+  with pytest.raises(UserError, match="with bits=8 it is") as caught:
+    BudgetPlanner(bytes=1000).plan(FOUND)
+  smallest = int(
+    str(caught.value).partition("with bits=8 it is ")[2].split(";")[0].replace(",", "")
+  )
+  plan = BudgetPlanner(bytes=smallest, bits=8).plan(FOUND)
+  assert totals.price(plan.narrowed(8), FOUND).stored_bytes <= smallest
+  with pytest.raises(UserError) as caught:
+    BudgetPlanner(bytes=1000, bits=8).plan(FOUND)
+  assert "with bits" not in str(caught.value)
+
+
 def test_blockwise_routing_cannot_meet_a_budget_in_multiply_adds():
-  rules = UniformPlanner(rule=EpitomeRule(routing="blockwise"))
+  rules = RatePlanner(rule=EpitomeRule(routing="blockwise"))
   planner = BudgetPlanner(madds=1_000_000, rules=rules)
   with pytest.raises(UserError, match="madds"):
     planner.plan(FOUND)
@@ -261,7 +274,7 @@ def test_a_budget_planner_without_a_budget_is_refused():
 
 @pytest.mark.parametrize("name", ["low_rank", "hashed", "wsnet", "shared_epitome"])
 def test_a_budget_works_over_any_rule(name):
-  rules = UniformPlanner(rule=(RULES | SHARING)[name])
+  rules = RatePlanner(rule=(RULES | SHARING)[name])
   planner = BudgetPlanner(parameters=600_000, rules=rules)
   price = totals.price(planner.plan(FOUND), FOUND)
   assert 0.97 * 600_000 <= price.stored_params <= 600_000
@@ -270,7 +283,7 @@ def test_a_budget_works_over_any_rule(name):
 @pytest.mark.parametrize("rate", [2.0, 8.0, 16.0, 500.0])
 def test_kernels_that_share_an_epitome_store_it_once(rate):
   rule = SharedEpitomeRule(block=4096)
-  planner = UniformPlanner(rate=rate, rule=rule)
+  planner = RatePlanner(rate=rate, rule=rule)
   for found in (FOUND, SMALL):
     weights = sum(use.size for use in planner.compressible(found))
     plan = planner.plan(found)
@@ -281,7 +294,7 @@ def test_kernels_that_share_an_epitome_store_it_once(rate):
 
 
 def test_kernels_that_share_an_epitome_have_a_smallest_size_together():
-  rules = UniformPlanner(rule=SharedEpitomeRule(block=1000))
+  rules = RatePlanner(rule=SharedEpitomeRule(block=1000))
   uses = rules.compressible(SMALL)
   blocks = sum(-(-use.size // 1000) for use in uses)
   weights = sum(use.size for use in uses)
@@ -293,7 +306,7 @@ def test_kernels_that_share_an_epitome_have_a_smallest_size_together():
 @pytest.mark.parametrize("uneven", [{"allocation": 0.5}, {"weights": {"*": 2.0}}])
 def test_one_tensor_for_all_kernels_cannot_be_shared_out(uneven):
   with pytest.raises(UserError, match=r"planner\.allocation"):
-    UniformPlanner(rule=SharedEpitomeRule(), **uneven).plan(FOUND)
+    RatePlanner(rule=SharedEpitomeRule(), **uneven).plan(FOUND)
 
 
 def test_what_is_chosen_kernel_by_kernel_is_what_is_planned():
@@ -307,3 +320,37 @@ def test_what_is_chosen_kernel_by_kernel_is_what_is_planned():
   assert plan.kernels[path].generator == chosen[path]
   with pytest.raises(UserError, match=r"no kernel 'block_x/kernel'"):
     ChosenPlanner({"block_x/kernel": Dense()}).plan(FOUND)
+
+
+def test_bits_are_chosen_kernel_by_kernel_too():
+  path = "block_3/expand/kernel"
+  plan = ChosenPlanner(bits={path: 4}).plan(FOUND)
+  narrow = {name: spec.bits for name, spec in plan.tensors.items() if spec.bits < 32}
+  assert narrow == {path: 4}
+  with pytest.raises(UserError, match=r"no kernel 'block_x/kernel'"):
+    ChosenPlanner(bits={"block_x/kernel": 4}).plan(FOUND)
+  with pytest.raises(UserError, match="bits=9 must be 32, or 2 to 8"):
+    ChosenPlanner(bits={path: 9}).plan(FOUND)
+
+
+def test_a_choice_of_an_earlier_release_has_its_bits_around_its_generators():
+  path, other = "block_3/expand/kernel", "head/kernel"
+  epitome = Epitome((1, 1, 8, 8), "tile")
+  old = {
+    "kind": "chosen",
+    "generators": {
+      path: {"kind": "quantised", "bits": 4, "of": codec.encode(epitome)},
+      other: {"kind": "quantised", "bits": 8, "of": {"kind": "dense"}},
+    },
+  }
+  generators = {path: epitome, other: Dense()}
+  assert codec.decode(Planner, old) == ChosenPlanner(generators, {path: 4, other: 8})
+
+
+def test_an_earlier_choice_that_is_none_is_refused_by_name():
+  with pytest.raises(UserError, match=r"value\.generators=3 is not of type"):
+    codec.decode(Planner, {"kind": "chosen", "generators": 3})
+  with pytest.raises(UserError, match=r"kind='quantized' is unknown"):
+    codec.decode(
+      Planner, {"kind": "chosen", "generators": {"a": {"kind": "quantized"}}}
+    )

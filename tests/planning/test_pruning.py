@@ -38,6 +38,7 @@ def size(config, shape=SHAPE):
   return inventory.take(models.create(config, 10), shape).size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.7, 0.5])
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_the_pruned_network_is_the_trained_one_with_channels_masked(name, share):

@@ -17,6 +17,7 @@ def size(config):
   return inventory.take(models.create(config, 10), SHAPE).size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.7, 0.33])
 @pytest.mark.parametrize(
   "config", [SMALL, models.ResNetConfig(depth=8)], ids=lambda c: c.kind
@@ -32,11 +33,13 @@ def test_the_network_stores_what_is_wanted_within_one_percent(config, share):
   assert narrowest >= 8
 
 
+@pytest.mark.slow
 def test_wider_networks_are_found_too():
   wanted = 2 * size(SMALL)
   assert size(match_width(SMALL, wanted, 10, SHAPE)) == pytest.approx(wanted, rel=0.01)
 
 
+@pytest.mark.slow
 def test_less_than_eight_channels_are_refused_by_the_name_of_the_layer():
   with pytest.raises(UserError, match=r"width.*(stem|block_\d/\w+)/kernel.*fewest"):
     match_width(SMALL, size(SMALL) // 50, 10, SHAPE)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_epitome.errors import UserError
-from neural_epitome.report import comparison, marks, methods, pareto
+from neural_epitome.report import comparison, markers, methods, pareto
 
 
 def row(method, size, top1):
@@ -59,7 +59,7 @@ def test_what_lies_far_below_is_told_and_does_not_flatten_the_rest():
 )
 def test_points_of_one_cost_stand_apart_and_groups_keep_their_order(found):
   values, ranks = zip(*found, strict=True)
-  places, edges = marks.spread(values, ranks)
+  places, edges = markers.spread(values, ranks)
   assert np.all((edges[:, 0] <= places * 1.0001) & (places <= edges[:, 1] * 1.0001))
   for i, a in enumerate(values):
     # Far apart, never mixed; equal, side by side in the order of their ranks.
@@ -74,10 +74,10 @@ def test_points_of_one_cost_stand_apart_and_groups_keep_their_order(found):
 
 def test_each_method_has_a_look_of_its_own_and_its_familys_marker():
   names = [*methods.METHODS, "learned_a", "learned_b", "stranger"]
-  looks = marks.looks(names)
+  looks = markers.looks(names)
   assert len(set(looks.values())) == len(names)
   assert looks["learned"][0] == looks["learned_a"][0] != looks["tile"][0]
-  assert looks["tile"] == marks.looks(["mbv2_width", "tile"])["tile"]
+  assert looks["tile"] == markers.looks(["mbv2_width", "tile"])["tile"]
 
 
 def _summary(names):

@@ -72,3 +72,11 @@ def test_the_result_stands_beside_the_dense_network():
   assert rows["adds for wrapping"] == ["70", "0"]
   ema = tables.result_table(REPORT | {"top1_ema": 0.9})
   assert re.search(r"top-1, EMA weights +90\.00%", ema)
+
+
+def test_fewer_multiply_adds_name_the_flag_that_saves_them():
+  label = "MAdds with --config.execution=fold"
+  assert label not in tables.result_table(REPORT), "older reports do not say"
+  assert label not in tables.price_table(REPORT | {"folded_madds": 3000})
+  rows = tables.price_rows(REPORT | {"folded_madds": 1000})
+  assert [label, "1,000", "4,000", "0.250"] in rows

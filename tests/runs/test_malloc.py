@@ -42,6 +42,7 @@ def run(mode):
   return kept == "True", int(faults)
 
 
+@pytest.mark.slow
 def test_scratch_memory_is_not_faulted_in_again_each_step():
   kept, faults = run("keep")
   if not kept:
@@ -53,9 +54,9 @@ def test_scratch_memory_is_not_faulted_in_again_each_step():
 # Frees every other one of thousands of blocks of all sizes: pieces that cannot join.
 HOLES = """
 import ctypes
-from neural_epitome import allocator
-allocator.keep_freed_memory()
-library = allocator._glibc()
+from neural_epitome.runs import malloc
+malloc.keep_freed_memory()
+library = malloc._glibc()
 if library is None:
   raise SystemExit
 library.free.argtypes = [ctypes.c_void_p]
@@ -65,10 +66,10 @@ for block in blocks[::2]:
 # A large request sorts what was freed into the lists.
 library.free(library.malloc(50_000_000))
 def free():
-  pieces = allocator._free_pieces(library)
+  pieces = malloc._free_pieces(library)
   return sum(n for low, high, n in pieces if low >= 1040 and high < 2**20)
 before = free()
-retired = allocator.retire_fragments()
+retired = malloc.retire_fragments()
 print(before, free(), retired)
 """
 
@@ -83,7 +84,7 @@ def test_fragments_are_retired_and_only_where_memory_is_kept():
   assert before > 9_000
   assert after < before / 20
   assert retired > 100_000_000
-  program = "from neural_epitome import allocator; print(allocator.retire_fragments())"
+  program = "from neural_epitome.runs import malloc; print(malloc.retire_fragments())"
   done = subprocess.run(
     [sys.executable, "-c", program], capture_output=True, text=True, check=True
   )

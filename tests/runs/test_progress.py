@@ -1,5 +1,10 @@
 """What is told on a line."""
 
+import os
+import pty
+import sys
+import termios
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -65,4 +70,55 @@ def test_nothing_is_told_where_it_should_be_quiet(clock, capsys):
   shown = progress.Progress(total=3, step=0, quiet=True)
   shown.update(1, 1.0, {})
   shown.say("hello")
+  assert capsys.readouterr() == ("", "")
+
+
+def test_compilation_is_said_to_last_and_the_rest_is_timed_from_its_end(
+  clock, capsys, monkeypatch
+):
+  monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+  shown = progress.Progress(total=10, step=0, quiet=False)
+  with shown.compiling():
+    clock[0] = 175.0
+    time.sleep(0.2)
+  told = capsys.readouterr().out.splitlines()
+  assert told[0] == "compiling the training step, 0:00"
+  assert told[-1] == "compiling the training step, 1:15"
+  time.sleep(0.05)
+  assert capsys.readouterr().out == "", "the clock goes on after the end"
+
+
+def test_an_error_while_compiling_ends_the_clock(clock, capsys):
+  shown = progress.Progress(total=10, step=0, quiet=False)
+  with pytest.raises(ZeroDivisionError), shown.compiling():
+    _ = 1 / 0
+  assert "compiling" in capsys.readouterr().out
+  time.sleep(0.05)
+  assert capsys.readouterr().out == ""
+
+
+def test_the_bar_says_compiling_until_the_first_step_is_there(monkeypatch):
+  reader, writer = pty.openpty()
+  termios.tcsetwinsize(writer, (24, 100))
+  monkeypatch.setattr(progress, "BAR_SECONDS", 0.05)
+  with os.fdopen(writer, "w") as terminal:
+    monkeypatch.setattr(sys, "stderr", terminal)
+    shown = progress.Progress(total=10, step=0, quiet=False)
+    with shown.compiling():
+      time.sleep(0.2)
+    before = os.read(reader, 1 << 16).decode()
+    shown.update(1, 2.0, {})
+    time.sleep(0.15)  # the bar draws itself ten times a second
+    shown.update(2, 2.0, {})
+    after = os.read(reader, 1 << 16).decode()
+    shown.close()
+  os.close(reader)
+  assert "compiling, 0:00" in before
+  assert "compiling" not in after
+  assert "2/10" in after
+
+
+def test_nothing_is_said_of_compiling_where_it_should_be_quiet(capsys):
+  with progress.Progress(total=3, step=0, quiet=True).compiling():
+    pass
   assert capsys.readouterr() == ("", "")

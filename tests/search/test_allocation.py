@@ -19,7 +19,7 @@ from neural_epitome.planning import (
   ChosenPlanner,
   DensePlanner,
   Planner,
-  UniformPlanner,
+  RatePlanner,
 )
 from neural_epitome.search import allocation
 from neural_epitome.spaces.rate_space import RateSpace
@@ -34,13 +34,13 @@ from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import setup
 from tests.strategies.test_strategies import ask_all
 
-pytestmark = pytest.mark.xdist_group("allocation")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("allocation")]
 
 LOSSES = "losses_32_32_1.jsonl"
 CONFIG = Config(
   name="allocated",
   model=ResNetConfig(depth=8, width=0.5, stem_stride=4),
-  planner=UniformPlanner(rule=EpitomeRule(routing="tile")),
+  planner=RatePlanner(rule=EpitomeRule(routing="tile")),
   data=DataOptions(batch_size=32, evaluation_batch_size=32),
   optimizer=OptimizerOptions(learning_rate=3e-3),
   training=TrainingOptions(
@@ -54,7 +54,7 @@ CONFIG = Config(
 
 def priced(planner, config=CONFIG):
   inventory, plan = setup.plan(dataclasses.replace(config, planner=planner))
-  return totals.price(plan, inventory, "fold", planner.bits)
+  return totals.price(plan.narrowed(planner.bits), inventory, "fold")
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_a_line_of_another_architecture_is_refused(data):
   ("changes", "budget", "words"),
   [
     ({"planner": ChosenPlanner()}, "60kB", "has none"),
-    ({"planner": UniformPlanner(rule=SharedEpitomeRule())}, "60kB", "no kernel a size"),
+    ({"planner": RatePlanner(rule=SharedEpitomeRule())}, "60kB", "no kernel a size"),
     ({"data": DataOptions(train_split="train[:500]")}, "60kB", "is a part already"),
     ({}, "3kB", "smallest allocation"),
     ({}, "60 kg", "is not understood"),
@@ -228,6 +228,6 @@ def test_folds_hold_out_the_last_of_them():
 def test_the_default_planner_is_a_budget_over_its_own_rules(tmp_path):
   dense = dataclasses.replace(CONFIG, planner=DensePlanner())
   found = allocation.allocate(dense, "60kB", "uniform", tmp_path)
-  assert found == BudgetPlanner(bytes=60_000, rules=UniformPlanner())
+  assert found == BudgetPlanner(bytes=60_000, rules=RatePlanner())
   config = dataclasses.replace(CONFIG, planner=found)
-  assert allocation.rules_of(config) == UniformPlanner()
+  assert allocation.rules_of(config) == RatePlanner()

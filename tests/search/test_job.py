@@ -28,7 +28,7 @@ from tests.spaces.tiny import PLAIN
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What they share is made once.
-pytestmark = pytest.mark.xdist_group("search_job")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("search_job")]
 
 CONFIG = Config(
   name="searched",
@@ -88,7 +88,7 @@ def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   workdir, report = done
   arch = CONFIG.model.space.from_json(report["search"]["arch"])
   config = job.final_config(CONFIG, arch, 10, workdir / "search/variables.npz")
-  plan = config.planner.plan(setup.take_inventory(config, 10))
+  plan = setup.make_plan(config, setup.take_inventory(config, 10))
   model = setup.build(config, 10, plan)
   arrays, _ = initialization.read(config.training.start, config)
   variables = traverse_util.unflatten_dict(arrays, sep="/") | {"routing": {}}

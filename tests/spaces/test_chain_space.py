@@ -11,6 +11,7 @@ import pytest
 from neural_epitome import codec, models
 from neural_epitome.cost import inventory
 from neural_epitome.errors import UserError
+from neural_epitome.models import block_module
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
 from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.arch import Arch
@@ -94,7 +95,8 @@ def test_a_smaller_choice_has_one_gene_one_step_further():
   # After the blocks, head and classifier, which have rates and bits alone.
   for other in SPACE.smaller(SPACE.largest, SPACE.places - 1):
     assert SPACE.network(other) == SPACE.network(SPACE.largest)
-    assert len(chain_generators.of_choice(SPACE, other, 3)) == 1
+    planner = chain_generators.of_choice(SPACE, other, 3)
+    assert len(planner.generators) + len(planner.bits) == 1
   assert len(SPACE.smaller(SPACE.largest, SPACE.places - 1)) == 4
   assert PLAIN.places == len(PLAIN.positions)
 
@@ -147,12 +149,10 @@ def test_a_space_and_a_network_of_it_survive_the_configuration():
 def test_what_is_left_out_hands_its_input_on():
   """Identity where nothing changes; channels are cut, never invented; never nothing."""
   x = jax.random.normal(jax.random.key(0), (2, 8, 8, 12))
-  from neural_epitome.models import chain
-
-  np.testing.assert_array_equal(chain.bypass(x, 12, 1), x)
-  np.testing.assert_array_equal(chain.bypass(x, 40, 1), x)
-  np.testing.assert_array_equal(chain.bypass(x, 5, 1), x[..., :5])
-  pooled = chain.bypass(x, 12, 2)
+  np.testing.assert_array_equal(block_module.bypass(x, 12, 1), x)
+  np.testing.assert_array_equal(block_module.bypass(x, 40, 1), x)
+  np.testing.assert_array_equal(block_module.bypass(x, 5, 1), x[..., :5])
+  pooled = block_module.bypass(x, 12, 2)
   np.testing.assert_allclose(pooled[0, 1, 2], x[0, 2:4, 4:6].mean((0, 1)), atol=1e-6)
   for arch in SPACE.sample(5, count=50):
     assert min(SPACE.inputs(arch)) >= SPACE.stem

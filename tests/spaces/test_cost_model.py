@@ -4,7 +4,6 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.cost import inventory, totals
-from neural_epitome.epitome import plan as plans
 from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.cost_model import Prices
 from tests.spaces.tiny import SPACE
@@ -18,7 +17,7 @@ PRICES = Prices(SPACE, classes=3, channels=1)
 def test_prices_are_those_of_the_plain_network(arch):
   network = models.create(SPACE.network(arch), 3)
   found = inventory.take(network, (8, 8, 1))
-  plan = plans.make(found.kernels, chain_generators.of_choice(SPACE, arch, 3))
+  plan = chain_generators.of_choice(SPACE, arch, 3).plan(found)
   expected = totals.price(plan, found, "fold")
   price = PRICES.of(arch)
   assert price["madds"] == expected.madds

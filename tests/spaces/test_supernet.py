@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
-from neural_epitome.epitome import plan as plans
 from neural_epitome.errors import UserError
 from neural_epitome.spaces import chain_generators, slicing
 from neural_epitome.spaces.arch import Arch
@@ -54,7 +53,7 @@ def evaluated(variables):
 def plain(arch):
   config = SPACE.network(arch)
   found = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
-  plan = plans.make(found.kernels, chain_generators.of_choice(SPACE, arch, CLASSES))
+  plan = chain_generators.of_choice(SPACE, arch, CLASSES).plan(found)
   return models.create(config, CLASSES, plan=plan)
 
 
@@ -71,6 +70,7 @@ def choices(draw):
 
 
 # Every small network is compiled, operation by operation.
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(choices())
 def test_masked_equals_sliced(variables, arch):
@@ -127,6 +127,7 @@ def test_no_choice_loses_sight_of_its_input(variables, arch):
   assert len(np.unique(np.asarray(logits[:, 0]))) == len(IMAGES)
 
 
+@pytest.mark.slow
 def test_the_sliced_variables_are_those_of_the_network(variables):
   for arch in [*SPACE.sample(4, count=3), SPACE.largest, SPACE.smallest]:
     wanted = jax.eval_shape(plain(arch).init, jax.random.key(0), IMAGES)
@@ -137,6 +138,7 @@ def test_the_sliced_variables_are_those_of_the_network(variables):
       )
 
 
+@pytest.mark.slow
 def test_an_image_is_computed_by_its_own_choice_whatever_the_others_have(variables):
   archs = SPACE.sample(2, count=len(IMAGES))
   many = jax.tree.map(lambda *leaves: jnp.stack(leaves), *archs)
@@ -148,6 +150,7 @@ def test_an_image_is_computed_by_its_own_choice_whatever_the_others_have(variabl
     np.testing.assert_allclose(together[row], alone[row], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_copies_of_one_choice_are_that_choice_in_training_mode_too(variables):
   [arch] = SPACE.sample(8, count=1)
   one = dataclasses.replace(arch, bits=np.full_like(arch.bits, 32))
@@ -168,6 +171,7 @@ def test_without_a_choice_the_largest_is_evaluated(variables):
   np.testing.assert_array_equal(evaluated(variables), evaluated(largest))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ordered_dropout", "single_path", "sandwich"])
 def test_every_parameter_learns(variables, sampler):
   model = supernet(sampler=sampler, extremes=0.2)
@@ -196,6 +200,7 @@ def test_every_parameter_learns(variables, sampler):
     assert np.any(leaf > 0), path
 
 
+@pytest.mark.slow
 def test_a_sandwich_has_the_largest_and_the_smallest_in_it(variables):
   logits, _ = supernet(sampler="sandwich").apply(
     variables, IMAGES, train=True, keys=KEYS, mutable=["batch_stats"]

@@ -68,3 +68,38 @@ def test_one_batch_equals_the_same_rows_over_many():
   assert jax.tree.map(lambda v: round(v, 5), whole) == jax.tree.map(
     lambda v: round(v, 5), pieces
   )
+
+
+def predictions(batches):
+  mesh = devices.make_mesh()
+  counter = evaluation.make_counter(Readout(), mesh, examples=True)
+  weights = {"raw": {"params": {"bias": jnp.zeros(3)}}}
+  shares, found = evaluation.evaluate_examples(counter, weights, batches, mesh)
+  plain = evaluation.evaluate(counter, weights, batches, mesh)
+  np.testing.assert_equal(shares, plain)
+  return shares["raw"], found["raw"]
+
+
+def test_what_is_predicted_of_every_example_is_told_once_in_order_without_padding():
+  # Processes may hand in their rows in any order.
+  rows = [
+    ([0.0, 2.0, 0.0], 1, 1, 3),
+    ([5.0, 0.0, 0.0], 2, 1, 2),
+    ([np.nan, 0.0, 0.0], 0, 1, 0),
+    ([0.0, 0.0, 9.0], 2, 1, 1),
+    ([0.0, 1.0, 0.0], 0, 1, 4),
+    ([9.0, 0.0, 0.0], 0, 0, 5),
+  ]
+  parts = [
+    batch(*(list(column) for column in list(zip(*rows[i : i + 2], strict=True))[:3]))
+    | {"position": np.uint32([row[3] for row in rows[i : i + 2]])}
+    for i in (0, 2, 4)
+  ]
+  shares, found = predictions(parts)
+  assert found.position.tolist() == [0, 1, 2, 3, 4]
+  assert found.label.tolist() == [0, 2, 2, 1, 0]
+  assert found.predicted.tolist() == [-1, 2, 0, 1, 1]
+  assert shares["top1"] == found.is_right.mean()
+  expected = np.exp(2.0) / (np.exp(2.0) + 2)
+  np.testing.assert_allclose(found.confidence[3], expected, rtol=1e-6)
+  assert found.confidence[0] == 0

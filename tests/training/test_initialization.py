@@ -17,7 +17,7 @@ from neural_epitome.epitome.generators import ChannelEpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
 from neural_epitome.models import MobileNetV2Config
-from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.planning import DensePlanner, RatePlanner
 from neural_epitome.training import distillation, initialization, loading, losses
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import setup as setups
@@ -25,6 +25,8 @@ from neural_epitome.training import state as states
 from neural_epitome.training.loop import run
 from neural_epitome.training.pruning import run_pruned
 from tests.training import tiny
+
+pytestmark = pytest.mark.slow
 
 
 def fresh(config, seed=0):
@@ -104,7 +106,7 @@ def test_a_pruned_run_trains_prunes_and_fine_tunes_in_the_recipes_epochs(tmp_pat
   assert run_pruned(config, tmp_path, int(0.8 * dense), minimum=2, quiet=True) == report
 
 
-CHANNELS = UniformPlanner(rate=1.5, rule=ChannelEpitomeRule())
+CHANNELS = RatePlanner(rate=1.5, rule=ChannelEpitomeRule())
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # One worker runs all of them: the uninterrupted run they compare with is made once.
 pytestmark = [
+  pytest.mark.slow,
   pytest.mark.xdist_group("loop"),
   pytest.mark.usefixtures("compilation_cache"),
 ]
 KEYS = [
   "experiment", "dataset", "seed", "steps", "seconds", "top1", "top1_ema",
   "stored_params", "expanded_params", "stored_bytes", "madds", "adds",
-  "dense_madds", "dense_params",
+  "folded_madds", "dense_madds", "dense_params",
 ]  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def test_a_run_of_few_bits_trains_and_evaluates_what_its_file_holds(tmp_path):
   report = ne.run(config, tmp_path / "run", quiet=True)
   trained = ne.load(tmp_path / "run")
   shipped, file = inference_model.shipped(trained), tmp_path / "tiny.safetensors"
-  compact.write(file, shipped, trained.config.bits)
+  compact.write(file, shipped)
   found = dataclasses.replace(ne.load(file), config=config)
   assert loading.evaluate(found)["top1"] == report["top1"]
   assert report["stored_bytes"] < 0.5 * 4 * report["stored_params"]
@@ -132,13 +133,35 @@ def test_a_run_leaves_what_it_promises(whole):
   assert report["stored_params"] < report["dense_params"]
   assert (workdir / "status").read_text() == "done\n"
   page = (workdir / "report/index.html").read_text()
-  assert page.count("data:image/png;base64,") == 1 + len(
-    list((workdir / "report/routing").glob("*.png"))
-  )
+  maps = [*workdir.glob("report/routing/*.png")]
+  curves = [*workdir.glob("report/curves/*.png")]
+  assert maps
+  assert page.count("by step") == len(curves) == 4
+  assert page.count('alt="routing map of') == len(maps)
   assert "http" not in page, "the page needs nothing from elsewhere"
+  evaluation = json.loads((workdir / "evaluation.json").read_text())
+  assert (evaluation["weights"], evaluation["step"]) == ("ema", 12)
+  assert evaluation["examples"] == 50
+  right = sum(row["correct"] for row in evaluation["classes"])
+  assert right / 50 == report["top1_ema"]
+  assert np.trace(evaluation["confusion"]) == right
+  assert np.sum(evaluation["confusion"]) == 50
+  assert page.count("<figcaption>") == min(12, right) + min(12, 50 - right)
+  environment = json.loads((workdir / "environment.json").read_text())
+  assert environment["jax"] == jax.__version__ in page
   lines = metrics.read(workdir / "metrics.jsonl")
   assert [r["step"] for r in lines if r["kind"] == "train"] == list(range(1, 13))
   assert [r["step"] for r in lines if r["kind"] == "evaluation"] == [5, 10, 12]
+
+
+def test_an_example_of_the_report_is_predicted_as_its_page_says(whole):
+  workdir, _ = whole
+  [row] = loading.predict(ne.load(workdir), [workdir / "report/example.png"])
+  page = (workdir / "report/index.html").read_text()
+  *_, last = page.partition("<h3>Recognised</h3>")[2].split("<figure>")
+  best = row["top"][0]
+  assert best["class"] in last.partition("</figcaption>")[0]
+  assert f"{best['probability']:.0%}" in last
 
 
 def test_done_says_so_and_returns_the_same_report(whole, capsys):

@@ -15,7 +15,7 @@ from neural_epitome.config import override
 from neural_epitome.distributed import devices
 from neural_epitome.epitome import fitting
 from neural_epitome.epitome.generators import ChannelEpitomeRule
-from neural_epitome.planning import DensePlanner, UniformPlanner
+from neural_epitome.planning import DensePlanner, RatePlanner
 from neural_epitome.training import distillation, initialization
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import setup as setups
@@ -23,9 +23,11 @@ from neural_epitome.training import state as states
 from tests.state_dicts import files, networks
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 MODEL = networks.SMALL["mobilenet_v2"]
 PLANNERS = {
-  "channels": UniformPlanner(rate=1.5, rule=ChannelEpitomeRule()),
+  "channels": RatePlanner(rate=1.5, rule=ChannelEpitomeRule()),
   "dense": DensePlanner(),
 }
 CONFIG = dataclasses.replace(

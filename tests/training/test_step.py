@@ -21,13 +21,13 @@ from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.models.base import NormOptions
 from neural_epitome.planning.dense import DensePlanner
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 from neural_epitome.training import optimizer, setup, state, step
 from tests.training import tiny
 
 SHAPE = (12, 12, 1)
 BATCH = 16
-EPITOMES = UniformPlanner(
+EPITOMES = RatePlanner(
   rate=4.0, rule=EpitomeRule(side="both", routing="factorised", margin=1)
 )
 MOMENTUM = OptimizerOptions(

@@ -10,9 +10,9 @@ from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import Augmentation, DataOptions
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.models import blocks
+from neural_epitome.models import functions
 from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.planning.uniform import UniformPlanner
+from neural_epitome.planning.rate import RatePlanner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tiny(nn.Module):
       x = self.layers.norm(use_running_average=not train, name=f"norm_{index}")(x)
       x = nn.relu(x)
     x = jnp.mean(x, axis=(1, 2))
-    x = blocks.dropout(x, keys, rate=self.config.dropout, train=train)
+    x = functions.dropout(x, keys, rate=self.config.dropout, train=train)
     return self.layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
 
 
@@ -50,7 +50,7 @@ def experiment(**training) -> Config:
   return Config(
     name="tiny",
     model=TinyConfig(dropout=0.1),
-    planner=UniformPlanner(rate=2.0, rule=EpitomeRule(side="both", margin=1)),
+    planner=RatePlanner(rate=2.0, rule=EpitomeRule(side="both", margin=1)),
     indices=IndexOptions(source="learner", hidden=4),
     data=DataOptions(
       train_split="train[:160]",

@@ -7,6 +7,7 @@ from benchmarks.quality.arms.base import Start, Teacher, stored_bytes
 from benchmarks.quality.images import CLASSES
 from benchmarks.quality.networks import initial, inventory_of
 from neural_epitome import models
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning import DensePlanner
 
@@ -28,9 +29,11 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
   def at(width: float) -> Any:
     return dataclasses.replace(whole, width=width, divisor=1, **changes)
 
+  def plan(width: float) -> Plan:
+    return DensePlanner().plan(inventory_of(at(width))).narrowed(BITS)
+
   def price(width: float) -> int:
-    inventory = inventory_of(at(width))
-    return stored_bytes(DensePlanner().plan(inventory), inventory, BITS)
+    return stored_bytes(plan(width), inventory_of(at(width)))
 
   low, high = 0.0, 1.0
   while high - low > 1e-3:
@@ -38,7 +41,5 @@ def narrower(teacher: Teacher, size: int, seed: int) -> Start:
     low, high = (middle, high) if price(middle) <= budget else (low, middle)
   if not low:
     raise UserError(f"No width of {whole.kind} fits {budget:,} bytes.")
-  config = at(low)
-  plan = DensePlanner().plan(inventory_of(config))
-  model = models.create(config, CLASSES, plan=plan, bits=BITS)
+  model = models.create(at(low), CLASSES, plan=plan(low))
   return Start(model, initial(model, seed), price(low))

@@ -21,7 +21,7 @@ from neural_epitome.epitome.generators import EpitomeRule, LowRankRule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 BITS = 8
 # Small kernels are compressed less than large ones: the better choice of the suites of
@@ -35,32 +35,28 @@ def tile(teacher: Teacher, size: int, seed: int) -> Start:
 
   A tile fitted to a trained kernel is the mean of its replicas, nearly nothing.
   """
-  rules = UniformPlanner(rule=EpitomeRule(routing="tile"), allocation=_ALLOCATION)
+  rules = RatePlanner(rule=EpitomeRule(routing="tile"), allocation=_ALLOCATION)
   return _planned(teacher, size, seed, rules, is_fitted=False)
 
 
 def random(teacher: Teacher, size: int, seed: int) -> Start:
   """Epitomes sampled at random places that never move; these are stored."""
   rule = EpitomeRule(routing="blockwise", side="both")
-  rules = UniformPlanner(rule=rule, allocation=_ALLOCATION)
+  rules = RatePlanner(rule=rule, allocation=_ALLOCATION)
   return _planned(teacher, size, seed, rules, is_fitted=False)
 
 
 def low_rank(teacher: Teacher, size: int, seed: int) -> Start:
   """Two factors, from the teacher's singular vectors."""
-  rules = UniformPlanner(
-    rule=LowRankRule(), allocation=_ALLOCATION, weights=_CLASSIFIER
-  )
+  rules = RatePlanner(rule=LowRankRule(), allocation=_ALLOCATION, weights=_CLASSIFIER)
   return _planned(teacher, size, seed, rules, is_fitted=True)
 
 
 def _planned(
-  teacher: Teacher, size: int, seed: int, rules: UniformPlanner, is_fitted: bool
+  teacher: Teacher, size: int, seed: int, rules: RatePlanner, is_fitted: bool
 ) -> Start:
   plan = _plan(teacher, size, rules)
-  model = models.create(
-    teacher.network.config, CLASSES, plan=plan, bits=BITS, indices=FIXED
-  )
+  model = models.create(teacher.network.config, CLASSES, plan=plan, indices=FIXED)
   variables = initial(model, seed)
   params = _flat(variables["params"])
   given = _flat(teacher.variables["params"])
@@ -75,10 +71,10 @@ def _planned(
     "params": traverse_util.unflatten_dict(params, sep="/"),
     "batch_stats": teacher.variables["batch_stats"],
   }
-  return Start(model, variables, stored_bytes(plan, teacher.inventory, BITS))
+  return Start(model, variables, stored_bytes(plan, teacher.inventory))
 
 
-def _plan(teacher: Teacher, size: int, rules: UniformPlanner) -> Plan:
+def _plan(teacher: Teacher, size: int, rules: RatePlanner) -> Plan:
   """The largest plan of the rules that a size allows, of those near it.
 
   Raises:
@@ -90,8 +86,8 @@ def _plan(teacher: Teacher, size: int, rules: UniformPlanner) -> Plan:
   while rate <= highest:
     # At some rates the integers of a rule leave nothing near.
     with contextlib.suppress(UserError):
-      plan = dataclasses.replace(rules, rate=rate).plan(inventory)
-      if stored_bytes(plan, inventory, BITS) <= budget:
+      plan = dataclasses.replace(rules, rate=rate).plan(inventory).narrowed(BITS)
+      if stored_bytes(plan, inventory) <= budget:
         return plan
     rate *= 1.004
   raise UserError(f"{rules.rule.kind} cannot store the network in {budget:,} bytes.")

@@ -11,12 +11,11 @@ from neural_epitome.epitome.generators.channel_epitome import (
   ChannelEpitomeRule,
 )
 from neural_epitome.epitome.generators.dense import Dense
-from neural_epitome.epitome.generators.elastic import Elastic
 from neural_epitome.epitome.generators.epitome import Epitome
 from neural_epitome.epitome.generators.epitome_rule import EpitomeRule
 from neural_epitome.epitome.generators.hashed import Hashed, HashedRule
 from neural_epitome.epitome.generators.low_rank import LowRank, LowRankRule
-from neural_epitome.epitome.generators.quantised import Quantised, QuantisedRule
+from neural_epitome.epitome.generators.quantised import QuantisedRule
 from neural_epitome.epitome.generators.shared_epitome import (
   SharedEpitome,
   SharedEpitomeRule,
@@ -29,7 +28,6 @@ __all__ = [
   "ChannelEpitomeRule",
   "Cost",
   "Dense",
-  "Elastic",
   "Epitome",
   "EpitomeRule",
   "GeneratorSpec",
@@ -37,7 +35,6 @@ __all__ = [
   "HashedRule",
   "LowRank",
   "LowRankRule",
-  "Quantised",
   "QuantisedRule",
   "Rule",
   "SharedEpitome",

@@ -19,7 +19,6 @@ import jax
 import numpy as np
 
 from neural_epitome import codec
-from neural_epitome.epitome import rounding
 from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.errors import UserError
 
@@ -34,7 +33,7 @@ class Cost:
   """Price of one kernel, per example where it counts operations.
 
   Attributes:
-    stored: numbers stored, indices and scales included.
+    stored: numbers stored, offsets included.
     expanded: weights of the kernel as the architecture sees it.
     madds: multiply-adds of the layer.
     adds: additions beside them (wrapping, prefix sums).
@@ -160,50 +159,18 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del folded
     return Cost(self.stored(use.shape), use.size, use.madds)
 
-  def derived(self, shape: Shape) -> dict[str, Shape]:
-    """Shapes of numbers that ship beside the tensors but are never trained.
-
-    They are computed from the tensors in training, such as a quantiser's scales.
-    """
-    del shape
-    return {}
-
   def tensor_bits(self, role: str) -> int | None:
-    """Bits of a stored number of a tensor; None for the width it is trained in."""
+    """Bits of a stored number of a tensor; None where the plan chooses them."""
     del role
     return None
 
-  def rounded(self, tensors: Tensors, bits: int) -> Tensors:
-    """The tensors, by role, as a network of `bits` reads them; factors stay floats.
-
-    Raises:
-      UserError: for other bits than `rounding` knows.
-    """
-    rounding.check_bits(bits)
-    if bits == 32:
-      return tensors
-    return {
-      role: tensor
-      if self.tensor_bits(role)
-      else rounding.straight_through(tensor, bits)
-      for role, tensor in tensors.items()
-    }
-
   def stored(self, shape: Shape) -> int:
-    """Numbers stored for a kernel of this shape, offsets and scales included."""
+    """Numbers stored for a kernel of this shape, offsets included."""
     return _count(self.tensors(shape)) + self.stored_beside(shape)
 
   def stored_beside(self, shape: Shape) -> int:
-    """Those of them that are not in a trained tensor: offsets and what is derived."""
-    return _count(self.offsets(shape)) + _count(self.derived(shape))
-
-  def stored_bytes(self, shape: Shape, bits: int = 32) -> int:
-    """The same in bytes, tensors without a width of their own at `bits`."""
-    tensors = sum(
-      math.prod(size) * (self.tensor_bits(role) or bits)
-      for role, size in self.tensors(shape).items()
-    )
-    return -(-tensors // 8) + 4 * self.stored_beside(shape)
+    """Those of them that are not in a trained tensor: offsets."""
+    return _count(self.offsets(shape))
 
   def check(self, shape: Shape) -> None:
     """Raises UserError if a kernel of this shape cannot be generated."""
@@ -217,6 +184,11 @@ class Rule(codec.Variant, abc.ABC):
   """
 
   is_fixed: ClassVar[bool] = False
+
+  @property
+  def width(self) -> int:
+    """Bits of the numbers that its generators store, 32 or 2 to 8."""
+    return 32
 
   @abc.abstractmethod
   def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:

@@ -120,7 +120,7 @@ class ChannelEpitome(GeneratorSpec):
     Input channels that share would have to be summed one by one, which no backend does
     as fast as the convolution that it saves.
     """
-    if self.axis == "input" or application.groups > 1:
+    if self.axis == "input" or application.feature_group_count > 1:
       return None
     y = application(x, tensors["epitome"].astype(x.dtype))
     y = self._channels(y, offsets["output"], -1)
@@ -129,7 +129,7 @@ class ChannelEpitome(GeneratorSpec):
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
     """Folded, the epitome's convolution and a product with the factor."""
     dense = super().cost(use)
-    if not folded or self.axis == "input" or use.groups > 1:
+    if not folded or self.axis == "input" or use.feature_group_count > 1:
       return dense
     reads = use.size // use.shape[-1]
     madds = (reads * self.cells + use.shape[-1]) * use.positions

@@ -29,7 +29,7 @@ class Epitome(GeneratorSpec):
   """Neural Epitome Search (ICLR 2020), section 3.
 
   Attributes:
-    shape: the epitome's shape (*window', Ci, Co), see `sampling`.
+    shape: the epitome's shape (*kernel_size', Ci, Co), see `sampling`.
     routing: `tile` samples at offset 0 everywhere and stores no map; `factorised`
       has one offset a replica and axis, and folds; `blockwise` has its own offsets
       for every (input replica, output replica) block: more expressive at the same
@@ -59,7 +59,7 @@ class Epitome(GeneratorSpec):
     if not fits:
       raise UserError(
         f"An epitome of shape {list(self.shape)} cannot generate a kernel of shape "
-        f"{list(shape)}: it needs the same axes, at least the kernel's window and at "
+        f"{list(shape)}: it needs the same axes, at least its kernel_size and at "
         "most its channels."
       )
 
@@ -148,7 +148,11 @@ class Epitome(GeneratorSpec):
     offsets: Tensors,
     importance: np.ndarray,
   ) -> dict[str, np.ndarray]:
-    """Every start of every replica is tried; not where crops have offsets too."""
+    """The nearest start of each replica, by trying all of them, see `matching`.
+
+    Offsets stay as they are where there are spatial ones among them: starts along the
+    channels are found for windows that do not move.
+    """
     held = {axis: np.asarray(value) for axis, value in offsets.items()}
     if not held or "spatial" in held:
       return held
@@ -157,7 +161,7 @@ class Epitome(GeneratorSpec):
 
   @property
   def reads_streams(self) -> bool:
-    """It wraps."""
+    """Whether `fold` reads streams: it does, as it wraps channels itself."""
     return True
 
   def fold(
@@ -168,13 +172,13 @@ class Epitome(GeneratorSpec):
     shape: Shape,
     application: Application,
   ) -> Array | Stream | None:
-    """`folding.fold`."""
+    """The layer's output from a convolution with the epitome, see `folding.fold`."""
     return folding.fold(
       x, tensors["epitome"], offsets, shape, application, tensors.get("scale")
     )
 
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
-    """Folded, one small convolution and the wrap's additions (spec 4.6).
+    """Folded, one convolution with the epitome and the additions that wrap channels.
 
     Scaling the blocks of the input or of the output is one multiply-add an element.
     """
@@ -184,18 +188,18 @@ class Epitome(GeneratorSpec):
     if (
       not folded
       or self.routing == "blockwise"
-      or (is_scaled and (use.groups > 1 or min(rows, columns) > 1))
+      or (is_scaled and (use.feature_group_count > 1 or min(rows, columns) > 1))
     ):
       return dense
     inputs, outputs = use.shape[-2:]
     wrapped = self.shape[-2] if rows > 1 else inputs
-    small = self.shape[-1] if use.groups == 1 else outputs
+    small = self.shape[-1] if use.feature_group_count == 1 else outputs
     scaling = inputs * use.input_positions if rows > 1 else outputs * use.positions
     return dataclasses.replace(
       dense,
-      madds=math.prod(use.window) * wrapped * small * use.positions
+      madds=math.prod(use.kernel_size) * wrapped * small * use.positions
       + (scaling if is_scaled else 0),
-      adds=(inputs - wrapped) * use.groups * use.input_positions,
+      adds=(inputs - wrapped) * use.feature_group_count * use.input_positions,
     )
 
 

@@ -74,7 +74,7 @@ class EpitomeRule(Rule):
     """See `Rule.smallest`."""
     return _smallest(self, use.shape)
 
-  def _window(self, shape: Shape) -> Shape:
+  def _spatial(self, shape: Shape) -> Shape:
     return tuple(size + self.margin if size > 1 else size for size in shape[:-2])
 
   def _is_input_short(self, shape: Shape) -> bool:
@@ -89,7 +89,7 @@ class EpitomeRule(Rule):
     """Channels of the epitome's long axis, the preferred numbers first."""
     if self.side != "both":
       return range(shape[-1 if self._is_input_short(shape) else -2], 0, -1)
-    rate = math.prod(self._window(shape)) * shape[-2] * shape[-1] / max(1, stored)
+    rate = math.prod(self._spatial(shape)) * shape[-2] * shape[-1] / max(1, stored)
     even = shape[-2] / math.sqrt(max(1.0, rate))
     return sorted(range(1, shape[-2] + 1), key=lambda rows: abs(math.log(rows / even)))
 
@@ -97,13 +97,13 @@ class EpitomeRule(Rule):
     self, shape: Shape, long: int, stored: int
   ) -> tuple[int, Epitome] | None:
     """The epitome with this long extent whose stored numbers come nearest."""
-    window, is_input_short = self._window(shape), self._is_input_short(shape)
-    step = long * math.prod(window)
+    spatial, is_input_short = self._spatial(shape), self._is_input_short(shape)
+    step = long * math.prod(spatial)
     limit = shape[-2 if is_input_short else -1]
 
     def sized(short: int) -> tuple[int, Epitome]:
       channels = (short, long) if is_input_short else (long, short)
-      generator = self.generator((*window, *channels))
+      generator = self.generator((*spatial, *channels))
       return generator.stored(shape), generator
 
     short = min(limit, stored // step)
@@ -117,9 +117,9 @@ class EpitomeRule(Rule):
 
 @functools.cache
 def _smallest(rule: EpitomeRule, shape: Shape) -> int:
-  window = rule._window(shape)
+  spatial = rule._spatial(shape)
   return min(
-    rule.generator((*window, rows, columns)).stored(shape)
+    rule.generator((*spatial, rows, columns)).stored(shape)
     for rows in _scale(shape[-2])
     for columns in _scale(shape[-1])
   )

@@ -51,7 +51,7 @@ class LowRank(GeneratorSpec):
       )
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
-    """`left` (*window, Cin, rank) and `right` (rank, Cout)."""
+    """`left` (*kernel_size, Cin, rank) and `right` (rank, Cout)."""
     return {"left": (*shape[:-1], self.rank), "right": (self.rank, shape[-1])}
 
   def init(
@@ -104,15 +104,16 @@ class LowRank(GeneratorSpec):
   ) -> Array | None:
     """Two layers, U and then V; not with feature groups, whose outputs V mixes."""
     del offsets, shape
-    if application.groups > 1:
+    if application.feature_group_count > 1:
       return None
     y = application(x, tensors["left"].astype(x.dtype))
-    return jnp.dot(y, tensors["right"].astype(x.dtype))
+    right = tensors["right"].astype(x.dtype)
+    return jnp.dot(y, right, precision=application.precision)
 
   def cost(self, use: KernelUse, folded: bool = False) -> Cost:
     """Folded, the multiply-adds of both layers."""
     dense = super().cost(use)
-    if not folded or use.groups > 1:
+    if not folded or use.feature_group_count > 1:
       return dense
     return dataclasses.replace(
       dense, madds=self.rank * sum(_sides(use.shape)) * use.positions

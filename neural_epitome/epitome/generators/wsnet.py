@@ -7,8 +7,8 @@ is above one. Written S#C#D# in the paper's tables. Two forms:
 
 - A 1-D kernel (L, M, N), the paper's: windows of L taps along a condensed filter of
   (L*, M / C), which folds (see `integral`).
-- Any other, (*window, Cin, Cout): each filter is flattened, taps first and channels
-  fastest, into prod(window) Cin / C numbers, and those are the windows, along a
+- Any other, (*kernel_size, Cin, Cout): each filter is flattened, taps first, channels
+  fastest, into prod(kernel_size) Cin / C numbers, and those are the windows, along a
   condensed vector. So neighbouring filters share weights a few channels apart, and
   kernels of one tap, which the paper's form cannot share, are covered.
 
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.epitome import folding, integral
-from neural_epitome.epitome.convolution import explicit_padding
+from neural_epitome.epitome import padding as paddings
 from neural_epitome.epitome.generators.base import (
   Array,
   Cost,
@@ -134,15 +134,19 @@ class WSNet(GeneratorSpec):
   ) -> Array | None:
     """Wraps the repeated channels, product and integral map, projects; 1-D only."""
     del offsets
-    if not self._folds(shape, application.groups) or application.dilation != (1,):
+    groups, dilations = application.feature_group_count, application.kernel_dilation
+    if not self._folds(shape, groups) or dilations != (1,):
+      return None
+    if application.function is not None or application.input_dilation not in ((), (1,)):
       return None
     length, channels, filters = shape
-    [padding] = explicit_padding(
-      x.shape[1:-1],
-      (length,),
-      application.strides,
-      application.dilation,
+    x, [padding] = paddings.resolve(
+      x,
       application.padding,
+      kernel_size=(length,),
+      strides=application.strides,
+      kernel_dilation=dilations,
+      input_dilation=(1,),
     )
     y = integral.convolve(
       folding.wrap(x, None, channels // self.repetition),
@@ -152,8 +156,12 @@ class WSNet(GeneratorSpec):
       filters=self.density * filters,
       strides=application.strides[0],
       padding=padding,
+      precision=application.precision,
     )
-    return y @ tensors["projection"].astype(y.dtype) if "projection" in tensors else y
+    if "projection" not in tensors:
+      return y
+    projection = tensors["projection"].astype(y.dtype)
+    return jnp.matmul(y, projection, precision=application.precision)
 
   def _folds(self, shape: Shape, groups: int) -> bool:
     return len(shape) == 3 and groups == 1 and self.spacing == int(self.spacing)
@@ -165,7 +173,7 @@ class WSNet(GeneratorSpec):
     position: with a stride the product map is computed where no output needs it.
     """
     dense = super().cost(use)
-    if not folded or not self._folds(use.shape, use.groups):
+    if not folded or not self._folds(use.shape, use.feature_group_count):
       return dense
     _, channels, filters = use.shape
     sizes = self.tensors(use.shape)

@@ -56,12 +56,13 @@ def test_without_offsets_and_factors_it_is_a_tile_and_between_cells_it_blends():
   np.testing.assert_allclose(between, 0.75 * tile + 0.25 * ahead, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", ["input", "output"])
 def test_a_layer_folds_to_what_it_is_materialised_and_trains(axis):
   x = jax.random.normal(jax.random.key(0), (2, 7, 7, 8))
   generator = ChannelEpitome(3, axis)
   layer = EpitomeConv(
-    features=12, window=(3, 3), strides=2, generator=generator, indices=RANDOM
+    features=12, kernel_size=(3, 3), strides=2, generator=generator, indices=RANDOM
   )
   variables = layer.init(jax.random.key(1), x)
 

@@ -18,11 +18,12 @@ from neural_epitome.cost import inventory
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import SharedEpitome, SharedEpitomeRule
 from neural_epitome.models.mobilenet_v2 import MBCONV
-from neural_epitome.planning import UniformPlanner
+from neural_epitome.planning import RatePlanner
 
 SHAPE = (28, 28, 1)
 
 
+@pytest.mark.slow
 @given(
   st.integers(1, 60),
   st.integers(0, 59),
@@ -48,7 +49,7 @@ def test_each_weight_is_the_number_that_the_definition_names(
 
 def share(config, rate):
   found = inventory.take(models.create(config, 10), SHAPE)
-  plan = UniformPlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
+  plan = RatePlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
   return found, plan
 
 
@@ -72,6 +73,7 @@ def test_no_rows_of_a_kernel_come_back_in_step():
       assert math.gcd(length, use.shape[-1]) == 1
 
 
+@pytest.mark.slow
 def test_its_gradient_is_the_sum_over_all_layers():
   config = dataclasses.replace(MBCONV, stages=((2, 16, 1),), stage_strides=(2,))
   found, shared = share(config, 8.0)

@@ -90,9 +90,10 @@ def test_more_filters_than_outputs_are_mixed_by_the_projection():
   np.testing.assert_allclose(kernel, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_denser_layer_folds_with_the_operations_it_says():
   generator, shape = WSNet(2, 1, 2), (5, 4, 6)
-  layer = EpitomeConv(features=6, window=(5,), generator=generator, use_bias=False)
+  layer = EpitomeConv(features=6, kernel_size=(5,), generator=generator, use_bias=False)
   x = jax.random.normal(jax.random.key(0), (2, 40, 4))
   variables = layer.init(jax.random.key(1), x)
   built = layer.apply(variables, x)
