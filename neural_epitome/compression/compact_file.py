@@ -70,10 +70,10 @@ def write_numbers(
       dtype = np.float32 if axis == "spatial" else np.int32
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, dtype)
-  header, tensors = _laid_out(plan, tensors, network, shapes)
+  header, rows = _laid_out(plan, tensors, network, shapes)
   with open(path, "wb") as file:
     file.write(header)
-    for tensor in tensors:
+    for tensor in rows:
       file.write(np.ascontiguousarray(tensor).tobytes())
 
 
@@ -125,14 +125,17 @@ def _laid_out(
 ) -> tuple[bytes, list[np.ndarray]]:
   """The head of a file, by safetensors' rules, and the tensors that follow it."""
   tensors, parts = _in_rows(tensors)
-  told = {
+  description = {
     "plan": codec.encode(plan),
     "parts": parts,
     "shapes": dict(shapes or {}),
     "network": dict(network or {}),
   }
   header: dict[str, Any] = {
-    "__metadata__": {"format": "neural_epitome", "description": packed_text(told)}
+    "__metadata__": {
+      "format": "neural_epitome",
+      "description": packed_text(description),
+    }
   }
   end = 0
   # The widest first, so that every number lies at a multiple of its size.

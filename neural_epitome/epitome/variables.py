@@ -86,6 +86,7 @@ def _tensor(
 ) -> Array:
   if name == "/".join((*module.path, role)):
     return module.param(role, lambda key: init(key)[role])
+  assert module.scope is not None, "a layer reads tensors when it is called"
   root = module.scope.root
   if not root.has_variable("params", name):
     root.put_variable("params", name, init(module.make_rng("params"))[role])

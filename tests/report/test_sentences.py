@@ -20,7 +20,7 @@ CONFIG = Config(planner=RULES)
 
 
 def about(config, write):
-  return write(config, config.planner.plan(INVENTORY), INVENTORY)
+  return write(config, config.planner.plan(INVENTORY).narrowed(config.bits), INVENTORY)
 
 
 def test_the_sentence_before_the_table_counts_what_is_generated():

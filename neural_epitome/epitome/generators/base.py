@@ -13,18 +13,19 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 Array = jax.Array
 Shape = tuple[int, ...]
-Tensors = Mapping[str, Array]
+Tensors = Mapping[str, Any]  # arrays of JAX or of NumPy
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
 
 
@@ -55,6 +56,8 @@ class Cost:
 
 class GeneratorSpec(codec.Variant, abc.ABC):
   """How one kernel is generated; each arm is a frozen dataclass."""
+
+  plugin_group: ClassVar[str] = "generators"
 
   @abc.abstractmethod
   def tensors(self, shape: Shape) -> dict[str, Shape]:
@@ -96,7 +99,7 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     return None
 
   def scale_outputs(
-    self, tensors: Tensors, factors: Array, shape: Shape
+    self, tensors: Tensors, factors: Array | np.ndarray, shape: Shape
   ) -> Tensors | None:
     """The tensors whose kernel is this one with its output channels scaled.
 
@@ -136,12 +139,12 @@ class GeneratorSpec(codec.Variant, abc.ABC):
 
   def fold(
     self,
-    x: Array,
+    x: Array | Stream,
     tensors: Tensors,
     offsets: Tensors,
     shape: Shape,
     application: Application,
-  ) -> Array | None:
+  ) -> Array | Stream | None:
     """The layer's output without building the kernel, or None if it does not fold.
 
     Args:
@@ -183,6 +186,7 @@ class Rule(codec.Variant, abc.ABC):
     is_fixed: whether its fields alone say what a kernel stores.
   """
 
+  plugin_group: ClassVar[str] = "generators"
   is_fixed: ClassVar[bool] = False
 
   @property
