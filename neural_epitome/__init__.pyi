@@ -26,6 +26,8 @@ from neural_epitome.epitome.generators import Rule as Rule
 from neural_epitome.epitome.generators import SharedEpitome as SharedEpitome
 from neural_epitome.epitome.generators import SharedEpitomeRule as SharedEpitomeRule
 from neural_epitome.epitome.generators import SharingRule as SharingRule
+from neural_epitome.epitome.generators import WindowedEpitome as WindowedEpitome
+from neural_epitome.epitome.generators import WindowedEpitomeRule as WindowedEpitomeRule
 from neural_epitome.epitome.generators import WSNet as WSNet
 from neural_epitome.epitome.generators import WSNetRule as WSNetRule
 from neural_epitome.epitome.layers import EpitomeConv as EpitomeConv

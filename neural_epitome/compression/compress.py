@@ -104,9 +104,9 @@ def compress(
     for path, kernel in plan.kernels.items()
   }
   offsets = {
-    path: {axis: np.zeros(shape, np.float32) for axis, shape in shapes.items()}
+    path: first
     for path, kernel in plan.kernels.items()
-    if (shapes := kernel.generator.offsets(kernel.shape))
+    if (first := kernel.generator.first_offsets(kernel.shape))
   }
   if fit == "closed":
     tensors = fitting.fit(plan, kernels, offsets, importance=importances)

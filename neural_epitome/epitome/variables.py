@@ -116,11 +116,17 @@ def offsets(
     options' source.
 
   Raises:
-    UserError: if the layer is applied without its `routing` variables.
+    UserError: if the layer is applied without its `routing` variables, or offsets of
+      its generator cannot come from this source.
   """
   shapes = generator.offsets(shape)
   if not shapes:
     return {}
+  if options.source not in generator.sources:
+    raise UserError(
+      f"indices.source={options.source} cannot move the starts of a {generator.kind}; "
+      f"set it to {' or '.join(generator.sources)}."
+    )
   path, cells = "/".join(module.path), generator.start_cells(shape)
   is_initializing = module.is_initializing()
   is_training = module.is_mutable_collection("routing") and not is_initializing

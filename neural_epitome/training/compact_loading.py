@@ -1,5 +1,6 @@
 """The network of a compact file, checked against the architecture that it names."""
 
+import math
 import os
 from typing import Any, Literal
 
@@ -80,7 +81,10 @@ def _variables(
   expected = dict(inventory.rest)
   for path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      expected[plans.beside(path, f"offsets.{axis}")] = shape
+      bits = kernel.generator.offset_bits(axis)
+      packed = (-(-math.prod(shape) * bits // 8),)
+      name = plans.beside(path, f"offsets.{axis}")
+      expected[name] = shape if bits == 32 else packed
   for name, shape in expected.items():
     if name not in file.tensors or file.tensors[name].shape != tuple(shape):
       raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
@@ -109,8 +113,11 @@ def with_statistics(
 def _offsets(
   file: compact_reader.Network, plan: Plan
 ) -> dict[str, dict[str, np.ndarray]]:
-  return {
-    path: {axis: file.tensors[plans.beside(path, f"offsets.{axis}")] for axis in axes}
-    for path, kernel in plan.kernels.items()
-    if (axes := kernel.generator.offsets(kernel.shape))
-  }
+  offsets: dict[str, dict[str, np.ndarray]] = {}
+  for path, kernel in plan.kernels.items():
+    for axis, shape in kernel.generator.offsets(kernel.shape).items():
+      stored = file.tensors[plans.beside(path, f"offsets.{axis}")]
+      bits = kernel.generator.offset_bits(axis)
+      whole = stored if bits == 32 else compact_reader.unpacked(stored, shape, bits)
+      offsets.setdefault(path, {})[axis] = whole
+  return offsets

@@ -57,6 +57,8 @@ class Cost:
 class GeneratorSpec(codec.Variant, abc.ABC):
   """How one kernel is generated; each arm is a frozen dataclass."""
 
+  # Where offsets may come from in training, see `routing.IndexOptions`.
+  sources: ClassVar[tuple[str, ...]] = ("learner", "free", "fixed", "drawn")
   plugin_group: ClassVar[str] = "generators"
 
   @abc.abstractmethod
@@ -72,6 +74,17 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     """For each sampled axis the number of cells an offset may start at."""
     del shape
     return {}
+
+  def offset_bits(self, axis: str) -> int:
+    """Bits of a stored offset of an axis: 32, or fewer for whole cells."""
+    del axis
+    return 32
+
+  def first_offsets(self, shape: Shape) -> dict[str, np.ndarray]:
+    """Offsets, in whole cells, from which a fit of a kernel begins."""
+    return {
+      axis: np.zeros(size, np.float32) for axis, size in self.offsets(shape).items()
+    }
 
   @abc.abstractmethod
   def init(
