@@ -22,8 +22,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jax
+
 from benchmarks import common
-from benchmarks.controls.rows import append, read
+from benchmarks.controls.rows import append, commit, read
 from benchmarks.quality import images, progress
 from benchmarks.quality.jobs import Job, all_jobs
 from benchmarks.quality.running import Place, run
@@ -40,6 +42,7 @@ COLUMNS = (
   "epochs",
   "images",
   "learning_rate",
+  "tested",
   "top1",
   "loss",
   "teacher_top1",
@@ -64,22 +67,32 @@ def work(
     seconds: of this call; a job that needs longer is left after a whole epoch.
 
   Raises:
-    UserError: see `running.run`; or if another process works in `place.workdir`.
+    UserError: if another process works in `place.workdir`; at the end, if there are
+      jobs that could not be run.
   """
   deadline = time.monotonic() + seconds
+  # Of what runs: files may change meanwhile.
+  version, failed = commit(), 0
   with _alone(place.workdir):
     for job in jobs:
       if not progress.is_owed(job, read(output), place):
         continue
       if time.monotonic() > deadline:
         return
-      row = run(job, place, deadline, lambda line: print(line, flush=True))
+      try:
+        row = run(job, place, deadline, lambda line: print(line, flush=True))
+      except UserError as error:
+        failed += 1
+        print(f"{job.name}: {error}", flush=True)
+        continue
       if row is None:
         return
       if not any(old["job"] == job.name for old in read(output)):
-        append(output, row, COLUMNS)
+        append(output, row | {"commit": version}, COLUMNS)
       place.checkpoint(job).unlink(missing_ok=True)
       print(f"{job.name}: top-1 {row['top1']:.2f}%", flush=True)
+  if failed:
+    raise UserError(f"{failed} jobs could not be run; see above.")
 
 
 @contextlib.contextmanager
@@ -136,6 +149,8 @@ def main() -> None:
   elif options.list:
     show(jobs, options.output, place)
   else:
+    # A slice of minutes must not go into compiling what an earlier one compiled.
+    jax.config.update("jax_compilation_cache_dir", str(options.workdir / "compiled"))
     work(jobs, place, options.output, options.seconds)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flax import linen as nn
 from mkdocs.structure.files import File, Files
 
 import neural_epitome
@@ -45,6 +46,8 @@ GROUPS = (
   ("Configuration", ("config", "experiment", "errors", "codec")),
 )
 OTHER = "More"
+# Options of what stands below a heading that is written here.
+HIDDEN = ("      show_root_heading: false", "      show_root_toc_entry: false")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -84,13 +87,42 @@ def api() -> dict[str, list[str]]:
 def api_page(name: str) -> str:
   """The page of a public name; that of a module has the names that it gathers."""
   value = getattr(neural_epitome, name)
-  if not isinstance(value, types.ModuleType):
-    return f"::: {_path(value)}\n    options:\n      heading_level: 1\n"
-  members = [getattr(value, member) for member in value.__all__]
-  lines = [f"# {name}", "", (value.__doc__ or "").strip()]
-  for member in members:
-    lines += ["", f"::: {_path(member)}"]
+  if isinstance(value, types.ModuleType):
+    lines = [f"# {name}", "", (value.__doc__ or "").strip()]
+    for member in value.__all__:
+      lines += ["", f"::: {_path(getattr(value, member))}"]
+    return "\n".join(lines) + "\n"
+  lines = [f"::: {_path(value)}", "    options:", "      heading_level: 1"]
+  if isinstance(value, type) and issubclass(value, nn.Module):
+    # Flax makes its modules dataclasses where nobody sees it who only reads the source.
+    lines = [f"# {name}", "", "```python", signature(value), "```", "", lines[0]]
+    lines += ["    options:", *HIDDEN]
+    for base in value.__mro__[1:]:
+      if base.__module__.startswith("neural_epitome."):
+        lines += ["", "## Arguments of every layer, by name", "", f"::: {_path(base)}"]
+        lines += ["    options:", *HIDDEN, "      members: []"]
   return "\n".join(lines) + "\n"
+
+
+def signature(cls: type) -> str:
+  """The call that makes a module of Flax, with its defaults."""
+  told = []
+  for field in dataclasses.fields(cls):
+    if not field.init or field.name in ("parent", "name"):
+      continue
+    text, value = field.name, field.default
+    if dataclasses.is_dataclass(value):
+      text += f"={type(value).__name__}()"
+    elif callable(value):
+      # A function, or what a function returned.
+      text += f"={getattr(value, '__qualname__', type(value).__name__).split('.')[0]}"
+    elif value is not dataclasses.MISSING:
+      text += f"={value!r}"
+    told.append((field.kw_only, text))
+  by_place = [text for is_named, text in told if not is_named]
+  by_name = [text for is_named, text in told if is_named]
+  lines = ",\n  ".join([*by_place, *(["*", *by_name] if by_name else [])])
+  return f"{cls.__name__}(\n  {lines},\n)"
 
 
 def fields() -> str:
@@ -104,8 +136,7 @@ def fields() -> str:
       # A class has one place on the site, or references to it would be ambiguous.
       lines += [f"See [its page]({public[path]}.md)."]
       continue
-    lines += [f"::: {path}", "    options:", "      show_root_heading: false"]
-    lines += ["      show_root_toc_entry: false", "      members: []"]
+    lines += [f"::: {path}", "    options:", *HIDDEN, "      members: []"]
   return "\n".join(lines) + "\n"
 
 

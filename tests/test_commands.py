@@ -87,6 +87,43 @@ EVERY = [step for found in STEPS.values() for step in found] + [
 ]
 
 
+PAGE = """Words.
+
+```sh
+one && two \\
+    --three  # why
+cat > file <<'END'
+text && more
+
+END
+```
+
+    python -m four
+
+- in a list
+
+  ```python
+  five = 5
+  ```
+"""
+
+
+def test_blocks_and_commands_are_found_where_they_stand():
+  first, second, third = pages.blocks(PAGE)
+  assert pages.commands(first) == [
+    (4, "one"),
+    (4, "two --three  # why"),
+    (6, "cat > file <<'END'\ntext && more\n\nEND"),
+  ]
+  assert pages.commands(second) == [(12, "python -m four")]
+  assert (third.language, third.text, third.line) == ("python", "five = 5\n", 17)
+
+
+def test_the_main_job_is_run_as_the_readme_tells_it():
+  [main_job] = [text for _, _, text in RUN["README.md"] if "mbv2_epitome" in text]
+  assert main_job == "python -m neural_epitome.main --experiment=mbv2_epitome"
+
+
 @pytest.mark.parametrize("page", [page for page, found in STEPS.items() if found])
 def test_blocks_of_shell_are_shell(page):
   for block in pages.blocks(pages.read(page)):

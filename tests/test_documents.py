@@ -9,7 +9,7 @@ import pytest
 import neural_epitome as ne
 from benchmarks import common
 from benchmarks.compress import fitting
-from benchmarks.controls import digest, report, tables, targets
+from benchmarks.controls import accuracy_table, digest, report, tables, targets
 from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
 from benchmarks.search import report as search
@@ -46,6 +46,7 @@ def study():
 # By the name of its markers, what scripts write between them; `targets` stands on two
 # pages. That of all controls draws figures too: see below.
 WRITTEN = {
+  "accuracy": [lambda: accuracy_table.table(common.read("accuracy_embedded"))],
   "digest": [lambda: digest.digest(controls())],
   "missing": [lambda: digest.not_run(controls())],
   "routing": [study],
@@ -88,6 +89,10 @@ def test_a_marked_table_is_what_its_script_writes_from_the_results(page, name):
   else:
     # No script is known here, so its figures are looked up one by one, below.
     assert list(experiment_rows(text)), f"nothing compares the table {name!r}"
+
+
+def test_every_table_that_a_script_writes_stands_on_a_page():
+  assert {name for _, name in MARKED} >= {*WRITTEN, "controls"}
 
 
 @pytest.mark.slow

@@ -67,11 +67,11 @@ def is_owed(job: Job, rows: Rows, place: Place) -> bool:
 
 
 def _kind(job: Job) -> tuple[str, bool]:
-  return job.network, job.is_teacher
+  return job.network, job.is_dense
 
 
 def _paces(jobs: Sequence[Job], rows: Rows, told) -> dict[tuple[str, bool], float]:
-  """Seconds of an epoch, of teachers and of those that have one, by network."""
+  """Seconds of an epoch by network, of the dense one and of those with a teacher."""
   seen: dict[tuple[str, bool], list[float]] = {}
   for row in rows:
     if int(row["epochs"]):

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 
-from benchmarks.controls.rows import commit
 from benchmarks.quality import images, saved
 from benchmarks.quality.arms import ARMS, Start, Teacher
 from benchmarks.quality.images import Images
@@ -66,24 +65,25 @@ def run(
     say: is told of every epoch.
 
   Returns:
-    The row, or None if the deadline came first.
+    The row, but for the commit, or None if the deadline came first.
 
   Raises:
     UserError: if the teacher is not trained or images are missing.
   """
   network = NETWORKS[job.network]
+  rate = job.factor * network.recipe.learning_rate
   teacher, small = _start(job, place)
   train = place.images(network.names) if job.epochs else None
   count = train.label.shape[0] if train else network.images
   course = Course(
     model=small.model,
-    teacher=None if job.is_teacher else teacher.model,
-    recipe=network.recipe,
+    teacher=None if job.is_dense else teacher.model,
+    recipe=dataclasses.replace(network.recipe, learning_rate=rate),
     epochs=job.epochs,
     count=count,
   )
   state = course.start(small.variables)
-  taught_by = {} if job.is_teacher else teacher.variables
+  taught_by = {} if job.is_dense else teacher.variables
   # A checkpoint of a job that was another one by this name is left.
   about = f"{job} {network} {small.stored_bytes}"
   told = saved.told(place.checkpoint(job))
@@ -99,7 +99,7 @@ def run(
     began, began_cpu = time.monotonic(), time.process_time()
     state, loss = run_epoch(course, state, train, taught_by, job.seed, epoch)
     if not math.isfinite(loss):
-      raise UserError(f"{job.name}: the loss is {loss} in epoch {epoch + 1}.")
+      raise UserError(f"the loss is {loss} in epoch {epoch + 1}.")
     last = time.monotonic() - began
     epoch, seconds = epoch + 1, seconds + last
     cpu += time.process_time() - began_cpu
@@ -107,7 +107,7 @@ def run(
     saved.save(place.checkpoint(job), state, **told)
     say(f"{job.name}: epoch {epoch} of {job.epochs}, loss {loss:.4f}, {last:.0f} s")
   variables = small.finish({"params": state["params"], **state["rest"]})
-  test = evaluate(small.model, variables, place.images((images.TEST,)))
+  test = evaluate(small.model, variables, place.images((job.tested,)))
   if job.epochs:
     saved.save(place.trained(job), variables, top1=test["top1"])
   return {
@@ -120,13 +120,13 @@ def run(
     "seed": job.seed,
     "epochs": job.epochs,
     "images": count if job.epochs else 0,
-    "learning_rate": network.recipe.learning_rate if job.epochs else "",
+    "learning_rate": rate if job.epochs else "",
+    "tested": job.tested,
     "top1": round(test["top1"], 3),
     "loss": round(test["loss"], 5),
-    "teacher_top1": "" if job.is_teacher else round(teacher_top1(job, place), 3),
+    "teacher_top1": "" if job.is_dense else round(teacher_top1(job, place), 3),
     "seconds": round(seconds, 1),
     "cpu_seconds": round(cpu, 1),
-    "commit": commit(),
     "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
     "device": jax.devices()[0].device_kind,
     "jax": jax.__version__,
@@ -139,16 +139,16 @@ def teacher_top1(job: Job, place: Place) -> float:
 
 
 def _start(job: Job, place: Place) -> tuple[Teacher, Start]:
-  """The teacher, and what is trained; a teacher learns from itself alone."""
+  """The teacher, and what is trained: of a dense network, itself."""
   network = NETWORKS[job.network]
   model = dense_model(network.config)
-  if job.is_teacher:
+  if job.is_dense:
     variables = initial(model, job.seed)
     teacher = Teacher(network, variables)
     return teacher, Start(model, variables, 4 * teacher.inventory.size)
   path = place.trained(job.teacher)
   if not path.is_file():
-    raise UserError(f"{job.name} needs its teacher: run {job.teacher.name} first.")
+    raise UserError(f"needs its teacher: run {job.teacher.name} first.")
   shapes = jax.eval_shape(lambda: initial(model, 0))
   teacher = Teacher(network, saved.load(path, shapes))
   return teacher, ARMS[job.arm](teacher, job.size, job.seed)

@@ -99,6 +99,8 @@ class Course:
 
   def start(self, variables: Tree) -> Tree:
     """The state before the first epoch: {"params", "rest", "optimiser"}."""
+    # A step uses its state up, and an arm may start from arrays of its teacher.
+    variables = jax.tree.map(jnp.copy, dict(variables))
     rest = {name: value for name, value in variables.items() if name != "params"}
     moments = self.optimiser().init(variables["params"])
     return {"params": variables["params"], "rest": rest, "optimiser": moments}

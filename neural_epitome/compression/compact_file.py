@@ -125,14 +125,17 @@ def _laid_out(
 ) -> tuple[bytes, list[np.ndarray]]:
   """The head of a file, by safetensors' rules, and the tensors that follow it."""
   tensors, parts = _in_rows(tensors)
-  told = {
+  description = {
     "plan": codec.encode(plan),
     "parts": parts,
     "shapes": dict(shapes or {}),
     "network": dict(network or {}),
   }
   header: dict[str, Any] = {
-    "__metadata__": {"format": "neural_epitome", "description": packed_text(told)}
+    "__metadata__": {
+      "format": "neural_epitome",
+      "description": packed_text(description),
+    }
   }
   end = 0
   # The widest first, so that every number lies at a multiple of its size.

@@ -87,7 +87,7 @@ def compress(
   )
   if not inventory.kernels or not rules.compressible(inventory):
     raise UserError(f"The tree has no kernel to compress: {_told(inventory)}.")
-  worth = _importance(importance or {}, inventory)
+  importances = _importance(importance or {}, inventory)
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
@@ -109,12 +109,14 @@ def compress(
     if (shapes := kernel.generator.offsets(kernel.shape))
   }
   if fit == "closed":
-    tensors = fitting.fit(plan, kernels, offsets, importance=worth)
+    tensors = fitting.fit(plan, kernels, offsets, importance=importances)
   else:
     rounds = _shown(fitting.SEARCH, quiet)
-    tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
+    tensors, offsets = fitting.search(
+      plan, kernels, offsets, rounds, importance=importances
+    )
   price = totals.price(plan, inventory)
-  found = Compressed(
+  compressed = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
     plan=plan,
     offsets=offsets,
@@ -123,7 +125,7 @@ def compress(
     _leaves=leaves,
     _inventory=inventory,
   )
-  return dataclasses.replace(found, errors=_errors(found, kernels))
+  return dataclasses.replace(compressed, errors=_errors(compressed, kernels))
 
 
 def _shown(rounds: Iterable[int], quiet: bool) -> Iterable[int]:
@@ -139,7 +141,7 @@ def _importance(
   given: Mapping[str, np.ndarray], inventory: Inventory
 ) -> dict[str, np.ndarray]:
   """By the names of the tree, which may have `params/` before those of the layers."""
-  found = {}
+  importances = {}
   for use in inventory.kernels:
     name = use.path if use.path in given else use.path.removeprefix("params/")
     if name not in given:
@@ -151,13 +153,13 @@ def _importance(
         f"input of the kernel, not of shape {list(value.shape)}; where the kernel has "
         "several axes of inputs or outputs, outputs= says which."
       )
-    found[use.path] = value
-  if given and not found:
+    importances[use.path] = value
+  if given and not importances:
     raise UserError(
       f"importance names {next(iter(given))!r} and others, and none of the kernels "
       f"{', '.join(use.path for use in inventory.kernels[:3])}, ..."
     )
-  return found
+  return importances
 
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:

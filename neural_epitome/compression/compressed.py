@@ -104,15 +104,15 @@ class Compressed:
     Returns:
       By path, `folded`, or `built: ` and why; both where two layers share a kernel.
     """
-    told: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
 
     def trace(compact: Mapping[str, Array]) -> None:
-      with self._folding(compact, execution) as (tree, found):
+      with self._folding(compact, execution) as (tree, outcomes_of_trace):
         run(tree)
-      told.update(found)
+      outcomes.update(outcomes_of_trace)
 
     jax.eval_shape(trace, self.compact)
-    return told
+    return outcomes
 
   @contextlib.contextmanager
   def _folding(
@@ -122,8 +122,8 @@ class Compressed:
   ) -> Iterator[tuple[Tree, dict[str, str]]]:
     arrays = self._rounded(compact)
     kernels = self._generated(arrays)
-    with folded(kernels, execution) as told:
-      yield self._together(arrays, kernels), told
+    with folded(kernels, execution) as outcomes:
+      yield self._together(arrays, kernels), outcomes
 
   def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Any]:
     arrays = {name: jnp.asarray(value) for name, value in compact.items()}

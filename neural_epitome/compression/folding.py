@@ -90,10 +90,12 @@ def folded(
     chosen = {path: execution for path in kernels}
   _check(chosen, kernels)
   stored = {p: k for p, k in kernels.items() if not isinstance(k.plan.generator, Dense)}
-  wanted = [path for path in stored if chosen.get(path) == "fold"]
-  told = dict.fromkeys(stored, "built: as chosen") | dict.fromkeys(wanted, _UNMET)
+  chosen_paths = [path for path in stored if chosen.get(path) == "fold"]
+  outcomes = dict.fromkeys(stored, "built: as chosen") | dict.fromkeys(
+    chosen_paths, _UNMET
+  )
   # `kernels` keeps the arrays, so that no other one can have their identities.
-  met = {id(kernels[path].value): kernels[path] for path in wanted}
+  met = {id(kernels[path].value): kernels[path] for path in chosen_paths}
 
   def intercept(call, args, kwargs, context):
     kernel = met.get(id(_weights(context)))
@@ -104,12 +106,12 @@ def folded(
     if not why:
       y = _fold(context.module, kernel, *args, **kwargs)
       why = f"{kernel.plan.generator.kind} does not fold there"
-    _tell(told, kernel.path, f"built: {why}" if y is None else "folded")
+    _tell(outcomes, kernel.path, f"built: {why}" if y is None else "folded")
     return call(*args, **kwargs) if y is None else y
 
   with nn.intercept_methods(intercept):
-    yield told
-  if wanted and all(told[path] == _UNMET for path in wanted):
+    yield outcomes
+  if chosen_paths and all(outcomes[path] == _UNMET for path in chosen_paths):
     raise UserError(
       "No layer of Flax was called with a kernel of the tree that folding(...) gave: "
       "call the model inside the block, and jax.jit or jax.grad around all of it."
@@ -122,17 +124,17 @@ def _check(chosen: Mapping[str, Execution], kernels: Collection[str]) -> None:
       known = codec.nearest(path, kernels)
       raise UserError(f"The execution names {path!r}, which is no kernel.{known}")
     if choice not in get_args(Execution):
-      told = " or ".join(map(repr, get_args(Execution)))
-      raise UserError(f"The execution of {path} is {choice!r} and must be {told}.")
+      choices = " or ".join(map(repr, get_args(Execution)))
+      raise UserError(f"The execution of {path} is {choice!r} and must be {choices}.")
 
 
-def _tell(told: dict[str, str], path: str, outcome: str) -> None:
+def _tell(outcomes: dict[str, str], path: str, outcome: str) -> None:
   """Two layers may read one kernel."""
-  before = told[path]
+  before = outcomes[path]
   if before == _UNMET:
-    told[path] = outcome
+    outcomes[path] = outcome
   elif outcome not in before.split("; "):
-    told[path] = f"{before}; {outcome}"
+    outcomes[path] = f"{before}; {outcome}"
 
 
 def _weights(context: nn.module.InterceptorContext) -> Array | None:

@@ -50,8 +50,8 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
       for use in uses
     )
     rate = sum(use.size for use in uses) / total
-    told = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
-    rows.append([*told, f"{_size(plan, name):,}", f"{rate:.2f}"])
+    row = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
+    rows.append([*row, f"{_size(plan, name):,}", f"{rate:.2f}"])
   for text, sizes in dense.items():
     name = f"{len(sizes)} other kernel" + "s" * (len(sizes) > 1)
     rows.append([name, "", f"dense{text}", f"{sum(sizes):,}", "1.00"])
@@ -75,8 +75,8 @@ def plan_table(
   if errors is not None:
     headers = [*headers, "error"]
     for row in rows:
-      found = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
-      row.append("" if found is None else f"{found:.3f}")
+      error = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
+      row.append("" if error is None else f"{error:.3f}")
   return aligned(rows, headers, right={"stored", "rate", "error"})
 
 

@@ -68,7 +68,7 @@ def export(
   ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-  wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
+  expected = np.asarray(ready.model.apply(ready.variables, batch, train=False))
   directory.mkdir(parents=True, exist_ok=True)
   files, runs = [], {m: program.run_as(ready, m) for m in get_args(program.Mode)}
   for name, module in modules.items():
@@ -85,13 +85,13 @@ def export(
     else:
       module.write(partial, ready, bits)
     partial.replace(path)
-    found = np.asarray(module.read(path)(batch))
+    answers = np.asarray(module.read(path)(batch))
     files.append(
       {
         "format": name,
         "file": str(path),
         "bytes": path.stat().st_size,
-        "largest_difference": float(np.abs(found - wanted).max()),
+        "largest_difference": float(np.abs(answers - expected).max()),
       }
     )
   inventory = setup.take_inventory(ready.config, len(ready.classes))
@@ -119,11 +119,11 @@ def _modes(
     for name, module in modules.items()
     if module.IS_PROGRAM
   }
-  found: dict[str, dict[str, Any]] = {}
+  rows: dict[str, dict[str, Any]] = {}
   for mode, network in networks.items():
     inventory = setup.take_inventory(network.config, len(network.classes))
     price = totals.price(network.plan, inventory, network.config.execution)
-    found[mode] = {"madds": price.madds, "median_ms": {}}
+    rows[mode] = {"madds": price.madds, "median_ms": {}}
   for runtime, (name, module) in runtimes.items():
     runs = {}
     for mode in tqdm(networks, f"timing in {runtime}", disable=quiet or None):
@@ -136,5 +136,5 @@ def _modes(
         runs[mode] = lambda call=call: call(example)
     latency.alternate(runs, 2)
     for mode, seconds in latency.alternate(runs, _ROUNDS).items():
-      found[mode]["median_ms"][runtime] = 1e3 * statistics.median(seconds)
-  return found
+      rows[mode]["median_ms"][runtime] = 1e3 * statistics.median(seconds)
+  return rows

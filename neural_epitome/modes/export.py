@@ -15,7 +15,7 @@ SEVERAL_PROCESSES = False
 def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments
-  found = job.export(
+  exported = job.export(
     loaded.load(overrides),
     Path(flags.OUTPUT.value or "exported").expanduser(),
     [name for value in flags.FORMAT.value for name in value.split(",") if name],
@@ -23,4 +23,4 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     bits=flags.BITS.value,
     quiet=flags.JSON.value,
   )
-  output.show(lambda: tables.export_table(found), found)
+  output.show(lambda: tables.export_table(exported), exported)

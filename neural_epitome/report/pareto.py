@@ -116,11 +116,11 @@ def far_below(rows: Sequence[Summary]) -> tuple[list[Summary], list[Summary]]:
 
 
 def _draw_below(axes: Any, rows: Sequence[Summary]) -> None:
-  found: dict[str, list[float]] = {}
+  accuracies: dict[str, list[float]] = {}
   for row in rows:
-    found.setdefault(_name(row), []).append(row["top1"])
+    accuracies.setdefault(_name(row), []).append(row["top1"])
   texts = []
-  for name, values in found.items():
+  for name, values in accuracies.items():
     ends = dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values)))
     texts.append(f"{name} {' to '.join(ends)}")
   if texts:
@@ -140,8 +140,8 @@ def _limits(axes: Any, rows: Sequence[Summary], edges: np.ndarray) -> None:
 
 def _dense(rows: Sequence[Summary]) -> list[float]:
   """Top-1 of the dense network, if it is there."""
-  found = [row["top1"] for row in rows if methods.known(_name(row)) == "dense"]
-  return [max(found)] if found else []
+  accuracies = [row["top1"] for row in rows if methods.known(_name(row)) == "dense"]
+  return [max(accuracies)] if accuracies else []
 
 
 def _draw_dense(axes: Any, rows: Sequence[Summary]) -> None:

@@ -118,24 +118,24 @@ def measure(
 
 def _all_keys(space: ChainSpace) -> list[Key]:
   """Of every block that a choice may have: with whatever it may have to read."""
-  found: list[Key] = []
+  timed: list[Key] = []
   readable = {space.stem}
   operations, first = _operations(space), alike(space)
   for index, position in enumerate(space.positions):
     for channels, width in itertools.product(sorted(readable), space.widths(index)):
       if not width:
-        found.append((first[index], channels, *_first(space)))
+        timed.append((first[index], channels, *_first(space)))
         continue
       rates = itertools.product(space.rates, repeat=2)
       for window, operation, pair in itertools.product(
         space.windows, operations, rates
       ):
-        found.append((first[index], channels, window, width, operation, *pair))
+        timed.append((first[index], channels, window, width, operation, *pair))
     passed = {min(c, position.features) for c in readable} if space.bypass else set()
     readable = passed | {position.features}
   rates = list(itertools.product(space.rates, repeat=2))
-  found += [(-1, channels, *pair) for channels in sorted(readable) for pair in rates]
-  return list(dict.fromkeys(found))
+  timed += [(-1, channels, *pair) for channels in sorted(readable) for pair in rates]
+  return list(dict.fromkeys(timed))
 
 
 def _operations(space: ChainSpace) -> list[int]:

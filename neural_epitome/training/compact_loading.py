@@ -34,22 +34,22 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
       can build.
   """
   with explained(path):
-    found = compact_reader.read(path, largest)
-    network = codec.decode(dict[str, Any], found.metadata["network"], "network")
+    file = compact_reader.read(path, largest)
+    network = codec.decode(dict[str, Any], file.metadata["network"], "network")
     if not network:
       raise UserError(
         f"{path} holds parameters and no network: ne.load_compressed reads it."
       )
-    plan = read_plan(found, path)
+    plan = read_plan(file, path)
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
     step = codec.decode(int, network["step"], "step")
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
     kept = {name: network[name] for name in SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
     # Shapes first: only kernels that the architecture has are expanded.
-    variables = _variables(found, config, plan, len(classes))
+    variables = _variables(file, config, plan, len(classes))
     for name in plan.kernels:
-      found.kernel(name)  # refuses what does not fit
+      file.kernel(name)  # refuses what does not fit
   return Trained(
     model=setup.build(config, len(classes), plan),
     variables=variables,
@@ -62,7 +62,7 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
 
 
 def _variables(
-  found: compact_reader.Network, config: Config, plan: Plan, classes: int
+  file: compact_reader.Network, config: Config, plan: Plan, classes: int
 ) -> dict[str, Any]:
   """The model's variables, checked against what the model asks for."""
   inventory = setup.take_inventory(config, classes)
@@ -77,16 +77,16 @@ def _variables(
   if len(plan.kernels) > len(inventory.kernels):
     extra = sorted(plan.kernels.keys() - {use.path for use in inventory.kernels})
     raise UserError(f"The file has a kernel {extra[0]!r} that its model does not have.")
-  wanted = dict(inventory.rest)
+  expected = dict(inventory.rest)
   for path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      wanted[plans.beside(path, f"offsets.{axis}")] = shape
-  for name, shape in wanted.items():
-    if name not in found.tensors or found.tensors[name].shape != tuple(shape):
+      expected[plans.beside(path, f"offsets.{axis}")] = shape
+  for name, shape in expected.items():
+    if name not in file.tensors or file.tensors[name].shape != tuple(shape):
       raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
-  params = {name: found.tensor(name) for name in plan.tensors}
-  params |= {name: found.tensors[name] for name in inventory.rest}
-  routing = flat_variables.with_offsets(_offsets(found, plan))
+  params = {name: file.tensor(name) for name in plan.tensors}
+  params |= {name: file.tensors[name] for name in inventory.rest}
+  routing = flat_variables.with_offsets(_offsets(file, plan))
   return with_statistics(params, inventory, config) | {"routing": routing}
 
 
@@ -107,10 +107,10 @@ def with_statistics(
 
 
 def _offsets(
-  found: compact_reader.Network, plan: Plan
+  file: compact_reader.Network, plan: Plan
 ) -> dict[str, dict[str, np.ndarray]]:
   return {
-    path: {axis: found.tensors[plans.beside(path, f"offsets.{axis}")] for axis in axes}
+    path: {axis: file.tensors[plans.beside(path, f"offsets.{axis}")] for axis in axes}
     for path, kernel in plan.kernels.items()
     if (axes := kernel.generator.offsets(kernel.shape))
   }

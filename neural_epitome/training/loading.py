@@ -59,14 +59,14 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
   if not directory.checkpoints.is_dir():
     raise UserError(f"{directory.path} has no checkpoint yet.")
   model = setup.build(config, len(classes), plan)
-  found = _restore(directory, config, plan, model)
+  state = _restore(directory, config, plan, model)
   return Trained(
     model=model,
-    variables=dict(found.weights()[weights]),
+    variables=dict(state.weights()[weights]),
     plan=plan,
     config=config,
     classes=classes,
-    step=int(found.step),
+    step=int(state.step),
     weights=weights,
   )
 
@@ -88,10 +88,10 @@ def _restore(
   checkpoints = Checkpoints(directory.checkpoints, None, {"plan": codec.encode(plan)})
   with contextlib.closing(checkpoints):
     like = states.abstract(init, devices.make_mesh())
-    found = checkpoints.restore(like, lambda line: print(line, file=sys.stderr))
-  if found is None:
+    restored = checkpoints.restore(like, lambda line: print(line, file=sys.stderr))
+  if restored is None:
     raise UserError(f"{directory.path} has no readable checkpoint of its plan.")
-  return found[0]
+  return restored[0]
 
 
 def evaluate(trained: Trained) -> dict[str, float]:

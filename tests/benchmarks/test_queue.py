@@ -64,6 +64,17 @@ def test_no_time_starts_nothing_and_the_list_says_what_is_left(
   assert shown[-1].startswith("0 done, 3 owed")
 
 
+def test_a_job_that_cannot_be_run_does_not_stop_the_others(
+  jobs, place, tmp_path, capsys
+):
+  orphan = Job(jobs[0].network, "int4", 7, 0)
+  output = tmp_path / "rows.csv"
+  with pytest.raises(UserError, match="1 jobs could not be run"):
+    queue.work([orphan, jobs[0]], place, output)
+  assert [row["job"] for row in rows_of(output)] == [jobs[0].name]
+  assert f"{orphan.name}: needs its teacher" in capsys.readouterr().out
+
+
 def test_two_queues_do_not_work_in_one_folder(jobs, place, tmp_path):
   with (
     queue._alone(place.workdir),
@@ -84,5 +95,5 @@ def test_every_job_has_a_name_of_its_own_and_comes_after_its_teacher():
   assert len({job.name for job in jobs}) == len(jobs)
   seen = set()
   for job in jobs:
-    assert job.is_teacher or job.teacher in seen
+    assert job.is_dense or job.teacher in seen
     seen.add(job)

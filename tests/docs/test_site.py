@@ -9,6 +9,7 @@ import pytest
 import neural_epitome
 from neural_epitome.data.options import DataOptions
 from neural_epitome.epitome.generators import Rule
+from neural_epitome.epitome.layers import EpitomeConv
 
 pytest.importorskip("mkdocs")
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,15 @@ def test_every_public_name_is_in_one_group_of_the_api(hooks):
 def test_a_page_names_where_its_object_is_defined(hooks):
   page = hooks.api_page("compress")
   assert "::: neural_epitome.compression.compress.compress\n" in page
+
+
+def test_the_page_of_a_layer_has_its_call_and_what_all_layers_take(hooks, monkeypatch):
+  monkeypatch.setattr(neural_epitome, "EpitomeConv", EpitomeConv, raising=False)
+  page = hooks.api_page("EpitomeConv")
+  assert "EpitomeConv(\n  features,\n  kernel_size,\n  strides=1," in page
+  assert "  *,\n  rate=None," in page
+  assert "indices=IndexOptions()," in page
+  assert "::: neural_epitome.epitome.layers.GeneratedLayer\n" in page
 
 
 def test_the_page_of_fields_has_every_kind_of_generator_and_data(hooks):

@@ -56,6 +56,7 @@ def test_compiled_it_gives_the_kernels_that_numpy_builds(tmp_path, name, bits):
     np.testing.assert_allclose(found[path], value, atol=atol)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_network_run_with_its_kernels_answers_as_the_one_that_was_written(tmp_path):
   network = networks.shipped(rule=EpitomeRule(margin=1))

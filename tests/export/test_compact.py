@@ -56,6 +56,7 @@ def path(tmp_path):
   return tmp_path / "network.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_a_network_from_its_file_answers_as_the_one_that_was_written(path, name):
   network = networks.shipped(rule=RULES[name])
@@ -77,6 +78,7 @@ def test_a_file_is_read_by_whom_any_new_file_is(path, tmp_path):
   assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
   network = networks.shipped(rule=RULES[name])
@@ -95,6 +97,7 @@ def test_numpy_builds_the_kernels_that_the_layers_build(path, name):
     np.testing.assert_array_equal(found[name], beside[name])
 
 
+@pytest.mark.slow
 @settings(max_examples=12)  # each is a program of its own
 @given(cases())
 def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
@@ -120,6 +123,7 @@ def test_numpy_samples_as_the_layers_do_in_every_rank_and_routing(case):
   np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 8), st.sampled_from([1, 7]), st.integers(0, 99))
 def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
   array = np.random.default_rng(seed).normal(size=(size, 3)).astype(np.float32)
@@ -134,6 +138,7 @@ def test_rounding_is_within_half_a_step_and_bits_come_back(bits, size, seed):
   np.testing.assert_allclose(found.tensor("x"), integers * scale, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_file_is_within_one_percent_of_the_accounting(path):
   network = networks.shipped(load_experiment("mbv2_epitome"))
   inventory = setup.take_inventory(network.config, 10)

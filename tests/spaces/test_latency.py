@@ -21,6 +21,7 @@ def table():
   return latency_measurement.measure(space, 3, 1, batch=2, networks=3, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_choice_is_the_sum_of_its_rows(table):
   rows = {tuple(map(int, row[:-1])): row[-1] for row in table.blocks}
   ends = {inputs: time for inputs, *_, time in table.ends}

@@ -61,6 +61,7 @@ def best(asked, of):
   return max((accuracy(arch) for arch in asked if of.fits(arch)), default=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 @pytest.mark.parametrize("metric", ["madds", "bytes"])
 def test_the_answer_fits_the_budget_and_the_same_is_asked_again(strategy, metric):
@@ -86,6 +87,7 @@ def test_random_search_asks_for_different_choices_within_the_budget():
   assert all(of.fits(arch) for arch in asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["evolution", "netadapt"])
 def test_it_finds_more_than_random_search_does_with_as_many_questions(name):
   ahead = []
@@ -206,6 +208,7 @@ def test_each_round_trains_what_the_best_of_the_round_before_use_and_more():
       known |= gene
 
 
+@pytest.mark.slow
 def test_rounds_end_where_every_option_has_been_seen():
   strategy = SubsetEvolution(rounds=50, options=4, samples=6)
   found = rounds(strategy, problem())
@@ -238,6 +241,7 @@ def test_options_that_cannot_be_are_named(strategy, words):
     strategy.check()
 
 
+@pytest.mark.slow
 def test_rounds_end_where_nothing_fits():
   nothing = dataclasses.replace(problem(), budget=0.0)
   assert ask_all(SubsetEvolution(samples=1), nothing) == []

@@ -62,6 +62,6 @@ class Start:
 Arm = Callable[[Teacher, int, int], Start]
 
 
-def stored_bytes(plan: Plan, inventory: Inventory, bits: int) -> int:
-  """Bytes of a plan: kernels' tensors at `bits`, scales, biases and norms at 32."""
-  return totals.price(plan.narrowed(bits), inventory).stored_bytes
+def stored_bytes(plan: Plan, inventory: Inventory) -> int:
+  """Bytes of all that ships: tensors in the plan's bits, scales, biases and norms."""
+  return totals.price(plan, inventory).stored_bytes

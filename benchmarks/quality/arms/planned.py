@@ -3,6 +3,8 @@
 The first kernel and depthwise ones stay dense, in int8 too.
 """
 
+import contextlib
+import dataclasses
 from typing import Any
 
 import jax
@@ -16,8 +18,10 @@ from benchmarks.quality.networks import initial
 from neural_epitome import models
 from neural_epitome.epitome import fitting
 from neural_epitome.epitome.generators import EpitomeRule, LowRankRule
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.planning import BudgetPlanner, RatePlanner
+from neural_epitome.errors import UserError
+from neural_epitome.planning import RatePlanner
 
 BITS = 8
 # Small kernels are compressed less than large ones: the better choice of the suites of
@@ -51,11 +55,8 @@ def low_rank(teacher: Teacher, size: int, seed: int) -> Start:
 def _planned(
   teacher: Teacher, size: int, seed: int, rules: RatePlanner, is_fitted: bool
 ) -> Start:
-  planner = BudgetPlanner(bytes=teacher.budget(size), bits=BITS, rules=rules)
-  plan = planner.plan(teacher.inventory)
-  model = models.create(
-    teacher.network.config, CLASSES, plan=plan, bits=BITS, indices=FIXED
-  )
+  plan = _plan(teacher, size, rules)
+  model = models.create(teacher.network.config, CLASSES, plan=plan, indices=FIXED)
   variables = initial(model, seed)
   params = _flat(variables["params"])
   given = _flat(teacher.variables["params"])
@@ -70,7 +71,26 @@ def _planned(
     "params": traverse_util.unflatten_dict(params, sep="/"),
     "batch_stats": teacher.variables["batch_stats"],
   }
-  return Start(model, variables, stored_bytes(plan, teacher.inventory, BITS))
+  return Start(model, variables, stored_bytes(plan, teacher.inventory))
+
+
+def _plan(teacher: Teacher, size: int, rules: RatePlanner) -> Plan:
+  """The largest plan of the rules that a size allows, of those near it.
+
+  Raises:
+    UserError: if none does.
+  """
+  inventory, budget = teacher.inventory, teacher.budget(size)
+  weights = sum(use.size for use in rules.compressible(inventory))
+  rate, highest = max(1.0, weights / budget), rules.highest_rate(inventory)
+  while rate <= highest:
+    # At some rates the integers of a rule leave nothing near.
+    with contextlib.suppress(UserError):
+      plan = dataclasses.replace(rules, rate=rate).plan(inventory).narrowed(BITS)
+      if stored_bytes(plan, inventory) <= budget:
+        return plan
+    rate *= 1.004
+  raise UserError(f"{rules.rule.kind} cannot store the network in {budget:,} bytes.")
 
 
 def _flat(params: Any) -> dict[str, jax.Array]:

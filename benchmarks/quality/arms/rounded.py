@@ -8,7 +8,6 @@ from neural_epitome.planning import DensePlanner
 
 def rounded(teacher: Teacher, bits: int) -> Start:
   """Every kernel in `bits`, a factor an output channel; the rest in float32."""
-  plan = DensePlanner().plan(teacher.inventory)
-  model = models.create(teacher.network.config, CLASSES, plan=plan, bits=bits)
-  price = stored_bytes(plan, teacher.inventory, bits)
-  return Start(model, teacher.variables, price)
+  plan = DensePlanner().plan(teacher.inventory).narrowed(bits)
+  model = models.create(teacher.network.config, CLASSES, plan=plan)
+  return Start(model, teacher.variables, stored_bytes(plan, teacher.inventory))

@@ -74,6 +74,16 @@ def test_the_seed_says_all(tiny, place):
   assert first == again != other
 
 
+def test_a_rate_is_looked_at_on_another_sheet(tiny, place):
+  job = Job(tiny, "dense", seed=0, epochs=1)
+  look = dataclasses.replace(job, factor=4.0, tested="train-0")
+  assert not look.is_teacher
+  rows = run(job, place), run(look, place)
+  assert rows[1]["learning_rate"] == 4 * rows[0]["learning_rate"]
+  assert [row["tested"] for row in rows] == ["test", "train-0"]
+  assert rows[1]["loss"] != rows[0]["loss"]
+
+
 def test_students_need_their_teacher_by_name(tiny, place):
   with pytest.raises(UserError, match="run tiny-dense-x1-e2-s3 first"):
     run(Job(tiny, "int8", seed=3, epochs=0), place)

@@ -82,6 +82,9 @@ def test_a_teacher_alone_can_teach():
   jax.tree.map(
     np.testing.assert_array_equal, weights[0]["params"], weights[1]["params"]
   )
+  before = networks.initial(model, 0)["params"]
+  moved = jax.tree.map(lambda a, b: np.any(a != b), weights[0]["params"], before)
+  assert any(jax.tree.leaves(moved))
 
 
 def test_the_evaluation_counts_every_image(monkeypatch):
