@@ -26,7 +26,7 @@ from neural_epitome.errors import UserError
 Array = jax.Array
 Shape = tuple[int, ...]
 Tensors = Mapping[str, Any]  # arrays of JAX or of NumPy
-Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
+Initializer = Callable[..., Array]  # (key, shape) -> float32 array
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Mirrored(ne.GeneratorSpec):
 
   def init(self, key, shape, offsets, initializer):
     """The kernel's own distribution."""
-    return {"half": initializer(key, shape, jnp.float32)[..., ::2]}
+    return {"half": initializer(key, shape)[..., ::2]}
 
   def generate(self, tensors, offsets, shape):
     """Both of every pair."""
