@@ -71,9 +71,8 @@ def shortened(arguments: list[str]) -> list[str]:
   """The command line of the main program with what makes it short behind it."""
   told = dict(re.findall(r"--(\w+)=(\S+)", " ".join(arguments)))
   mode = told.get("mode", "train")
-  measures = told.get("allocation") in ("sensitivity", "searched")
   more = [f"--{name}={value}" for name, value in _FLAGS.items() if name in told]
-  if mode in ("train", "search", "latency_table") or measures:
+  if mode in ("train", "search", "latency_table"):
     chosen = commands.configuration(arguments)
     fields = shortenings(chosen, mode)
     more += [f"--config.{field}={value}" for field, value in fields.items()]
