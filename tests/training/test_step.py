@@ -230,6 +230,7 @@ def test_the_map_is_frozen_and_rounded_once_and_the_average_takes_it_over():
     jax.tree.map(np.testing.assert_array_equal, averaged, routing)
 
 
+@pytest.mark.slow
 def test_a_dense_network_trains_as_a_ten_line_flax_loop():
   options = OptimizerOptions(schedule="constant", warmup_epochs=0.0)
   trainer = make_trainer(
