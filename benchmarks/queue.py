@@ -22,6 +22,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jax
+
 from benchmarks import common
 from benchmarks.controls.rows import append, commit, read
 from benchmarks.quality import images, progress
@@ -147,6 +149,8 @@ def main() -> None:
   elif options.list:
     show(jobs, options.output, place)
   else:
+    # A slice of minutes must not go into compiling what an earlier one compiled.
+    jax.config.update("jax_compilation_cache_dir", str(options.workdir / "compiled"))
     work(jobs, place, options.output, options.seconds)
 
 

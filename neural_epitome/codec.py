@@ -3,7 +3,8 @@
 A class that derives from `Variant` is one arm of a tagged union: its `kind` is
 written beside its fields, and a field annotated with the union's base class is
 read back as the arm that the tag names. An arm exists from the moment its module
-is imported, so a new one is a new file and an import line.
+is imported, so a new one is a new file and an import line. One of another installed
+package is imported when its tag is read (see `plugins`).
 
 A dataclass whose fields have changed has a class method `upgraded`: it is given the
 data before they are read, and returns what earlier releases wrote as today's does.
@@ -17,18 +18,26 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from neural_epitome import plugins
 from neural_epitome.errors import UserError
 
 
 class Variant:
-  """Base of the arms of a tagged union; each concrete arm sets `kind`."""
+  """Base of the arms of a tagged union; each concrete arm sets `kind`.
+
+  Attributes:
+    kind: the arm's tag.
+    plugin_group: of the entry points of other packages' arms, as `plugins.names` takes
+      it; empty where they add none.
+  """
 
   kind: ClassVar[str]
+  plugin_group: ClassVar[str] = ""
 
   @classmethod
   def arms(cls) -> dict[str, type]:
     """Every concrete class below this one, by its `kind`."""
-    found = {cls.kind: cls} if "kind" in vars(cls) else {}
+    found: dict[str, type] = {cls.kind: cls} if "kind" in vars(cls) else {}
     for child in cls.__subclasses__():
       found |= child.arms()
     return found
@@ -135,14 +144,26 @@ def decode(annotation: Any, value: Any, where: str = "value") -> Any:
   return value
 
 
-def _decode_arm(base: Any, value: Any, where: str) -> Any:
-  if not isinstance(value, Mapping) or "kind" not in value:
-    raise UserError(f"{where} needs a 'kind'.{nearest('', base.arms())}")
-  kind = value["kind"]
-  if kind not in base.arms():
-    raise UserError(f"{where}.kind={kind!r} is unknown.{nearest(kind, base.arms())}")
+def _decode_arm(base: type[Variant], value: Any, where: str) -> Any:
+  if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+    raise UserError(f"{where} needs a 'kind'.{nearest('', _kinds(base))}")
+  kind, group = value["kind"], base.plugin_group
+  arm = base.arms().get(kind)
+  if arm is None and plugins.load(group, kind) is not None:
+    arm = base.arms().get(kind)  # its module is imported now
+    if arm is None:
+      raise UserError(
+        f"{where}.kind={kind!r} is of the package {plugins.package(group, kind)}, "
+        f"which defines no {base.__name__} of that kind."
+      )
+  if arm is None:
+    raise UserError(f"{where}.kind={kind!r} is unknown.{nearest(kind, _kinds(base))}")
   rest = {k: v for k, v in value.items() if k != "kind"}
-  return _decode_fields(base.arms()[kind], rest, where)
+  return _decode_fields(arm, rest, where)
+
+
+def _kinds(base: type[Variant]) -> set[str]:
+  return {*base.arms(), *plugins.names(base.plugin_group)}
 
 
 def _decode_fields(cls: Any, value: Any, where: str) -> Any:

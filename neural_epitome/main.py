@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from neural_epitome import codec, flags
+from neural_epitome import codec, flags, packages
 from neural_epitome.errors import UserError
 from neural_epitome.runs import malloc
 
@@ -45,10 +45,11 @@ def main(arguments: Sequence[str]) -> int:
         "modes meet it."
       )
     # Imported here: a mode brings only what it needs.
-    mode = importlib.import_module(f"neural_epitome.modes.{name}")
-    if flags.names_processes() and not mode.SEVERAL_PROCESSES:
-      raise UserError(f"--mode={name} runs in one process.")
-    mode.run(rest, overrides)
+    with packages.told():
+      mode = importlib.import_module(f"neural_epitome.modes.{name}")
+      if flags.names_processes() and not mode.SEVERAL_PROCESSES:
+        raise UserError(f"--mode={name} runs in one process.")
+      mode.run(rest, overrides)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

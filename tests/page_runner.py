@@ -40,6 +40,8 @@ _SEARCH = {
   "search.strategy.samples": "2",
   "search.strategy.reduction": "0.25",
 }
+# A block a stage, of the search and of the table that it reads.
+_SPACE = {"model.space.stages": "[[4, 24, 1], [4, 40, 1], [4, 64, 1]]"}
 # In Python blocks.
 _SUBSTITUTIONS = {r"\bepochs=\d+": "epochs=1"}
 # Traces whatever is left of a run.
@@ -48,17 +50,18 @@ _FLAGS = {"profile_steps": "1:2", "networks": "2"}
 
 def shortenings(chosen: config.Config, mode: str) -> dict[str, str]:
   """Fields of a configuration that make a run of it short, by dotted name."""
+  if mode == "latency_table":
+    return _SPACE
   found = dict(_TRAINING)
+  if chosen.data.dataset == "embedded" and mode != "search":
+    found["data.evaluation_split"] = "test[:200]"
   if chosen.name == "quick":
     # Seconds as it is; half of it is enough.
     found["training.epochs"] = "0.5"
-  if chosen.data.dataset == "embedded" and mode != "search":
-    found["data.evaluation_split"] = "test[:200]"
-  if shallow := _SHALLOW.get(chosen.model.kind):
-    if chosen.name != "quick":
-      found["model.depth"] = shallow
+  elif shallow := _SHALLOW.get(chosen.model.kind):
+    found["model.depth"] = shallow
   if mode == "search":
-    found |= _SEARCH
+    found |= _SEARCH | _SPACE
     if chosen.search.strategy.kind != "netadapt":
       found.pop("search.strategy.reduction")
   return found
@@ -68,9 +71,8 @@ def shortened(arguments: list[str]) -> list[str]:
   """The command line of the main program with what makes it short behind it."""
   told = dict(re.findall(r"--(\w+)=(\S+)", " ".join(arguments)))
   mode = told.get("mode", "train")
-  measures = told.get("allocation") in ("sensitivity", "searched")
   more = [f"--{name}={value}" for name, value in _FLAGS.items() if name in told]
-  if mode in ("train", "search") or measures:
+  if mode in ("train", "search", "latency_table"):
     chosen = commands.configuration(arguments)
     fields = shortenings(chosen, mode)
     more += [f"--config.{field}={value}" for field, value in fields.items()]

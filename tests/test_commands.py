@@ -31,6 +31,8 @@ NOT_RUN = {
   r"sbatch|envsubst|kubectl|gcloud|docker|xpk |tpu_vm|mpirun|srun": "needs a cluster",
   r"--coordinator_address=": "needs several machines",
   r"\.pth|\.pt\b": "needs weights of torchvision, which are downloaded",
+  r"--allocation=(sensitivity|searched)": "asks of a hundred networks, as its tests do",
+  r"cifar100": "needs CIFAR-100, which is downloaded",
   r"fashion_mnist": "needs the four idx files of Fashion-MNIST",
   r"esc50|urbansound8k|drums": "needs recordings that are downloaded",
   r"\bprepare imagenet2012\b.*--source=(ARCHIVES|[A-Z_]+)\b": "needs ImageNet",

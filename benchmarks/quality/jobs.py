@@ -107,5 +107,6 @@ def all_jobs() -> tuple[Job, ...]:
     *trained("plain", SIZED, SIZES[2:], SEEDS),
     *trained("plain", ("int4", "int3", "int2"), (1,), SEEDS[1:]),
     *trained("resnet20", ("narrower", "low_rank", "tile"), SIZES, SEEDS),
-    *trained("mobilenet_v2_05", ("narrower", "low_rank", "tile"), SIZES, SEEDS),
+    # Its batch norms and depthwise kernels alone leave little below that.
+    *trained("mobilenet_v2_05", ("narrower", "low_rank", "tile"), (16, 8), SEEDS),
   )

@@ -71,7 +71,7 @@ def _kind(job: Job) -> tuple[str, bool]:
 
 
 def _paces(jobs: Sequence[Job], rows: Rows, told) -> dict[tuple[str, bool], float]:
-  """Seconds of an epoch by network, of dense ones and of those with a teacher."""
+  """Seconds of an epoch by network, of the dense one and of those with a teacher."""
   seen: dict[tuple[str, bool], list[float]] = {}
   for row in rows:
     if int(row["epochs"]):

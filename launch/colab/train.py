@@ -46,6 +46,7 @@ from IPython.display import Image, display
 from matplotlib import pyplot as plt
 
 import neural_epitome as ne
+from neural_epitome.cost import plan_table
 from neural_epitome.export.job import export
 from neural_epitome.report import figures, tables
 from neural_epitome.training import setup
@@ -73,7 +74,7 @@ config = dataclasses.replace(
   training=dataclasses.replace(config.training, epochs=EPOCHS, log_every=5),
 )
 inventory, plan = setup.plan(config)
-print(tables.plan_table(plan, inventory))
+print(plan_table.plan_table(plan, inventory))
 
 # %% [markdown]
 # ## Train

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 
 from neural_epitome.checkpointing import orbax_noise
 from neural_epitome.checkpointing.errors import (
@@ -92,7 +93,7 @@ class Checkpoints:
     """Steps of which there is a committed checkpoint, oldest first."""
     return sorted(self._manager.all_steps())
 
-  def save(self, state: State, **more: Any) -> int:
+  def save(self, state: Stepped, **more: Any) -> int:
     """Starts writing `state`; `more` joins the JSON record. Returns the step.
 
     The state may be donated as soon as this returns. A failure of the write before
@@ -222,7 +223,7 @@ class Checkpoints:
     # Not through the manager: a process that it has read for waits for the others at a
     # barrier, to which one whose read failed does not come.
     reader = ocp.CompositeCheckpointHandler(**_handlers())
-    return reader.restore(self.directory / str(step), arguments)
+    return reader.restore(epath.Path(self.directory / str(step)), arguments)
 
   def _set_aside(self, step: int) -> None:
     self._manager.close()
@@ -247,7 +248,7 @@ def _handlers() -> dict[str, Any]:
   }
 
 
-def _flatten(state: State) -> dict[str, Any]:
+def _flatten(state: Any) -> dict[str, Any]:
   """Leaves by path: empty subtrees and Optax's own node types do not matter."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

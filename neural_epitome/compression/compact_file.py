@@ -67,13 +67,15 @@ def write_numbers(
       tensors[name] = pack(tensors[name], width)
   for kernel_path, axes in offsets.items():
     for axis, offset in axes.items():
-      dtype = np.float32 if axis == "spatial" else np.int32
+      bits = plan.kernels[kernel_path].generator.offset_bits(axis)
       name = plans.beside(kernel_path, f"offsets.{axis}")
-      tensors[name] = np.asarray(offset, dtype)
-  header, tensors = _laid_out(plan, tensors, network, shapes)
+      tensors[name] = np.asarray(offset, _offset_dtype(axis))
+      if bits < 32:
+        tensors[name] = pack(tensors[name] - (1 << (bits - 1)), bits)
+  header, rows = _laid_out(plan, tensors, network, shapes)
   with open(path, "wb") as file:
     file.write(header)
-    for tensor in tensors:
+    for tensor in rows:
       file.write(np.ascontiguousarray(tensor).tobytes())
 
 
@@ -107,10 +109,16 @@ def file_bytes(
       tensors[name] = blank([size], np.uint8)
   for kernel_path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      dtype = np.float32 if axis == "spatial" else np.int32
+      bits, dtype = kernel.generator.offset_bits(axis), _offset_dtype(axis)
+      if bits < 32:
+        shape, dtype = (-(-math.prod(shape) * bits // 8),), np.uint8
       tensors[plans.beside(kernel_path, f"offsets.{axis}")] = blank(shape, dtype)
   header, stored = _laid_out(plan, tensors, network, shapes)
   return len(header) + sum(tensor.nbytes for tensor in stored)
+
+
+def _offset_dtype(axis: str) -> Any:
+  return np.float32 if axis == "spatial" else np.int32
 
 
 def _stored_dtype(dtype: Any) -> Any:
@@ -125,14 +133,17 @@ def _laid_out(
 ) -> tuple[bytes, list[np.ndarray]]:
   """The head of a file, by safetensors' rules, and the tensors that follow it."""
   tensors, parts = _in_rows(tensors)
-  told = {
+  description = {
     "plan": codec.encode(plan),
     "parts": parts,
     "shapes": dict(shapes or {}),
     "network": dict(network or {}),
   }
   header: dict[str, Any] = {
-    "__metadata__": {"format": "neural_epitome", "description": packed_text(told)}
+    "__metadata__": {
+      "format": "neural_epitome",
+      "description": packed_text(description),
+    }
   }
   end = 0
   # The widest first, so that every number lies at a multiple of its size.

@@ -59,6 +59,13 @@ def read(path, largest=None):
     raise CompactError(f"{path}: {type(error).__name__}: {error}") from None
 
 
+def unpacked(row, shape, bits):
+  """Unsigned integers of so many bits, the most significant first, from bytes."""
+  shape = (*shape, bits)
+  digits = np.unpackbits(row)[: math.prod(shape)].reshape(shape)
+  return digits @ (1 << np.arange(bits)[::-1])
+
+
 class Network:
   """What a compact file holds: `tensors` as they are stored, and the `metadata`."""
 
@@ -75,9 +82,7 @@ class Network:
       spec = self.metadata["plan"]["tensors"][name]
       bits = spec["bits"] if "bits" in spec else self.metadata["bits"][name]  # plan 1
       _need(bits in range(2, 9), f"{name} of {bits} bits")
-      shape = (*spec["shape"], bits)
-      digits = np.unpackbits(stored)[: math.prod(shape)].reshape(shape)
-      stored = digits @ (1 << np.arange(bits)[::-1]) - (1 << (bits - 1))
+      stored = unpacked(stored, spec["shape"], bits) - (1 << (bits - 1))
     scale = self.tensors[name + ".scale"] if stored.dtype.kind != "f" else 1
     return np.asarray(stored * np.broadcast_to(scale, stored.shape), np.float32)
 
@@ -140,10 +145,22 @@ def _shared_epitome(spec, tensors, offsets, shape):
   return scale[index // spec["block"]] * ring[(spec["start"] + index) % len(ring)]
 
 
+def _windowed_epitome(spec, tensors, offsets, shape):
+  ring, window, axes = tensors["ring"], spec["window"], range(len(shape) - 1)
+  where, size = np.indices(shape[:-1]), [-(-shape[a] // window[a]) for a in axes]
+  bits, inside = (len(ring) - 1).bit_length() or 1, [where[a] % window[a] for a in axes]
+  starts = unpacked(offsets["start"], (*size, shape[-1]), bits)
+  _need((starts < len(ring)).all(), "starts outside of the ring")
+  first = starts[tuple(where[a] // window[a] for a in axes)]
+  tap = np.asarray(np.ravel_multi_index(inside, window))[..., None]
+  return ring[(first + tap) % len(ring)] * tensors["scale"]
+
+
 KINDS = {
   "dense": lambda spec, tensors, *_: tensors["kernel"],
   "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
   "low_rank": lambda _, t, __, s: np.matmul(t["left"], t["right"], np.empty(s, "f4")),
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
+  "windowed_epitome": _windowed_epitome,
 }

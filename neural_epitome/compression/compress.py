@@ -10,12 +10,11 @@ What is stored is a flat dictionary, and `expand` a pure function of it.
 
 import dataclasses
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from neural_epitome.compression import compact_file, trees
 from neural_epitome.compression.compressed import Compressed, Tree
@@ -88,7 +87,7 @@ def compress(
   )
   if not inventory.kernels or not rules.compressible(inventory):
     raise UserError(f"The tree has no kernel to compress: {_told(inventory)}.")
-  worth = _importance(importance or {}, inventory)
+  importances = _importance(importance or {}, inventory)
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
@@ -105,17 +104,19 @@ def compress(
     for path, kernel in plan.kernels.items()
   }
   offsets = {
-    path: {axis: np.zeros(shape, np.float32) for axis, shape in shapes.items()}
+    path: first
     for path, kernel in plan.kernels.items()
-    if (shapes := kernel.generator.offsets(kernel.shape))
+    if (first := kernel.generator.first_offsets(kernel.shape))
   }
   if fit == "closed":
-    tensors = fitting.fit(plan, kernels, offsets, importance=worth)
+    tensors = fitting.fit(plan, kernels, offsets, importance=importances)
   else:
-    rounds = tqdm(fitting.SEARCH, "fitting", disable=quiet, leave=False)
-    tensors, offsets = fitting.search(plan, kernels, offsets, rounds, importance=worth)
+    rounds = _shown(fitting.SEARCH, quiet)
+    tensors, offsets = fitting.search(
+      plan, kernels, offsets, rounds, importance=importances
+    )
   price = totals.price(plan, inventory)
-  found = Compressed(
+  compressed = Compressed(
     compact={k: jnp.asarray(v) for k, v in tensors.items()} | rest,
     plan=plan,
     offsets=offsets,
@@ -124,14 +125,23 @@ def compress(
     _leaves=leaves,
     _inventory=inventory,
   )
-  return dataclasses.replace(found, errors=_errors(found, kernels))
+  return dataclasses.replace(compressed, errors=_errors(compressed, kernels))
+
+
+def _shown(rounds: Iterable[int], quiet: bool) -> Iterable[int]:
+  """The rounds of a search, with a progress bar where tqdm is installed."""
+  try:
+    from tqdm import tqdm
+  except ModuleNotFoundError:  # with the core alone it is not
+    return rounds
+  return tqdm(rounds, "fitting", disable=quiet, leave=False)
 
 
 def _importance(
   given: Mapping[str, np.ndarray], inventory: Inventory
 ) -> dict[str, np.ndarray]:
   """By the names of the tree, which may have `params/` before those of the layers."""
-  found = {}
+  importances = {}
   for use in inventory.kernels:
     name = use.path if use.path in given else use.path.removeprefix("params/")
     if name not in given:
@@ -143,13 +153,13 @@ def _importance(
         f"input of the kernel, not of shape {list(value.shape)}; where the kernel has "
         "several axes of inputs or outputs, outputs= says which."
       )
-    found[use.path] = value
-  if given and not found:
+    importances[use.path] = value
+  if given and not importances:
     raise UserError(
       f"importance names {next(iter(given))!r} and others, and none of the kernels "
       f"{', '.join(use.path for use in inventory.kernels[:3])}, ..."
     )
-  return found
+  return importances
 
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -104,15 +104,15 @@ class Compressed:
     Returns:
       By path, `folded`, or `built: ` and why; both where two layers share a kernel.
     """
-    told: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
 
     def trace(compact: Mapping[str, Array]) -> None:
-      with self._folding(compact, execution) as (tree, found):
+      with self._folding(compact, execution) as (tree, outcomes_of_trace):
         run(tree)
-      told.update(found)
+      outcomes.update(outcomes_of_trace)
 
     jax.eval_shape(trace, self.compact)
-    return told
+    return outcomes
 
   @contextlib.contextmanager
   def _folding(
@@ -122,10 +122,10 @@ class Compressed:
   ) -> Iterator[tuple[Tree, dict[str, str]]]:
     arrays = self._rounded(compact)
     kernels = self._generated(arrays)
-    with folded(kernels, execution) as told:
-      yield self._together(arrays, kernels), told
+    with folded(kernels, execution) as outcomes:
+      yield self._together(arrays, kernels), outcomes
 
-  def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Array]:
+  def _rounded(self, compact: Mapping[str, Array]) -> dict[str, Any]:
     arrays = {name: jnp.asarray(value) for name, value in compact.items()}
     return self.plan.rounded(arrays)
 
@@ -151,7 +151,10 @@ class Compressed:
     )
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes a compact file, which `compact_reader` reads with NumPy alone."""
+    """Writes a compact file: `load_compressed` reads it, and `compact_reader` too.
+
+    The latter needs NumPy alone.
+    """
     stored = {name: np.asarray(jax.device_get(a)) for name, a in self.compact.items()}
     shapes = self._leaves.reshaped(self.plan)
     compact_file.write_numbers(path, self.plan, stored, self.offsets, {}, shapes)
@@ -160,7 +163,7 @@ class Compressed:
     """A line a kernel, with its relative error, and the total."""
     stored, whole = self.totals.stored_params, self.totals.expanded_params
     return (
-      plan_table.plan_table(self.plan, self._inventory, self.errors)
+      plan_table.plan_table(self.plan, self._inventory, self.errors or None)
       + f"\n\n{stored:,} numbers stored in {self.totals.stored_bytes:,} bytes for "
       f"{whole:,} parameters"
     )

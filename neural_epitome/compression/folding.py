@@ -15,13 +15,14 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen import dtypes
 
 from neural_epitome import codec
+from neural_epitome.epitome import stream
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import Dense
 from neural_epitome.epitome.generators.base import Tensors
@@ -82,14 +83,19 @@ def folded(
     UserError: if a path is no kernel's; at the end, if no layer was called with a
       kernel that is to be folded.
   """
-  is_chosen = isinstance(execution, Mapping)
-  chosen = execution if is_chosen else dict.fromkeys(kernels, execution)
+  chosen: Mapping[str, Execution]
+  if isinstance(execution, Mapping):
+    chosen = execution
+  else:
+    chosen = {path: execution for path in kernels}
   _check(chosen, kernels)
   stored = {p: k for p, k in kernels.items() if not isinstance(k.plan.generator, Dense)}
-  wanted = [path for path in stored if chosen.get(path) == "fold"]
-  told = dict.fromkeys(stored, "built: as chosen") | dict.fromkeys(wanted, _UNMET)
+  chosen_paths = [path for path in stored if chosen.get(path) == "fold"]
+  outcomes = dict.fromkeys(stored, "built: as chosen") | dict.fromkeys(
+    chosen_paths, _UNMET
+  )
   # `kernels` keeps the arrays, so that no other one can have their identities.
-  met = {id(kernels[path].value): kernels[path] for path in wanted}
+  met = {id(kernels[path].value): kernels[path] for path in chosen_paths}
 
   def intercept(call, args, kwargs, context):
     kernel = met.get(id(_weights(context)))
@@ -100,12 +106,12 @@ def folded(
     if not why:
       y = _fold(context.module, kernel, *args, **kwargs)
       why = f"{kernel.plan.generator.kind} does not fold there"
-    _tell(told, kernel.path, f"built: {why}" if y is None else "folded")
+    _tell(outcomes, kernel.path, f"built: {why}" if y is None else "folded")
     return call(*args, **kwargs) if y is None else y
 
   with nn.intercept_methods(intercept):
-    yield told
-  if wanted and all(told[path] == _UNMET for path in wanted):
+    yield outcomes
+  if chosen_paths and all(outcomes[path] == _UNMET for path in chosen_paths):
     raise UserError(
       "No layer of Flax was called with a kernel of the tree that folding(...) gave: "
       "call the model inside the block, and jax.jit or jax.grad around all of it."
@@ -118,17 +124,17 @@ def _check(chosen: Mapping[str, Execution], kernels: Collection[str]) -> None:
       known = codec.nearest(path, kernels)
       raise UserError(f"The execution names {path!r}, which is no kernel.{known}")
     if choice not in get_args(Execution):
-      told = " or ".join(map(repr, get_args(Execution)))
-      raise UserError(f"The execution of {path} is {choice!r} and must be {told}.")
+      choices = " or ".join(map(repr, get_args(Execution)))
+      raise UserError(f"The execution of {path} is {choice!r} and must be {choices}.")
 
 
-def _tell(told: dict[str, str], path: str, outcome: str) -> None:
+def _tell(outcomes: dict[str, str], path: str, outcome: str) -> None:
   """Two layers may read one kernel."""
-  before = told[path]
+  before = outcomes[path]
   if before == _UNMET:
-    told[path] = outcome
+    outcomes[path] = outcome
   elif outcome not in before.split("; "):
-    told[path] = f"{before}; {outcome}"
+    outcomes[path] = f"{before}; {outcome}"
 
 
 def _weights(context: nn.module.InterceptorContext) -> Array | None:
@@ -174,7 +180,8 @@ class _ByLayer(Application):
     # The layer's own may be of one shape only, and is not called.
     fields["kernel_init"] = nn.initializers.zeros
     layer = self.layer.clone(parent=None, name=None, **fields)
-    return layer.apply({"params": {"kernel": kernel}}, x)
+    y: Any = layer.apply({"params": {"kernel": kernel}}, x)
+    return y
 
 
 def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
@@ -207,6 +214,7 @@ def _fold(module: nn.Module, kernel: Generated, inputs: Array) -> Array | None:
   )
   if y is None:
     return None
+  y = stream.full(y)
   y = y.reshape(*y.shape[:-1], *features)
   if bias is None:
     return y

@@ -70,7 +70,7 @@ def take_apart(tree: Tree) -> Leaves:
   for name, leaf in arrays.items():
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
       raise UserError(f"{name!r} is no array but of type {type(leaf).__name__}.")
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
       raise UserError(
         f"{name!r} is a random key, not a parameter; of an NNX model take "
         "nnx.state(model, nnx.Param)."
@@ -79,14 +79,14 @@ def take_apart(tree: Tree) -> Leaves:
 
 
 def _keys(path: Iterable[Any]) -> list[str]:
-  told = []
+  keys = []
   for key in path:
     for attribute in ("key", "idx", "name"):
       if hasattr(key, attribute):
-        told.append(str(getattr(key, attribute)))
+        keys.append(str(getattr(key, attribute)))
         break
   # The box around an array is no part of its name.
-  return told[:-1] if len(told) > 1 and told[-1] == "value" else told
+  return keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys
 
 
 def take_inventory(
@@ -104,8 +104,8 @@ def take_inventory(
   Raises:
     UserError: if a pattern matches no leaf, or leaves a kernel without inputs.
   """
-  told = {*only, *outputs} - {*KERNELS, *HEADS}
-  for pattern in sorted(told):
+  patterns = {*only, *outputs} - {*KERNELS, *HEADS}
+  for pattern in sorted(patterns):
     if not fnmatch.filter(leaves.arrays, pattern):
       known = codec.nearest(pattern, leaves.arrays)
       raise UserError(f"Pattern {pattern!r} matches no parameter.{known}")

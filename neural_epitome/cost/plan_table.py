@@ -1,9 +1,7 @@
 """A plan as a table: one line for every kernel that is generated."""
 
 import math
-from collections.abc import Mapping
-
-from tabulate import tabulate
+from collections.abc import Collection, Mapping, Sequence
 
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
@@ -52,8 +50,8 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
       for use in uses
     )
     rate = sum(use.size for use in uses) / total
-    told = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
-    rows.append([*told, f"{_size(plan, name):,}", f"{rate:.2f}"])
+    row = [name, f"of {len(uses)} kernels", shape_text(plan.tensors[name].shape)]
+    rows.append([*row, f"{_size(plan, name):,}", f"{rate:.2f}"])
   for text, sizes in dense.items():
     name = f"{len(sizes)} other kernel" + "s" * (len(sizes) > 1)
     rows.append([name, "", f"dense{text}", f"{sum(sizes):,}", "1.00"])
@@ -73,13 +71,36 @@ def plan_table(
     errors: relative error by kernel path, for a column of its own.
   """
   rows = plan_rows(plan, inventory)
-  headers, align = PLAN_HEADERS, ("left", "left", "left", "right", "right")
+  headers = PLAN_HEADERS
   if errors is not None:
-    headers, align = [*headers, "error"], (*align, "right")
+    headers = [*headers, "error"]
     for row in rows:
-      found = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
-      row.append("" if found is None else f"{found:.3f}")
-  return tabulate(rows, headers, colalign=align, disable_numparse=True)
+      error = errors.get(row[0], errors.get(f"{row[0]}/kernel"))
+      row.append("" if error is None else f"{error:.3f}")
+  return aligned(rows, headers, right={"stored", "rate", "error"})
+
+
+def aligned(
+  rows: Sequence[Sequence[str]], headers: Sequence[str], right: Collection[str]
+) -> str:
+  """Rows of text below their headers, as tabulate's `simple` format sets them.
+
+  Args:
+    rows: of the table.
+    headers: of its columns.
+    right: headers of columns that end together; the others begin together.
+  """
+  columns = list(zip(headers, *rows, strict=True))
+  widths = [max(len(header) + 2, *map(len, cells)) for header, *cells in columns]
+  marks = [">" if header in right else "<" for header in headers]
+  lines = [headers, ["-" * width for width in widths], *rows]
+  return "\n".join(
+    "  ".join(
+      f"{cell:{mark}{width}}"
+      for cell, mark, width in zip(line, marks, widths, strict=True)
+    ).rstrip()
+    for line in lines
+  )
 
 
 def _size(plan: Plan, name: str) -> int:

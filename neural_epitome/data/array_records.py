@@ -8,18 +8,21 @@ import io
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from neural_epitome.errors import UserError
 
+# Encoded value and label of every example, by split.
+Splits = Mapping[str, Iterable[tuple[Any, int]]]
+
 
 def write_prepared(
   data_dir: str | pathlib.Path,
   name: str,
-  splits: dict[str, Iterable[tuple[bytes, int]]],
+  splits: Mapping[str, Iterable[tuple[bytes, int]]],
   classes: Iterable[str],
   *,
   shape: tuple[int | None, int | None, int] = (None, None, 3),
@@ -51,7 +54,7 @@ def write_prepared(
   def feature(tfds: Any) -> Any:
     return tfds.features.Image(shape=shape, encoding_format=encoding)
 
-  encoded = {
+  encoded: Splits = {
     split: ((io.BytesIO(image), label) for image, label in rows)
     for split, rows in splits.items()
   }
@@ -62,7 +65,7 @@ def write_prepared(
 def write_prepared_signals(
   data_dir: str | pathlib.Path,
   name: str,
-  splits: dict[str, Iterable[tuple[np.ndarray, int]]],
+  splits: Mapping[str, Iterable[tuple[np.ndarray, int]]],
   classes: Iterable[str],
   *,
   dtype: type[np.int16] | type[np.float32] = np.int16,
@@ -105,7 +108,7 @@ def write_prepared_signals(
 def _write(
   data_dir: str | pathlib.Path,
   name: str,
-  splits: dict[str, Iterable[tuple[Any, int]]],
+  splits: Splits,
   classes: Iterable[str],
   key: str,
   feature: Callable[[Any], Any],
@@ -116,17 +119,19 @@ def _write(
 ) -> pathlib.Path:
   """Writes examples whose input is the feature `key`, made by `feature(tfds)`."""
   import tensorflow_datasets as tfds
+  from tensorflow_datasets.core import registered
 
   target = pathlib.Path(data_dir).expanduser() / name / version
   if target.exists():
     raise UserError(f"{target} exists already; remove it to prepare it anew.")
 
   # TFDS keeps a registry of builders by name, where its own `fashion_mnist` is.
-  with tfds.core.registered.skip_registration():
+  with registered.skip_registration():
 
     class Prepared(tfds.core.GeneratorBasedBuilder):
       VERSION = tfds.core.Version(version)
-      pkg_dir_path = pathlib.Path(__file__).parent
+      # TFDS declares its own class of paths, and takes any.
+      pkg_dir_path: Any = pathlib.Path(__file__).parent
 
       def _info(self):
         features = {
@@ -169,7 +174,10 @@ def convert_to_array_record(
     UserError: if `from_dir` holds no tfrecord files, a file is truncated, or the
       target exists.
   """
-  from array_record.python import array_record_module
+  # Compiled, without type stubs.
+  from array_record.python import (
+    array_record_module,  # pyright: ignore[reportAttributeAccessIssue]
+  )
 
   source = pathlib.Path(from_dir).expanduser()
   files = sorted(source.glob("*.tfrecord*"))

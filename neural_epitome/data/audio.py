@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from neural_epitome.errors import UserError
+from neural_epitome import packages
 
 
 class AudioError(ValueError):
@@ -30,12 +30,7 @@ def read(path: str | pathlib.Path, sample_rate: int) -> np.ndarray:
       sound.
     UserError: if soundfile is not installed.
   """
-  try:
-    import soundfile
-  except (ImportError, OSError) as error:  # OSError: libsndfile is missing
-    raise UserError(
-      f"Reading sound needs soundfile ({error}): pip install 'neural_epitome[audio]'"
-    ) from error
+  soundfile = packages.needed("soundfile", "audio", "Reading sound")
   try:
     samples, found_rate = soundfile.read(
       str(pathlib.Path(path).expanduser()), dtype="float32", always_2d=True

@@ -144,7 +144,7 @@ def _jpeg_header(data: bytes) -> tuple[int, int, str]:
   # libjpeg fills what is missing with grey and only warns.
   if data[-2:] != _JPEG_END and data.rfind(_JPEG_END, len(data) // 2) < 0:
     raise ImageError("the file is truncated")
-  return height, width, colorspace
+  return int(height), int(width), colorspace
 
 
 def _decode_jpeg(

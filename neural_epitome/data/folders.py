@@ -54,7 +54,7 @@ class FolderSource:
     names = (match[1], *_TEST_FOLDERS) if is_test else _TEST_FOLDERS
     test = _first_folder(folder, names) if train else None
     self.classes = _class_folders(train or folder)
-    if test:
+    if train and test:
       files = _list_images(test if is_test else train, self.classes)
     else:
       files = _list_images(train or folder, self.classes)

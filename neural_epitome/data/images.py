@@ -24,8 +24,8 @@ FIELD = "image"
 def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
   """Takes uint8 (B, H, W, C) to float32 (value / 255 - mean) / std."""
   channels = images.shape[-1]
-  std = np.broadcast_to(np.float32(options.std), channels)
-  mean = np.broadcast_to(np.float32(options.mean), channels)
+  std = np.broadcast_to(np.asarray(options.std, np.float32), channels)
+  mean = np.broadcast_to(np.asarray(options.mean, np.float32), channels)
   # A row of factors as long as an image's: short inner axes are slow in NumPy.
   width = images.shape[2]
   scale, offset = np.tile(1 / (255 * std), width), np.tile(-mean / std, width)
@@ -190,9 +190,10 @@ class Collate:
   def __call__(self, examples: list[dict[str, Any]]) -> Batch:
     """Stacks in order."""
     images = normalise(np.stack([e["image"] for e in examples]), self.options)
-    batch = {"image": images, "label": np.int32([e["label"] for e in examples])}
+    labels = np.array([e["label"] for e in examples], np.int32)
+    batch = {"image": images, "label": labels}
     if "mask" in examples[0]:
-      batch["mask"] = np.float32([e["mask"] for e in examples])
+      batch["mask"] = np.array([e["mask"] for e in examples], np.float32)
       # Padding is zero as the network sees it, not a black image.
       images[batch["mask"] == 0] = 0
     return batch | {

@@ -35,7 +35,7 @@ class Examples:
     example = self._kept.get(index)
     if example is not None:
       return example
-    example = self._source[index] | {"index": index}
+    example = dict(self._source[index], index=index)
     if self._decodes:
       try:
         example["image"] = _decoded(example["image"], self._channels)

@@ -7,6 +7,7 @@ OpenCV. No kept library offers the two policies without PyTorch or TensorFlow
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 # What a turn or a shift uncovers, near the mean of ImageNet.
 _FILL = (124, 116, 104, 0)
@@ -50,7 +51,7 @@ def color(image: np.ndarray, factor: float) -> np.ndarray:
   return cv2.addWeighted(image, factor, plain, 1 - factor, 0)
 
 
-_SMOOTH = np.float32([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
 
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -106,12 +107,12 @@ def equalize(image: np.ndarray) -> np.ndarray:
   return look_up(image, np.stack(tables, -1))
 
 
-def affine(image: np.ndarray, matrix: list[list[float]]) -> np.ndarray:
+def affine(image: np.ndarray, matrix: ArrayLike) -> np.ndarray:
   """Fills (x, y) of the result from `matrix` @ (x, y, 1) of `image`, bilinearly."""
   height, width, channels = image.shape
   moved = cv2.warpAffine(
     image,
-    np.float32(matrix),
+    np.asarray(matrix, np.float32),
     (width, height),
     flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     borderMode=cv2.BORDER_CONSTANT,

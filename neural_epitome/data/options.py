@@ -50,6 +50,11 @@ class Data(codec.Variant, abc.ABC):
   def input_shape(self) -> tuple[int, ...]:
     """Shape of one input of the network, (*space, channels)."""
 
+  @property
+  @abc.abstractmethod
+  def augmentation(self) -> "Augmentation | SignalAugmentation":
+    """Random changes of training examples."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:

@@ -5,7 +5,7 @@ Order and augmentation are pure functions of (seed, global position), where posi
 needed to go on, on any number of processes, threads and workers.
 """
 
-import pathlib
+import os
 import types
 from collections.abc import Iterator, Sequence
 
@@ -152,7 +152,7 @@ def evaluation_inputs(
   return [prepare(position)[form.FIELD] for position in positions]
 
 
-def load_file(path: str | pathlib.Path, options: Data) -> np.ndarray:
+def load_file(path: str | os.PathLike, options: Data) -> np.ndarray:
   """Reads one file, an image or a sound, and prepares it exactly as evaluation does.
 
   Returns:

@@ -10,33 +10,51 @@ ImageNet. How each data set is made is a file in `recipes`.
 import argparse
 import sys
 
-from neural_epitome.data.recipes import RECIPES
+from neural_epitome import plugins
+from neural_epitome.data import recipes
 from neural_epitome.errors import UserError
 
 
-def make_parser() -> argparse.ArgumentParser:
-  """The parser of the command line: a subcommand a recipe."""
+def make_parser(asked: str = "") -> argparse.ArgumentParser:
+  """The parser of the command line: a subcommand a recipe.
+
+  Args:
+    asked: the recipe that will be run: of those of other packages, the one that is
+      imported.
+
+  Raises:
+    UserError: if it is of another package and does not import.
+  """
   parser = argparse.ArgumentParser(
     prog="python -m neural_epitome.data.prepare",
     description="Prepare a data set as TFDS array_record files.",
     epilog="Any other name is fetched as TFDS says.",
   )
   commands = parser.add_subparsers(dest="recipe", metavar="DATASET", required=True)
-  for recipe in RECIPES.values():
+  for recipe in recipes.RECIPES.values():
     command = commands.add_parser(recipe.name, help=recipe.summary)
     command.add_argument("--data_dir", required=True, help="folder to write to")
     recipe.add_arguments(command)
+  for name in sorted({*plugins.names("recipes")} - recipes.RECIPES.keys()):
+    command = commands.add_parser(name, help=f"of {plugins.package('recipes', name)}")
+    command.add_argument("--data_dir", required=True, help="folder to write to")
+    recipe = recipes.find(name) if name == asked else None
+    if recipe is not None:
+      recipe.add_arguments(command)
   return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
   """Runs the command line; returns its exit code."""
   arguments = sys.argv[1:] if arguments is None else list(arguments)
-  if arguments and not arguments[0].startswith("-") and arguments[0] not in RECIPES:
+  known = {*recipes.RECIPES, *plugins.names("recipes")}
+  if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
     arguments = ["tfds", *arguments]
-  options = make_parser().parse_args(arguments)
   try:
-    target = RECIPES[options.recipe].prepare(options)
+    options = make_parser(*arguments[:1]).parse_args(arguments)
+    recipe = recipes.find(options.recipe)
+    assert recipe is not None
+    target = recipe.prepare(options)
   except UserError as error:
     print(error, file=sys.stderr)
     return 1

@@ -28,7 +28,8 @@ class PreparedSource:
     _check_format(directory)
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(str(directory))
+    # TFDS's annotations leave out what its decorators change.
+    builder: Any = tfds.builder_from_directory(str(directory))
     self._name, self._split = builder.info.name, split
     self.kind, self._input, self._label = _feature_names(builder.info)
     self.classes = tuple(builder.info.features[self._label].names)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection
 from typing import TypeVar
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager

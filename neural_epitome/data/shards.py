@@ -162,7 +162,10 @@ def _features(classes: Sequence[str]) -> Any:
 
 def _write_shard(shard: _Shard) -> int:
   """Writes one shard; returns its number of images."""
-  from array_record.python import array_record_module
+  # Compiled, without type stubs.
+  from array_record.python import (
+    array_record_module,  # pyright: ignore[reportAttributeAccessIssue]
+  )
 
   features, images = _features(shard.classes), _read(shard.records)
   partial = shard.path.with_name(f"partial.{shard.path.name}")
@@ -207,8 +210,9 @@ def _write_info(
 ) -> None:
   """Writes the files by which TFDS knows a prepared directory."""
   import tensorflow_datasets as tfds
+  from tensorflow_datasets.core import dataset_info, splits
 
-  identity = tfds.core.dataset_info.DatasetIdentity(
+  identity = dataset_info.DatasetIdentity(
     name=target.parent.name,
     version=tfds.core.Version(target.name),
     data_dir=str(folder),
@@ -224,7 +228,7 @@ def _write_info(
   info.set_file_format(tfds.core.FileFormat.ARRAY_RECORD)
   prefix = f"{target.parent.name}-"
   info.set_splits(
-    tfds.core.splits.SplitDict(
+    splits.SplitDict(
       tfds.core.SplitInfo(
         name=split,
         shard_lengths=counts,

@@ -132,7 +132,7 @@ class Examples:
   def __getitem__(self, index: int) -> dict[str, Any]:
     example = self._kept.get(index)
     if example is None:
-      example = self._source[index] | {"index": index}
+      example = dict(self._source[index], index=index)
       # Threads may race here; at worst they keep a signal more or count one twice.
       if example["signal"].nbytes <= self._budget:
         self._budget -= example["signal"].nbytes
@@ -204,10 +204,10 @@ class Collate:
     """Stacks in order."""
     batch = {
       "image": np.stack([e["signal"] for e in examples]),
-      "label": np.int32([e["label"] for e in examples]),
+      "label": np.array([e["label"] for e in examples], np.int32),
     }
     if "mask" in examples[0]:
-      batch["mask"] = np.float32([e["mask"] for e in examples])
+      batch["mask"] = np.array([e["mask"] for e in examples], np.float32)
     return batch
 
 

@@ -141,7 +141,8 @@ def derived(environment: Mapping[str, str]) -> Named | None:
   if name.startswith("SLURM"):
     return None
   job = environment.get(_OPEN_MPI_5_JOB)
-  if not job or environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") != count:
+  is_here = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") == count
+  if not job or count is None or not is_here:
     raise UserError(_several(environment))
   port = _FIRST_PORT + zlib.crc32(job.encode()) % _PORTS
   processes = _checked(f"127.0.0.1:{port}", count, index or "")

@@ -4,7 +4,7 @@ import collections
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ AXIS = "data"
 Batch = dict[str, Any]
 
 
-def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
   """One axis, `data`, over all devices of all processes (or over `devices`)."""
   count = len(devices) if devices is not None else jax.device_count()
   return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -85,7 +85,8 @@ def use_compilation_cache() -> None:
   `JAX_COMPILATION_CACHE_DIR`, or a directory set through `jax.config`, wins. A
   program out of the cache is the one that was compiled, so numbers do not change.
   """
-  if jax.config.jax_compilation_cache_dir:
+  # JAX adds its options as attributes when it is imported.
+  if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
     return
   base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
   directory = pathlib.Path(base) / "neural_epitome" / "xla"

@@ -107,7 +107,8 @@ class Peers:
           break
         for key, _ in ready:
           selector.unregister(key.fileobj)
-          message = receive(key.fileobj) or {"code": INTERRUPTED, "process": key.data}
+          message = receive(self._connections[key.data])
+          message = message or {"code": INTERRUPTED, "process": key.data}
           if message["code"] and not self._is_ending and not code:
             code, deadline = message["code"], time.monotonic() + FAREWELL_SECONDS
             tell(self._told(message))

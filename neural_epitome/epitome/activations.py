@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax import core
 
 from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
 from neural_epitome.errors import UserError
@@ -73,7 +73,7 @@ def _mean_squares(module: nn.Module, inputs: Any) -> Any:
   is_last = [axis % np.ndim(inputs) for axis in axes] == [
     *range(np.ndim(inputs) - len(axes), np.ndim(inputs))
   ]
-  if isinstance(inputs, jax.core.Tracer) or not is_last:
+  if isinstance(inputs, core.Tracer) or not is_last:
     return None
   x = jnp.asarray(inputs, jnp.float32)
   x = x.reshape(-1, math.prod(x.shape[-len(axes) :]))

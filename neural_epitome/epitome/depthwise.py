@@ -9,6 +9,7 @@ Arrays are (batch, *space, channels), kernels (*kernel_size, 1, channels).
 import functools
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,7 @@ def _forward(x, kernel, strides, padding, kernel_dilation):
     )
   ]
   wide = _accumulator(x.dtype)
-  total = sum(
+  total: Any = sum(
     _tap(padded, tap, size, strides, kernel_dilation).astype(wide)
     * _weights(kernel, tap).astype(wide)
     for tap in itertools.product(*map(range, kernel_size))
@@ -90,7 +91,7 @@ def _input_gradient(gradient, kernel, size, strides, padding, kernel_dilation):
   ones = (1,) * len(kernel_size)
   wide = _accumulator(gradient.dtype)
 
-  def assemble(chosen):
+  def assemble(chosen) -> Any:
     axis = len(chosen)
     if axis < len(kernel_size):
       parts = [assemble((*chosen, phase)) for phase in phases[axis]]
@@ -136,7 +137,7 @@ def _kernel_gradient(gradient, padded, kernel, strides, kernel_dilation):
       met = lax.dynamic_slice(padded, corner, (rows, *extent, channels))[steps]
       return met.astype(wide) * gradient[i : i + rows].astype(wide)
 
-    total = sum(part(i) for i in range(0, batch, rows))
+    total: Any = sum(part(i) for i in range(0, batch, rows))
     return jnp.dot(ones, total.reshape(-1, channels))
 
   corners = [

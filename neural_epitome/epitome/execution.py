@@ -44,11 +44,13 @@ def execute(
   Returns:
     (batch, ..., features), of the dtype of `x`.
   """
-  is_folded = execution == "fold" and isinstance(application, Application)
-  if not is_folded or not generator.reads_streams:
+  folding = None
+  if execution == "fold" and isinstance(application, Application):
+    folding = application
+  if folding is None or not generator.reads_streams:
     x = stream.full(x)
-  if is_folded:
-    y = generator.fold(x, tensors, offsets, shape, application)
+  if folding is not None:
+    y = generator.fold(x, tensors, offsets, shape, folding)
     if y is not None:
       return y
 

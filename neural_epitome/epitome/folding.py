@@ -82,8 +82,10 @@ def fold(
       x = x * factors.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     else:
       y = fold(x, epitome, offsets, shape, application)
+      assert y is not None, "what has several replicas of whole blocks folds"
       if isinstance(y, stream.Replicated):
         return y.scaled(factors, None)
+      y = stream.full(y)
       return y * factors.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
   kernel = sampling.crop(epitome, offsets.get("spatial"), shape[:-2]).astype(x.dtype)
   starts, cells = offsets.get("input"), epitome.shape[-2]

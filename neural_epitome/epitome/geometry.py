@@ -58,7 +58,7 @@ class Application:
     """
     sizes = kernel_sizes(kernel_size)
 
-    def one_each(name: str, value: int | Sequence[int] | None) -> tuple[int, ...]:
+    def one_each(name: str, value: Any) -> tuple[int, ...]:
       value = 1 if value is None else value
       each = (value,) * len(sizes) if _is_whole(value) else tuple(value)
       if len(each) != len(sizes) or not all(_is_whole(v) and v >= 1 for v in each):
@@ -110,7 +110,8 @@ def kernel_sizes(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
   Raises:
     UserError: if there is no axis, or a size is not a whole number of at least 1.
   """
-  sizes = (kernel_size,) if _is_whole(kernel_size) else tuple(kernel_size)
+  given: Any = kernel_size
+  sizes = (given,) if _is_whole(given) else tuple(given)
   if not sizes or not all(_is_whole(size) and size >= 1 for size in sizes):
     raise UserError(
       f"kernel_size={kernel_size!r} must be one whole number of at least 1 for each "

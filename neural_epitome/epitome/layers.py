@@ -247,4 +247,5 @@ class EpitomeDense(GeneratedLayer):
     make = self.dot_general_cls
     function = self.dot_general if make is None else make()
     application = Application(precision=self.precision, function=function)
-    return self._apply_kernel(inputs, (inputs.shape[-1], self.features), application)
+    shape = (inputs.shape[-1], self.features)
+    return stream.full(self._apply_kernel(inputs, shape, application))

@@ -19,7 +19,7 @@ Block = tuple[int, int]
 
 def starts(
   kernel: np.ndarray,
-  cells: tuple[int, int],
+  cells: tuple[int, ...],
   offsets: Mapping[str, np.ndarray],
   scale: np.ndarray | None,
   importance: np.ndarray,

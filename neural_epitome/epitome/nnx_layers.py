@@ -26,6 +26,7 @@ from neural_epitome.epitome.geometry import Application, KernelUse
 from neural_epitome.epitome.padding import Padding
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Array, Shape
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 _LECUN, _ZEROS = nnx.initializers.lecun_normal(), nnx.initializers.zeros_init()
@@ -104,7 +105,8 @@ class GeneratedLayer(nnx.Module):
     made.check(shape)
     self.shape, self.generator = shape, made
     self.span = indices.span if indices.source == "free" else 1.0
-    self.execution, self.dtype = execution, dtype
+    self.execution: Execution = execution
+    self.dtype = dtype
     roles = made.tensors(shape)
     self.widths = {role: made.tensor_bits(role) or bits for role in roles}
     offsets: dict[str, Array] = {}
@@ -133,7 +135,7 @@ class GeneratedLayer(nnx.Module):
     """The full kernel, of the parameters' dtype."""
     return self.generator.generate(*self._stored(), self.shape)
 
-  def _stored(self) -> tuple[dict[str, Array], dict[str, Array]]:
+  def _stored(self) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
     tensors = {role: tensor[...] for role, tensor in self.tensors.items()}
     return (
       rounding.rounded(tensors, self.widths),
@@ -151,6 +153,7 @@ class GeneratedLayer(nnx.Module):
     y = executions.execute(
       x, self.generator, tensors, offsets, self.shape, application, self.execution
     )
+    assert not isinstance(y, Stream), "only networks that run carry one"
     if bias is None:
       return y
     return y + lax.broadcast_in_dim(bias.astype(y.dtype), y.shape, (y.ndim - 1,))

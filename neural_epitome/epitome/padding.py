@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,8 +54,9 @@ def canonical(
         f"has {rank} axes: give (low, high) pairs."
       )
     return ((kernel_dilation[0] * (kernel_size[0] - 1), 0),)
-  axes = (padding,) * rank if isinstance(padding, numbers.Integral) else tuple(padding)
-  pairs = tuple(
+  given: Any = padding
+  axes = (given,) * rank if isinstance(given, numbers.Integral) else tuple(given)
+  pairs: Any = tuple(
     (int(axis),) * 2 if isinstance(axis, numbers.Integral) else tuple(map(int, axis))
     for axis in axes
   )

@@ -30,7 +30,7 @@ from neural_epitome import codec
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators import Dense, GeneratorSpec
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.epitome.sampling import Array, Shape
+from neural_epitome.epitome.sampling import Shape
 from neural_epitome.errors import UserError
 
 VERSION = 2
@@ -107,7 +107,7 @@ class Plan:
       if not isinstance(kernel.generator, Dense)
     )
 
-  def rounded(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+  def rounded(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays by name, the plan's tensors among them as the network reads them."""
     widths = {name: spec.bits for name, spec in self.tensors.items()}
     return rounding.rounded(arrays, widths)

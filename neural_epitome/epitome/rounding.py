@@ -1,6 +1,6 @@
 """Numbers rounded to integers of a few bits, one factor an output channel.
 
-By qwix, symmetric and to the nearest. The gradient passes straight through (the
+Symmetric and to the nearest, as qwix does it. The gradient passes straight through (the
 straight-through estimator of arXiv 1308.3432, as quantisation-aware training uses it,
 arXiv 1712.05877).
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from neural_epitome.epitome.sampling import Array
 from neural_epitome.errors import UserError
@@ -35,21 +36,20 @@ def quantise(array: Array, bits: int) -> tuple[Array, Array]:
     The integers, int8, and the factors that they are multiplied by, float32: one an
     entry of the last axis, or (1,) for an array of one axis.
   """
-  found = _quantised(array, bits)
-  return found.qvalue.astype("int8"), found.scale.reshape(-1)
+  integers, factors = _quantised(array, bits)
+  return integers.astype(jnp.int8), factors.reshape(-1)
 
 
 @functools.partial(jax.jit, static_argnames="bits")
 def straight_through(array: Array, bits: int) -> Array:
   """Integers times factors; the gradient is that of the array as it is."""
-  import qwix
-
   fixed = jax.lax.stop_gradient(array)
+  integers, factors = _quantised(fixed, bits)
   # The difference is exactly zero and has the array's gradient.
-  return qwix.dequantize(_quantised(fixed, bits)) + (array - fixed)
+  return integers * factors + (array - fixed)
 
 
-def rounded(arrays: Mapping[str, Array], widths: Mapping[str, int]) -> dict[str, Array]:
+def rounded(arrays: Mapping[str, Any], widths: Mapping[str, int]) -> dict[str, Any]:
   """Arrays as a network reads them: those of 2 to 8 bits by `straight_through`.
 
   Args:
@@ -67,15 +67,15 @@ def rounded(arrays: Mapping[str, Array], widths: Mapping[str, int]) -> dict[str,
   return found
 
 
-def _quantised(array: Array, bits: int) -> Any:
-  # Imported where it is used: most networks are in float32.
-  import qwix
-
+def _quantised(array: Array, bits: int) -> tuple[Array, Array]:
+  """Integers, still float32, and factors that broadcast against them."""
   most = 2 ** (bits - 1) - 1
-  # Left alone, qwix lets the largest magnitude be most + 0.5. At `most` it is exact,
-  # and what was rounded once stays as it is, as a file that is read again must.
-  method = f"absmax,{(most + 0.5) / most}"
-  channels = (array.ndim - 1,) if array.ndim > 1 else ()
-  return qwix.quantize(
-    array, f"int{bits}", channelwise_axes=channels, calibration_method=method
-  )
+  axes = tuple(range(array.ndim - 1)) or None
+  largest = jnp.max(jnp.abs(array), axis=axes, keepdims=True)
+  # Multiplied and divided as qwix does it, to the last bit: files and trained networks
+  # of before stay as they are. The largest magnitude becomes `most` exactly, so what
+  # was rounded once stays as it is, as a file that is read again must.
+  factors = largest * ((most + 0.5) / most) / (most + 0.5)
+  smallest = jnp.sqrt(jnp.finfo(factors.dtype).tiny)
+  factors = jnp.where(factors < smallest, 1.0, factors)
+  return jnp.round(array / factors), factors

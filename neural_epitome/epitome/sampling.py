@@ -37,7 +37,8 @@ from jax import lax
 from neural_epitome.epitome import varying
 
 Array = jax.Array
-Offsets = Mapping[str, Array]
+# By axis, arrays of JAX; or of NumPy, where they are known when a program is made.
+Offsets = Mapping[str, Any]
 Shape = tuple[int, ...]
 
 

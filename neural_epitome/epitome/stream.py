@@ -16,6 +16,7 @@ write a stream add channels of zeros behind, and those who read it zeros to meet
 
 import abc
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -57,7 +58,7 @@ class Stream(abc.ABC):
 
   __radd__ = __add__
 
-  def astype(self, dtype: jnp.dtype) -> "Stream | Array":
+  def astype(self, dtype: Any) -> "Stream | Array":
     """Itself, or in full where numbers of another type are asked for."""
     return self if dtype == self.dtype else self.full().astype(dtype)
 
@@ -85,8 +86,8 @@ class Replicated(Stream):
     super().__init__((*narrow.shape[:-1], channels), narrow.dtype, cells)
     self._narrow, self._scale, self._shift = narrow, scale, shift
 
-  def scaled(self, scale: Array | None, shift: Array | None) -> "Replicated":
-    """Times `scale`, plus `shift`, (channels,) both."""
+  def scaled(self, scale: Any, shift: Any) -> "Replicated":
+    """Times `scale`, plus `shift`, arrays (channels,) both or None."""
     scales = [a for a in (self._scale, scale) if a is not None]
     shifts = [a for a in (self._shift,) if a is not None]
     shifts = [a if scale is None else a * scale for a in shifts]

@@ -86,6 +86,7 @@ def _tensor(
 ) -> Array:
   if name == "/".join((*module.path, role)):
     return module.param(role, lambda key: init(key)[role])
+  assert module.scope is not None, "a layer reads tensors when it is called"
   root = module.scope.root
   if not root.has_variable("params", name):
     root.put_variable("params", name, init(module.make_rng("params"))[role])
@@ -115,11 +116,17 @@ def offsets(
     options' source.
 
   Raises:
-    UserError: if the layer is applied without its `routing` variables.
+    UserError: if the layer is applied without its `routing` variables, or offsets of
+      its generator cannot come from this source.
   """
   shapes = generator.offsets(shape)
   if not shapes:
     return {}
+  if options.source not in generator.sources:
+    raise UserError(
+      f"indices.source={options.source} cannot move the starts of a {generator.kind}; "
+      f"set it to {' or '.join(generator.sources)}."
+    )
   path, cells = "/".join(module.path), generator.start_cells(shape)
   is_initializing = module.is_initializing()
   is_training = module.is_mutable_collection("routing") and not is_initializing

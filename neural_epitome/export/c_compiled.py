@@ -31,11 +31,11 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
     UserError: if there is no C compiler.
   """
   text = Path(path).read_text()
-  told = json.loads(text[3 : text.index(" */\n")])
-  params = expand(path, told["kernels"], told["rest"])
-  kept = {name: told["network"][name] for name in compact_loading.SHIPPED}
+  header = json.loads(text[3 : text.index(" */\n")])
+  params = expand(path, header["kernels"], header["rest"])
+  kept = {name: header["network"][name] for name in compact_loading.SHIPPED}
   config = codec.decode(Config, kept, "network")
-  classes = len(told["network"]["classes"])
+  classes = len(header["network"]["classes"])
   inventory = setup.take_inventory(config, classes)
   model = setup.build(config, classes, plans.make(inventory.kernels, {}))
   variables = compact_loading.with_statistics(params, inventory, config)
@@ -74,16 +74,16 @@ def expand(
       capture_output=True,
     )
     loaded = ctypes.CDLL(str(library))
-    found = {}
+    arrays = {}
     for index, (name, shape) in enumerate(kernels.items()):
-      found[name] = np.zeros(shape, np.float32)
-      loaded.expand(index, found[name].ctypes.data_as(ctypes.c_void_p))
+      arrays[name] = np.zeros(shape, np.float32)
+      loaded.expand(index, arrays[name].ctypes.data_as(ctypes.c_void_p))
     for name, shape in rest.items():
       get = getattr(loaded, f"get_{identifier(name)}")
       get.restype = ctypes.POINTER(ctypes.c_float)
       row = np.ctypeslib.as_array(get(), (math.prod(shape),))
-      found[name] = row.reshape(shape).copy()
-  return found
+      arrays[name] = row.reshape(shape).copy()
+  return arrays
 
 
 def identifier(path: str) -> str:

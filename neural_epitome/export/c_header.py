@@ -30,8 +30,9 @@ from neural_epitome.export import compact, inference_model
 from neural_epitome.export.c_compiled import identifier, read
 from neural_epitome.training.trained import Trained
 
-__all__ = ["IS_PROGRAM", "read", "write"]
+__all__ = ["ENDING", "IS_PROGRAM", "read", "write"]
 
+ENDING = ".h"
 IS_PROGRAM = False
 
 _TYPES = {
@@ -158,7 +159,8 @@ def _cropped(
       f"{path} crops its epitome block by block, which a C header does not hold; "
       "export --format=compact."
     )
-  return np.asarray(sampling.crop(jax.numpy.asarray(epitome), start, shape[:-2]))
+  starts = None if start is None else jax.numpy.asarray(start)
+  return np.asarray(sampling.crop(jax.numpy.asarray(epitome), starts, shape[:-2]))
 
 
 def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray]:

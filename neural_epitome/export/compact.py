@@ -17,6 +17,7 @@ from neural_epitome.export import inference_model
 from neural_epitome.training import compact_loading
 from neural_epitome.training.trained import Trained
 
+ENDING = ".safetensors"
 IS_PROGRAM = False
 
 
@@ -59,5 +60,7 @@ def priced(trained: Trained, bits: int | None = None) -> int:
 
 def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
   """Images to logits, by the network in the file."""
-  found = compact_loading.load(path)
-  return jax.jit(lambda images: found.model.apply(found.variables, images, train=False))
+  trained = compact_loading.load(path)
+  return jax.jit(
+    lambda images: trained.model.apply(trained.variables, images, train=False)
+  )

@@ -39,7 +39,7 @@ class Site:
 
 def find(trained: Trained, batch: int = 1) -> dict[str, Site]:
   """Every kernel's site, by its path, for so many examples."""
-  found: dict[str, Site] = {}
+  sites: dict[str, Site] = {}
   # Kept, so that no other array is ever one of these.
   outputs: list[tuple[str, jax.Array | Stream]] = []
 
@@ -51,20 +51,21 @@ def find(trained: Trained, batch: int = 1) -> dict[str, Site]:
       result = call(*arguments, **options)
       reads = x.cells if isinstance(x, Stream) else None
       writes = isinstance(result, Stream)
-      found[path] = Site(x.shape, application, reads=reads, writes=writes)
+      sites[path] = Site(x.shape, application, reads=reads, writes=writes)
       outputs.append((path, result))
       return result
     if isinstance(module, BatchNorm) and context.method_name == "__call__":
       for reader, output in outputs:
         if output is arguments[0]:
           norm = "/".join(module.path)
-          found[reader] = dataclasses.replace(found[reader], norm=norm)
+          sites[reader] = dataclasses.replace(sites[reader], norm=norm)
     return call(*arguments, **options)
 
   def run(images: jax.Array) -> jax.Array:
     with nn.intercept_methods(watch):
-      return trained.model.apply(trained.variables, images, train=False)
+      answers: Any = trained.model.apply(trained.variables, images, train=False)
+      return answers
 
   shape = (batch, *trained.config.data.input_shape)
   jax.eval_shape(run, jax.ShapeDtypeStruct(shape, jnp.float32))
-  return found
+  return sites

@@ -1,7 +1,6 @@
 """Exports a network, and says what came of it: bytes, speed, and how exact it is."""
 
 import contextlib
-import importlib
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +10,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
-from neural_epitome import codec
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
-from neural_epitome.export import FORMATS, inference_model, measured, program, stablehlo
+from neural_epitome.export import (
+  format_module,
+  inference_model,
+  measured,
+  program,
+  stablehlo,
+)
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
+
+Execution = program.Mode | Literal["measured"]
 
 _ROUNDS = 20
 _EXAMPLES = 8
@@ -27,7 +33,7 @@ def export(
   directory: Path,
   formats: Sequence[str],
   *,
-  execution: program.Mode | Literal["measured"] = "fold",
+  execution: Execution = "fold",
   bits: int | None = None,
   quiet: bool = False,
 ) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def export(
   Args:
     trained: a network, from `load`.
     directory: where the files go, `NAME.ENDING`.
-    formats: of `FORMATS`.
+    formats: their names, as of `format_module`.
     execution: how kernels are run in a format that holds a program; `measured` folds
       those that are faster so in the format's own runtime on this machine, and builds
       the others once.
@@ -56,20 +62,17 @@ def export(
   """
   modules = {}
   for name in formats:
-    if name not in FORMATS:
-      told = codec.nearest(name, FORMATS)
-      raise UserError(f"There is no format {name!r}.{told}")
-    modules[name] = importlib.import_module(FORMATS[name][0])
+    modules[name] = format_module(name)
     if bits not in (None, 32) and modules[name].IS_PROGRAM:
       raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
   ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-  wanted = np.asarray(ready.model.apply(ready.variables, batch, train=False))
+  expected = np.asarray(ready.model.apply(ready.variables, batch, train=False))
   directory.mkdir(parents=True, exist_ok=True)
   files, runs = [], {m: program.run_as(ready, m) for m in get_args(program.Mode)}
   for name, module in modules.items():
-    path = directory / (trained.config.name + FORMATS[name][1])
+    path = directory / (trained.config.name + module.ENDING)
     # Whole or not at all.
     partial = path.with_name(path.name + ".partial")
     how = execution
@@ -82,13 +85,13 @@ def export(
     else:
       module.write(partial, ready, bits)
     partial.replace(path)
-    found = np.asarray(module.read(path)(batch))
+    answers = np.asarray(module.read(path)(batch))
     files.append(
       {
         "format": name,
         "file": str(path),
         "bytes": path.stat().st_size,
-        "largest_difference": float(np.abs(found - wanted).max()),
+        "largest_difference": float(np.abs(answers - expected).max()),
       }
     )
   inventory = setup.take_inventory(ready.config, len(ready.classes))
@@ -116,11 +119,11 @@ def _modes(
     for name, module in modules.items()
     if module.IS_PROGRAM
   }
-  found: dict[str, dict[str, Any]] = {}
+  rows: dict[str, dict[str, Any]] = {}
   for mode, network in networks.items():
     inventory = setup.take_inventory(network.config, len(network.classes))
     price = totals.price(network.plan, inventory, network.config.execution)
-    found[mode] = {"madds": price.madds, "median_ms": {}}
+    rows[mode] = {"madds": price.madds, "median_ms": {}}
   for runtime, (name, module) in runtimes.items():
     runs = {}
     for mode in tqdm(networks, f"timing in {runtime}", disable=quiet or None):
@@ -133,5 +136,5 @@ def _modes(
         runs[mode] = lambda call=call: call(example)
     latency.alternate(runs, 2)
     for mode, seconds in latency.alternate(runs, _ROUNDS).items():
-      found[mode]["median_ms"][runtime] = 1e3 * statistics.median(seconds)
-  return found
+      rows[mode]["median_ms"][runtime] = 1e3 * statistics.median(seconds)
+  return rows

@@ -15,13 +15,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import packages, program
+from neural_epitome.export import program
 from neural_epitome.training.trained import Trained
 
+ENDING = ".tflite"
 IS_PROGRAM = True
 RUNTIME = "LiteRT"
+_WHAT = "--format=litert"
 
 
 def write(path: str | os.PathLike, trained: Trained) -> None:
@@ -40,7 +43,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
   """Images to logits, by LiteRT on the CPU."""
-  runtime = packages.needed("ai_edge_litert.interpreter", "litert")
+  runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   with _quiet():
     return _called(runtime.Interpreter(os.fspath(path)))
 
@@ -49,7 +52,7 @@ def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], np.ndarray]:
   """A function of an array of this shape as a call that returns when it is done."""
-  runtime = packages.needed("ai_edge_litert.interpreter", "litert")
+  runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   content = _converted(layer, shape)
   with _quiet():
     return _called(runtime.Interpreter(model_content=content))
@@ -73,10 +76,10 @@ def _called(interpreter: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _converted(
-  function: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
+  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...]
 ) -> bytes:
   with _quiet():
-    tensorflow = packages.needed("tensorflow", "litert")
+    tensorflow = packages.needed("tensorflow", "litert", _WHAT)
     from jax.experimental import jax2tf
     from tensorflow.lite.python.convert import ConverterError
 
@@ -108,10 +111,12 @@ def _for_any_batch(content: bytes) -> bytes:
   keep one image of many without a word. A reshape may say -1; XNNPACK leaves a slice
   that does to slower code, and takes one that is masked.
   """
-  from tensorflow.lite.python import schema_py_generated as schema
+  from tensorflow.lite.python import schema_py_generated
   from tensorflow.lite.tools import flatbuffer_utils
 
-  model = flatbuffer_utils.convert_bytearray_to_object(content)
+  # Generated code says of every field that it may be None.
+  schema: Any = schema_py_generated
+  model: Any = flatbuffer_utils.convert_bytearray_to_object(content)
   [graph] = model.subgraphs
   operators = schema.BuiltinOperator
 

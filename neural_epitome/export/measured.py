@@ -40,7 +40,7 @@ def faster_decoded(
     those that do not fold; or these alone, where the whole network was not faster with
     the others built. Medians, both timed in turns.
   """
-  found = graph.find(trained, batch)
+  sites = graph.find(trained, batch)
   inventory = setup.take_inventory(trained.config, len(trained.classes))
   less, full = (
     totals.kernel_costs(trained.plan, inventory, how) for how in ("fold", "materialise")
@@ -53,7 +53,7 @@ def faster_decoded(
     if less[path].madds == full[path].madds:
       whole.append(path)
       continue
-    kernel, site = trained.plan.kernels[path], found[path]
+    kernel, site = trained.plan.kernels[path], sites[path]
     within = dataclasses.replace(streamed[path], norm=site.norm)
     key = (kernel.shape, kernel.generator, dataclasses.replace(within, norm=None))
     if key not in seen:

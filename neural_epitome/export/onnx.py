@@ -13,13 +13,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import packages, program
+from neural_epitome.export import program
 from neural_epitome.training.trained import Trained
 
+ENDING = ".onnx"
 IS_PROGRAM = True
 RUNTIME = "ONNX Runtime"
+_WHAT = "--format=onnx"
 # Channels of its blocked layout where vectors have 512 bits; 8 where they have 256.
 _BLOCK = 16
 
@@ -54,7 +57,7 @@ def compiled(
 def _converted(
   function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...]
 ) -> bytes:
-  jax2onnx = packages.needed("jax2onnx", "onnx")
+  jax2onnx = packages.needed("jax2onnx", "onnx", _WHAT)
   try:
     with (
       convolution.spelled("convolution", least=_BLOCK),
@@ -79,7 +82,7 @@ def _converted(
 
 def _session(model: str | bytes) -> Callable[[np.ndarray], np.ndarray]:
   """The first output of a model, or of a file of one, by its only input."""
-  runtime = packages.needed("onnxruntime", "onnx")
+  runtime = packages.needed("onnxruntime", "onnx", _WHAT)
   session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
   [name] = [told.name for told in session.get_inputs()]
   return lambda x: session.run(None, {name: np.asarray(x, np.float32)})[0]

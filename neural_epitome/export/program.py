@@ -8,7 +8,7 @@ A runtime fuses that into the convolution, or the loop, beside it.
 import collections
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -40,11 +40,11 @@ def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> 
       or `decode`, every kernel built here, once: the dense network.
     decoded: paths of kernels that are built here whatever the others are.
   """
-  found = graph.find(trained)
+  sites = graph.find(trained)
   trained = inference_model.rounded(trained)
   compressed = trained.plan.compressed
   trained = _decode(trained, compressed if execution == "decode" else decoded)
-  params = _merged(trained.plan, flat_variables.parameters(trained.variables), found)
+  params = _merged(trained.plan, flat_variables.parameters(trained.variables), sites)
   how = "fold" if execution == "fold" else "materialise"
   config = dataclasses.replace(trained.config, execution=how)
   return dataclasses.replace(
@@ -91,14 +91,14 @@ def _decode(trained: Trained, paths: Collection[str]) -> Trained:
   )
 
 
-def _merged(plan: Plan, params: Arrays, found: Mapping[str, Site]) -> Arrays:
+def _merged(plan: Plan, params: Arrays, sites: Mapping[str, Site]) -> Arrays:
   """Parameters whose batch norms have no scale where the kernel before takes it."""
   merged = dict(params)
   users = collections.Counter(
     name for kernel in plan.kernels.values() for name in kernel.tensors.values()
   )
   for path, kernel in plan.kernels.items():
-    norm = found[path].norm
+    norm = sites[path].norm
     if norm is None or any(users[name] > 1 for name in kernel.tensors.values()):
       continue
     tensors = {role: params[name] for role, name in kernel.tensors.items()}
@@ -118,7 +118,8 @@ def logits(trained: Trained) -> Function:
   """Images to logits, as a converter takes it: the network's numbers are constants."""
 
   def run(images: jax.Array) -> jax.Array:
-    return trained.model.apply(trained.variables, images, train=False)
+    answers: Any = trained.model.apply(trained.variables, images, train=False)
+    return answers
 
   return run
 
@@ -147,7 +148,7 @@ def layer(trained: Trained, path: str, site: Site) -> tuple[Function, tuple[int,
   )
 
   def run(x: jax.Array) -> jax.Array:
-    y = execute(
+    y: Any = execute(
       x if site.reads is None else _Carried(x, site.input_shape),
       *(kernel.generator, tensors, offsets, kernel.shape, site.application),
       trained.config.execution,
@@ -197,7 +198,7 @@ def converted(
   try:
     return convert(logits(trained), (batch, *trained.config.data.input_shape))
   except UserError as error:
-    told, tried = str(error), set()
+    reason, tried = str(error), set()
   for path, site in graph.find(trained).items():
     kind = trained.plan.kernels[path].generator, site.application
     if kind not in tried:
@@ -206,4 +207,4 @@ def converted(
         convert(*layer(trained, path, site))
       except UserError as error:
         raise UserError(f"{path} cannot be exported as it is run: {error}") from None
-  raise UserError(f"{trained.config.name} cannot be exported as it is run: {told}")
+  raise UserError(f"{trained.config.name} cannot be exported as it is run: {reason}")

@@ -18,6 +18,7 @@ from neural_epitome.epitome import convolution
 from neural_epitome.export import program
 from neural_epitome.training.trained import Trained
 
+ENDING = ".stablehlo"
 IS_PROGRAM = True
 RUNTIME = "XLA"
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 from flax import linen as nn
 
@@ -47,7 +47,8 @@ def symmetric_padding(
   is_one = isinstance(kernel_dilation, int)
   dilations = (kernel_dilation,) * rank if is_one else kernel_dilation
   sizes = zip(kernel_size, dilations, strict=True)
-  return tuple(((k - 1) // 2 * d,) * 2 for k, d in sizes)
+  margins = ((k - 1) // 2 * d for k, d in sizes)
+  return tuple((margin, margin) for margin in margins)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +84,11 @@ class ChannelGroup:
   consumer_norm: str | None
 
 
+@dataclasses.dataclass(frozen=True)
 class ModelConfig(codec.Variant, abc.ABC):
   """A backbone and its arguments; each arm is a frozen dataclass."""
+
+  plugin_group: ClassVar[str] = "models"
 
   @abc.abstractmethod
   def build(self, classes: int, layers: Layers) -> nn.Module:
@@ -92,6 +96,7 @@ class ModelConfig(codec.Variant, abc.ABC):
 
     It is called as `module.apply(variables, images, train=..., keys=...)`, with
     images (batch, height, width, channels), and returns logits (batch, classes).
+    Without them `train` is False and `keys` None. Its last layer is `CLASSIFIER`.
     `keys` holds one random key an example, for dropout in training only: noise
     keyed by example does not depend on how a batch is cut over devices.
     """

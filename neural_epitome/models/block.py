@@ -137,7 +137,7 @@ def channel_group(name: str, prefix: str, block: Block) -> ChannelGroup:
     block: with hidden channels.
 
   Raises:
-    UserError: if a kernel has the hidden channels on two axes.
+    UserError: if a kernel has the hidden channels on two axes, or none reads them.
   """
   members, norms, consumer = {}, [], None
   for path, spec in block.convolutions():
@@ -152,6 +152,8 @@ def channel_group(name: str, prefix: str, block: Block) -> ChannelGroup:
     if spec.outputs.shrinks:
       members[f"{prefix}{path}/kernel"] = -1
       norms += [] if spec.norm is None else [f"{prefix}{spec.norm}"]
+  if consumer is None:
+    raise UserError(f"{prefix} has no kernel that reads its hidden channels alone.")
   path, spec = consumer
   behind = None if spec.norm is None else f"{prefix}{spec.norm}"
   return ChannelGroup(name, members, tuple(norms), f"{prefix}{path}/kernel", behind)

@@ -128,7 +128,8 @@ class Chain(nn.Module):
     for index, block in enumerate(config.blocks):
       declared = block.declare(config.block, x.shape[-1], config.squeeze)
       x = BlockModule(declared, layers, name=f"block_{index}")(x, train)
-    last, classifier = ends.head(x.shape[-1], config.head, self.classes).layers
+    head = ends.head(x.shape[-1], config.head, self.classes)
+    last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train))
     x = functions.dropout(x, keys, rate=config.dropout, train=train)
     return conv_layer(classifier, layers)(x).astype(jnp.float32)

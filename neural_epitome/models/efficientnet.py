@@ -19,6 +19,7 @@ from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.block import BlockShape
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.blocks import InvertedResidual
+from neural_epitome.models.layer_specs import Activation
 
 # Expansion, kernel size, channels and blocks of each stage: table 1 of the paper.
 STAGES = (
@@ -123,17 +124,19 @@ class EfficientNet(nn.Module):
     self, images: jax.Array, train: bool = False, keys: jax.Array | None = None
   ) -> jax.Array:
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
-    config, layers, silu = self.config, self.layers, {"activation": "silu"}
+    config, layers = self.config, self.layers
+    silu: Activation = "silu"
     stem = config.channels(32)
-    stem = ends.stem(images.shape[-1], stem, config.stem_stride, **silu)
+    stem = ends.stem(images.shape[-1], stem, config.stem_stride, activation=silu)
     x = normed_conv(stem, layers, images, train)
-    kind = InvertedResidual(groups_squeeze=config.grouped_se, **silu)
+    kind = InvertedResidual(groups_squeeze=config.grouped_se, activation=silu)
     for index, (shape, drop_path) in enumerate(config.shapes()):
       name, noise = f"block_{index}", index + 1
       block = BlockModule(kind.declare(shape), layers, drop_path, noise, name=name)
       x = block(x, train, keys)
-    head = ends.head(x.shape[-1], config.channels(1280), self.classes, **silu)
-    last, classifier = head.layers
+    features = config.channels(1280)
+    head = ends.head(x.shape[-1], features, self.classes, activation=silu)
+    last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train))
     x = functions.dropout(x, keys, rate=config.dropout, train=train)
     if config.classifier_groups == 1:

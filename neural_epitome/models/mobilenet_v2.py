@@ -201,7 +201,8 @@ class MobileNetV2(nn.Module):
     for index, shape in enumerate(config.residuals()):
       block = config.block().declare(shape)
       x = BlockModule(block, layers, name=f"block_{index}")(x, train)
-    last, classifier = config.ends(self.classes).layers
+    head = config.ends(self.classes)
+    last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train))
     x = functions.dropout(x, keys, rate=config.dropout, train=train)
     return conv_layer(classifier, layers)(x).astype(jnp.float32)

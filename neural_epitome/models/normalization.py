@@ -87,10 +87,9 @@ class BatchNorm(nn.Module):
     variance = jnp.maximum(square - mean * mean, 0.0)
     if share is None:
       return mean, variance
-    return tuple(
-      jnp.where(is_seen, now, average)
-      for now, average in zip((mean, variance), averages, strict=True)
-    )
+    old_mean, old_variance = averages
+    mean = jnp.where(is_seen, mean, old_mean)
+    return mean, jnp.where(is_seen, variance, old_variance)
 
 
 class Affine(nn.Module):

@@ -10,7 +10,7 @@ bottlenecks whose stride sits on the 3x3 convolution.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -147,7 +147,9 @@ class ResNet(nn.Module):
     )
     x = normed_conv(first, layers, images, train)
     if pooling > 1:
-      x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=((1, 1), (1, 1)))
+      # Flax annotates the padding by its default, a string.
+      margins: Any = ((1, 1), (1, 1))
+      x = nn.max_pool(x, (3, 3), strides=(pooling,) * 2, padding=margins)
     for index, block in enumerate(config.blocks()):
       x = BlockModule(block, layers, name=f"block_{index}")(x, train)
     x = functions.dropout(functions.pool(x), keys, rate=config.dropout, train=train)

@@ -9,7 +9,7 @@ is the mean over time and a classifier, so that a clip may have any length.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +146,8 @@ class SoundNet(nn.Module):
       )(x)
       x = self.layers.norm(use_running_average=not train, name=f"norm_{number}")(x)
       x = nn.relu(x)
-      x = max_pool(x, pool) if pool > 1 else x
+      # What a custom gradient returns is not annotated as what the function does.
+      x = cast(jax.Array, max_pool(x, pool) if pool > 1 else x)
       if not x.shape[1]:
         raise UserError(
           f"A signal of {signals.shape[1]} samples ends before SoundNet's layer "

@@ -23,8 +23,8 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   files = comparison_page.write(directory, summary, left_out)
 
   def table() -> str:
-    told = comparison_page.left_out_lines(left_out)
-    parts = [comparison.table(summary), *(f"left out: {line}" for line in told)]
+    reasons = comparison_page.left_out_lines(left_out)
+    parts = [comparison.table(summary), *(f"left out: {line}" for line in reasons)]
     return "\n".join([*parts, f"page: {files[0]}"])
 
   data = comparison_page.as_json(summary, left_out)

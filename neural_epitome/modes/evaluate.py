@@ -16,15 +16,15 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   del arguments
   with processes.joined(is_preemptible=False) as is_first:
     trained = loaded.load(overrides)
-    found = loading.evaluate(trained)
-    found = {
+    measured = loading.evaluate(trained)
+    measured = {
       "experiment": trained.config.name,
       "dataset": trained.config.data.dataset,
       "split": trained.config.data.evaluation_split,
       "step": trained.step,
       "weights": trained.weights,
-    } | found
+    } | measured
     if is_first:
       output.show(
-        lambda: tabulate(found.items(), tablefmt="plain", floatfmt=".4f"), found
+        lambda: tabulate(measured.items(), tablefmt="plain", floatfmt=".4f"), measured
       )

@@ -13,13 +13,13 @@ SEVERAL_PROCESSES = False
 def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments, overrides
-  found = {n: experiment.summary(f) for n, f in experiment.shipped().items()}
+  experiments = {n: experiment.summary(f) for n, f in experiment.shipped().items()}
 
   def table() -> str:
     parts = [
-      tabulate(found.items(), ["--experiment", "what it trains"]),
+      tabulate(experiments.items(), ["--experiment", "what it trains"]),
       tabulate(flags.MODES.items(), ["--mode", "what it does"]),
     ]
     return "\n\n".join(parts)
 
-  output.show(table, {"experiments": found, "modes": flags.MODES})
+  output.show(table, {"experiments": experiments, "modes": flags.MODES})

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from neural_epitome import codec, config, flags
 from neural_epitome.cost import plan_table
@@ -20,27 +21,27 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments
   asked = flags.configuration(overrides)
-  chosen, told = asked, []
+  chosen, hints = asked, []
   if flags.BUDGET.value is not None:
-    chosen, told = _allocated(asked)
+    chosen, hints = _allocated(asked, flags.BUDGET.value)
   elif flags.ALLOCATION.value is not None:
     raise UserError(f"--allocation={flags.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
   # The flags that it names are for the next command, which has what was asked for.
   if rest := sentences.about_rest(asked, plan, inventory):
-    told = [rest, *told]
+    hints = [rest, *hints]
   price = summary.prices(chosen, plan, inventory)
   data = {"config": codec.encode(chosen), "plan": codec.encode(plan), "price": price}
   parts = [
     sentences.about_plan(chosen, plan, inventory),
     plan_table.plan_table(plan, inventory),
     tables.price_table(price),
-    *told,
+    *hints,
   ]
   output.show(lambda: "\n\n".join(parts), data)
 
 
-def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
+def _allocated(chosen: config.Config, budget: str) -> tuple[config.Config, list[str]]:
   """The experiment with the planner that --budget asks for, and how to use it."""
   directory = Path(flags.WORKDIR.value or f"runs/{chosen.name}_allocation").expanduser()
   path = Path(flags.OUTPUT.value or directory / "planner.json").expanduser()
@@ -48,22 +49,22 @@ def _allocated(chosen: config.Config) -> tuple[config.Config, list[str]]:
     raise UserError(f"--output={path} is a directory; name the planner's file.")
   planner = allocation.allocate(
     chosen,
-    flags.BUDGET.value,
-    flags.ALLOCATION.value,
+    budget,
+    cast(allocation.Method | None, flags.ALLOCATION.value),  # absl checks it
     directory,
     quiet=flags.JSON.value,
   )
   text = json.dumps(codec.encode(planner))
-  told = f"'{text}'"
+  argument = f"'{text}'"
   if flags.OUTPUT.value or flags.ALLOCATION.value in ("sensitivity", "searched"):
     try:
       path.parent.mkdir(parents=True, exist_ok=True)
       path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
       raise UserError(f"--output={path}: {error.strerror}.") from None
-    told = f"@{path}"
-  found = dataclasses.replace(chosen, planner=planner)
+    argument = f"@{path}"
+  allocated = dataclasses.replace(chosen, planner=planner)
   if chosen.bits < 32:
     # The bytes were counted with these bits, which the planner does not set.
-    told += f" --config.bits={chosen.bits}"
-  return found, [f"Train it with --config.planner={told}"]
+    argument += f" --config.bits={chosen.bits}"
+  return allocated, [f"Train it with --config.planner={argument}"]

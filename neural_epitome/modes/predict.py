@@ -26,8 +26,8 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     if file
   ]
   rows = loading.predict(loaded.load(overrides), files)
-  told = [
+  table_rows = [
     [row["image"], *(f"{c['class']} {c['probability']:.1%}" for c in row["top"])]
     for row in rows
   ]
-  output.show(lambda: tabulate(told, ["image", "first", "second", "third"]), rows)
+  output.show(lambda: tabulate(table_rows, ["image", "first", "second", "third"]), rows)

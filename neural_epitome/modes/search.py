@@ -17,8 +17,8 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   stages = [name for value in flags.STAGES.value for name in value.split(",") if name]
   for name in stages:
     if name not in job.STAGES:
-      told = codec.nearest(name, job.STAGES)
-      raise UserError(f"--stages={name} is no stage of a search.{told}")
+      suggestion = codec.nearest(name, job.STAGES)
+      raise UserError(f"--stages={name} is no stage of a search.{suggestion}")
   with processes.joined(is_preemptible=True) as is_first:
     report = job.run(
       flags.configuration(overrides),

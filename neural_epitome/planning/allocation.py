@@ -16,30 +16,30 @@ _CLOSE = 0.002
 
 
 def generators(
-  rule: Rule, uses: Sequence[KernelUse], wanted: int, shares: Sequence[float]
+  rule: Rule, uses: Sequence[KernelUse], budget: int, shares: Sequence[float]
 ) -> dict[str, GeneratorSpec]:
   """A generator for every kernel, together of the wanted size.
 
   Args:
     rule: the family.
     uses: the kernels.
-    wanted: numbers stored for all of them.
+    budget: numbers stored for all of them.
     shares: what each should have, up to a common factor; above 0.
 
   Returns:
-    Generators by path. Together they store `wanted` numbers within 1%, and nearer
+    Generators by path. Together they store `budget` numbers within 1%, and nearer
     where their integers allow.
 
   Raises:
     UserError: if even the smallest generators of the family store more, or none of
       them come within 1%; it names the family and the kernel that takes the most.
   """
-  if wanted >= sum(use.size for use in uses):
+  if budget >= sum(use.size for use in uses):
     return {use.path: Dense() for use in uses}
   smallest = [min(use.size, rule.smallest(use)) for use in uses]
-  if sum(smallest) > at_most(wanted):
-    raise _unreachable(rule, uses, smallest, wanted)
-  sizes = share_out(wanted, shares, smallest, [use.size for use in uses])
+  if sum(smallest) > at_most(budget):
+    raise _unreachable(rule, uses, smallest, budget)
+  sizes = share_out(budget, shares, smallest, [use.size for use in uses])
   chosen: dict[str, GeneratorSpec] = {}
   # Small kernels first: what their integers leave over, larger ones can take up.
   carry = 0.0
@@ -52,19 +52,19 @@ def generators(
     chosen[use.path] = rates.smaller(rule, use, aim, _BELOW)
     carry = sizes[i] + carry - chosen[use.path].stored(use.shape)
   largest_first = [(uses[i], smallest[i]) for i in order[::-1]]
-  chosen = _mend(rule, largest_first, chosen, wanted)
-  chosen = _mend_pairs(rule, largest_first, chosen, wanted)
+  chosen = _mend(rule, largest_first, chosen, budget)
+  chosen = _mend_pairs(rule, largest_first, chosen, budget)
   total = sum(chosen[use.path].stored(use.shape) for use in uses)
-  if abs(total - wanted) > 0.01 * wanted:
+  if abs(total - budget) > 0.01 * budget:
     raise UserError(
-      f"{rule.kind} cannot store {len(uses)} kernels in {wanted:,} numbers within 1%: "
+      f"{rule.kind} cannot store {len(uses)} kernels in {budget:,} numbers within 1%: "
       f"the nearest it comes is {total:,}. Choose another rate."
     )
   return chosen
 
 
 def share_out(
-  wanted: float,
+  budget: float,
   shares: Sequence[float],
   lowest: Sequence[float],
   highest: Sequence[float],
@@ -82,7 +82,7 @@ def share_out(
   above = max(high / share for high, share in zip(highest, shares, strict=True))
   for _ in range(100):
     middle = (below + above) / 2
-    if sum(parts(middle)) < wanted:
+    if sum(parts(middle)) < budget:
       below = middle
     else:
       above = middle
@@ -93,14 +93,14 @@ def _mend(
   rule: Rule,
   uses: Sequence[tuple[KernelUse, int]],
   chosen: dict[str, GeneratorSpec],
-  wanted: int,
+  budget: int,
 ) -> dict[str, GeneratorSpec]:
   """Resizes one kernel after another, each time the one that mends the total most."""
   chosen = dict(chosen)
   for _ in range(len(uses)):
     sizes = {use.path: chosen[use.path].stored(use.shape) for use, _ in uses}
-    missing = wanted - sum(sizes.values())
-    if abs(missing) <= _CLOSE * wanted:
+    missing = budget - sum(sizes.values())
+    if abs(missing) <= _CLOSE * budget:
       break
     best, left = None, abs(missing)
     for use, lowest in uses:
@@ -119,14 +119,14 @@ def _mend_pairs(
   rule: Rule,
   uses: Sequence[tuple[KernelUse, int]],
   chosen: dict[str, GeneratorSpec],
-  wanted: int,
+  budget: int,
 ) -> dict[str, GeneratorSpec]:
   """Where no kernel alone brings the total within 1%: a step of one, then another."""
 
-  def missing(found: dict[str, GeneratorSpec]) -> int:
-    return abs(wanted - sum(found[use.path].stored(use.shape) for use, _ in uses))
+  def missing(chosen_: dict[str, GeneratorSpec]) -> int:
+    return abs(budget - sum(chosen_[use.path].stored(use.shape) for use, _ in uses))
 
-  if missing(chosen) <= 0.01 * wanted:
+  if missing(chosen) <= 0.01 * budget:
     return chosen
   candidates = [chosen]
   for use, lowest in uses:
@@ -137,7 +137,7 @@ def _mend_pairs(
         generator = rates.smaller(rule, use, aim, 0.0)
         if generator.stored(use.shape) != size:
           others = [pair for pair in uses if pair[0] is not use]
-          rest = wanted - generator.stored(use.shape)
+          rest = budget - generator.stored(use.shape)
           mended = _mend(rule, others, chosen, rest)
           candidates.append(mended | {use.path: generator})
           break
@@ -146,13 +146,13 @@ def _mend_pairs(
 
 
 def _unreachable(
-  rule: Rule, uses: Sequence[KernelUse], smallest: Sequence[int], wanted: int
+  rule: Rule, uses: Sequence[KernelUse], smallest: Sequence[int], budget: int
 ) -> UserError:
   size, path, shape = max(
     (size, use.path, use.shape) for size, use in zip(smallest, uses, strict=True)
   )
   return UserError(
-    f"{rule.kind} cannot store {len(uses)} kernels in {wanted:,} numbers: it takes "
+    f"{rule.kind} cannot store {len(uses)} kernels in {budget:,} numbers: it takes "
     f"{sum(smallest):,} at least, {size:,} of them for {path} {list(shape)}. Lower "
     "the rate or keep such kernels dense."
   )

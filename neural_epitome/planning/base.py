@@ -1,6 +1,7 @@
 """What every planner's configuration can do."""
 
 import abc
+from typing import ClassVar
 
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
@@ -9,6 +10,8 @@ from neural_epitome.epitome.plan import Plan
 
 class Planner(codec.Variant, abc.ABC):
   """A way to make a plan; each arm is a frozen dataclass in a file of its own."""
+
+  plugin_group: ClassVar[str] = "planners"
 
   @abc.abstractmethod
   def plan(self, inventory: Inventory) -> Plan:

@@ -98,8 +98,8 @@ class BudgetPlanner(Planner):
   def budgets(self) -> dict[str, int]:
     """Those that are given, by name."""
     names = ("parameters", "bytes", "madds")
-    found = {name: getattr(self, name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    planner_ = {name: getattr(self, name) for name in names}
+    return {name: value for name, value in planner_.items() if value is not None}
 
 
 def in_units(price: totals.Totals) -> dict[str, int]:
@@ -130,9 +130,9 @@ def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
   Raises:
     UserError: if the text is none of these.
   """
-  found = _BUDGET.fullmatch(str(text))
+  planner_ = _BUDGET.fullmatch(str(text))
   try:
-    number, unit, what, is_rate = found.groups() if found else ("", "", "", "")
+    number, unit, what, is_rate = planner_.groups() if planner_ else ("", "", "", "")
     value = float(number) * _UNITS[(unit or "").lower()]
   except (KeyError, ValueError):
     raise UserError(
@@ -159,8 +159,8 @@ def absolute(
   Raises:
     UserError: as `planner`, or if the rules cannot reach the rate.
   """
-  found = planner(text, rules, bits)
-  if isinstance(found, BudgetPlanner):
-    return found
-  price = totals.price(found.plan(inventory), inventory)
+  planner_ = planner(text, rules, bits)
+  if isinstance(planner_, BudgetPlanner):
+    return planner_
+  price = totals.price(planner_.plan(inventory), inventory)
   return BudgetPlanner(parameters=price.stored_params, bits=bits, rules=rules)

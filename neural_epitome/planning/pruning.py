@@ -150,7 +150,7 @@ def _axes(groups: Sequence[ChannelGroup], flat: Flat) -> dict[str, dict[int, str
     for norm in group.norms:
       for name in ("scale", "bias", "mean", "var"):
         axes.setdefault(f"{norm}/{name}", {})[-1] = group.name
-  return {path: found for path, found in axes.items() if path in flat}
+  return {path: axis_ for path, axis_ in axes.items() if path in flat}
 
 
 def _size(

@@ -66,17 +66,17 @@ class RatePlanner(Planner):
     if not self.rate >= 1:
       raise UserError(f"planner.rate={self.rate} must be at least 1 (1 is dense).")
     uses = self.compressible(inventory)
-    wanted = round(sum(use.size for use in uses) / self.rate)
+    budget = round(sum(use.size for use in uses) / self.rate)
     generators: Mapping[str, GeneratorSpec]
     shared: Mapping[str, Mapping[str, str]] = {}
     if isinstance(self.rule, SharingRule):
       self._check_no_shares()
-      generators = self.rule.together(uses, wanted)
+      generators = self.rule.together(uses, budget)
       shared = dict.fromkeys(generators, self.rule.shared)
     elif self.rule.is_fixed:
       generators = {use.path: self.rule.at(use, use.size) for use in uses}
     else:
-      generators = allocation.generators(self.rule, uses, wanted, self.shares(uses))
+      generators = allocation.generators(self.rule, uses, budget, self.shares(uses))
     plan = plans.make(inventory.kernels, generators, shared)
     return plan.narrowed(dict.fromkeys(generators, self.rule.width))
 

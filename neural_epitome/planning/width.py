@@ -37,7 +37,7 @@ def match_width(
     UserError: if it has no width, no width will do, or one does only with fewer than
       8 channels in a layer; it names the layer.
   """
-  fields = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+  fields = {field.name for field in dataclasses.fields(config)}
   if "width" not in fields:
     raise UserError(f"A {config.kind} has no width to scale.")
   take = functools.cache(
@@ -50,20 +50,20 @@ def match_width(
   for divisor in divisors:
     rounding = {"divisor": divisor} if "divisor" in fields else {}
     scaled = _nearest(dataclasses.replace(config, **rounding), parameters, take)
-    found = take(scaled)
+    sized = take(scaled)
     # The classifier's outputs are classes.
     path, channels = min(
-      ((use.path, use.shape[-1]) for use in found.kernels[:-1]),
+      ((use.path, use.shape[-1]) for use in sized.kernels[:-1]),
       key=lambda item: item[1],
     )
-    is_close = abs(found.size - parameters) <= 0.01 * parameters
+    is_close = abs(sized.size - parameters) <= 0.01 * parameters
     if is_close and channels >= NARROWEST:
       return scaled
     # The first that is close says best what is wrong.
     if is_close or not refusal:
       refusal = (
         f"width cannot store {config.kind} in {parameters:,} parameters: width "
-        f"{scaled.width:.3f} stores {found.size:,} with {channels} channels at {path}, "
+        f"{scaled.width:.3f} stores {sized.size:,} with {channels} channels at {path}, "
         f"where {NARROWEST} are the fewest."
       )
     if is_close:
@@ -78,8 +78,8 @@ def _nearest(config: Any, parameters: int, take: Any) -> Any:
     return dataclasses.replace(config, width=round(width, 6))
 
   def size(width: float) -> int:
-    found: Inventory = take(at(width))
-    return found.size
+    sized: Inventory = take(at(width))
+    return sized.size
 
   def is_close(width: float) -> bool:
     return abs(size(width) - parameters) <= 0.005 * parameters
@@ -114,11 +114,11 @@ def _trimmed(config: Any, parameters: int, take: Any) -> Any:
     group = config.channel_groups()[-1]
   except UserError:
     return None
-  found: Inventory = take(config)
-  channels = next(use.shape[-2] for use in found.kernels if use.path == group.consumer)
+  sized: Inventory = take(config)
+  channels = next(use.shape[-2] for use in sized.kernels if use.path == group.consumer)
   # All that a channel stores is its own, so sizes go down evenly.
   one_less = take(config.narrowed({group.name: channels - 1})).size
-  out = round((found.size - parameters) / (found.size - one_less))
+  out = round((sized.size - parameters) / (sized.size - one_less))
   if out > channels // 5:
     return None
   return config.narrowed({group.name: channels - out})

@@ -70,8 +70,8 @@ def summarise(
     known = {k: v for k, v in zip(SETTING, setting, strict=True) if v is not None}
     described = {method: _describe(seeds) for method, seeds in methods.items()}
     for method, row in described.items():
-      found = {b: _difference(method, b, methods, described) for b in baselines}
-      rows.append(known | {"method": method} | row | {"differences": found})
+      differences = {b: _difference(method, b, methods, described) for b in baselines}
+      rows.append(known | {"method": method} | row | {"differences": differences})
   return _sorted(rows)
 
 
@@ -161,16 +161,16 @@ def top1_text(row: Mapping[str, Any]) -> str:
   return f"{row['top1']:.2f}{spread} ({row['n']})"
 
 
-def difference_text(found: Mapping[str, Any] | None) -> str:
+def difference_text(difference: Mapping[str, Any] | None) -> str:
   """A paired difference as `mean ± standard error (pairs)`, points."""
-  if found is None:
+  if difference is None:
     return ""
   # A difference that rounds to nothing has no sign.
-  sign = "" if f"{found['mean']:.2f}" in ("0.00", "-0.00") else "+"
-  mean = f"{found['mean']:{sign}.2f}".replace("-0.00", "0.00").replace("-", MINUS)
-  error = found["standard_error"]
+  sign = "" if f"{difference['mean']:.2f}" in ("0.00", "-0.00") else "+"
+  mean = f"{difference['mean']:{sign}.2f}".replace("-0.00", "0.00").replace("-", MINUS)
+  error = difference["standard_error"]
   spread = "" if error is None else f" ± {error:.2f}"
-  return f"{mean}{spread} ({found['pairs']})"
+  return f"{mean}{spread} ({difference['pairs']})"
 
 
 NOTE = (
@@ -210,8 +210,8 @@ def cells(summary: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
 
 def notes(summary: Sequence[Summary]) -> list[str]:
   """What a reader of the table has to know."""
-  found = [d for row in summary for d in row["differences"].values() if d]
-  return [NOTE] + [NOTE_SIZE] * any(not d["same_size"] for d in found)
+  differences = [d for row in summary for d in row["differences"].values() if d]
+  return [NOTE] + [NOTE_SIZE] * any(not d["same_size"] for d in differences)
 
 
 def table(summary: Sequence[Summary], form: str = "simple") -> str:

@@ -59,8 +59,8 @@ def write(
     data = directory / "comparison.json"
     data.write_text(json.dumps(as_json(summary, left_out), indent=2) + "\n")
   except OSError as error:
-    told = f"{directory} cannot be written: {error.strerror}"
-    raise UserError(f"{told}; choose another --output.") from None
+    reason = f"{directory} cannot be written: {error.strerror}"
+    raise UserError(f"{reason}; choose another --output.") from None
   return [index, data, *pictures]
 
 
@@ -83,9 +83,9 @@ def _settings(
   summary: Sequence[comparison.Summary],
 ) -> dict[tuple[str, ...], list[comparison.Summary]]:
   """Rows that one figure can show, by what they have in common."""
-  found: dict[tuple[str, ...], list[comparison.Summary]] = {}
+  groups: dict[tuple[str, ...], list[comparison.Summary]] = {}
   for row in summary:
     keys = [key for key in comparison.SETTING if key != "rate"]
     words = tuple(str(row[key]) for key in keys if row.get(key) is not None)
-    found.setdefault(words, []).append(row)
-  return found
+    groups.setdefault(words, []).append(row)
+  return groups

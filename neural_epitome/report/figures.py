@@ -16,7 +16,7 @@ from neural_epitome.report import routing_maps
 from neural_epitome.report.routing_maps import Offsets, Shape
 
 RAW, EMA, TRAIN = "#1f5fa8", "#d1602b", "#9db4cc"
-STYLE = {
+STYLE: dict[Any, Any] = {
   "font.size": 9,
   "axes.spines.top": False,
   "axes.spines.right": False,
@@ -75,18 +75,18 @@ def curves(
     panels: which of `PANELS`, side by side, and how wide, in inches.
   """
   train = [line for line in lines if line["kind"] == "train"]
-  found = [line for line in lines if line["kind"] == "evaluation"]
+  evaluations = [line for line in lines if line["kind"] == "evaluation"]
   with figure(path, list(panels.values()), 3.2) as (_, drawn):
     for name, axes in zip(panels, drawn, strict=True):
       if name == "loss":
         _line(axes, train, "loss", "training (smoothed labels)", TRAIN, thin=True)
-        _line(axes, found, "loss", "evaluation", RAW)
-        _line(axes, found, "loss_ema", "evaluation, EMA", EMA)
+        _line(axes, evaluations, "loss", "evaluation", RAW)
+        _line(axes, evaluations, "loss_ema", "evaluation, EMA", EMA)
         axes.set(title="loss, nats", xlabel="step")
       elif name == "top-1":
         _line(axes, train, "accuracy", "training batch", TRAIN, 100.0, thin=True)
-        _line(axes, found, "top1", "evaluation", RAW, 100.0)
-        _line(axes, found, "top1_ema", "evaluation, EMA", EMA, 100.0)
+        _line(axes, evaluations, "top1", "evaluation", RAW, 100.0)
+        _line(axes, evaluations, "top1_ema", "evaluation, EMA", EMA, 100.0)
         axes.set(title="top-1, %", xlabel="step")
       elif name == "learning rate":
         _line(axes, train, "learning_rate", None, RAW)

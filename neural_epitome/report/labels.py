@@ -62,16 +62,16 @@ def write(
     text = axes.text(0, 0, label, fontsize=7.5, color=colour, zorder=6)
     text.set_path_effects([withStroke(linewidth=2.2, foreground="white", alpha=0.9)])
     extent = text.get_window_extent(canvas.get_renderer())
-    found = [
+    places = [
       (cost - 3 * scale * points[number].preferred, number, box)
       for number in mine
-      for cost, box in _candidates(*pixels[number], extent.width, extent.height, scale)
+      for cost, box in _candidates(pixels[number], extent.width, extent.height, scale)
       if _inside(box, frame) and not any(_overlap(box, other) for other in taken)
     ]
-    if not found:
+    if not places:
       text.remove()
       continue
-    _, number, box = min(found)
+    _, number, box = min(places)
     taken.append(box)
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     text.set_position(axes.transData.inverted().transform(centre))
@@ -85,9 +85,10 @@ def _inside(box: Box, frame: Any) -> bool:
 
 
 def _candidates(
-  px: float, py: float, width: float, height: float, scale: float
+  point: np.ndarray, width: float, height: float, scale: float
 ) -> Iterator[tuple[float, Box]]:
   """Boxes around a point, with the distance that each costs."""
+  px, py = point
   for gap in (7, 11, 16, 22, 29, 37, 46):
     reach = gap * scale
     for angle in np.arange(0, 360, 30):

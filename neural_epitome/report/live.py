@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from neural_epitome.errors import UserError
 from neural_epitome.report import figures
@@ -39,7 +40,7 @@ def live(workdir: str | os.PathLike, seconds: float = 5.0) -> Iterator[None]:
   from IPython.display import Image, display
 
   path = pathlib.Path(workdir) / METRICS
-  handle = display(display_id=True)
+  handle: Any = display(display_id=True)
   stop, drawn = threading.Event(), 0
 
   def draw() -> None:

@@ -25,7 +25,7 @@ TOGETHER, SPREAD = np.log(1.04), np.log(1.22)
 
 def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
   """Marker and colour by method; those of a member of a family never change."""
-  found: dict[str, tuple[str, str]] = {}
+  markers: dict[str, tuple[str, str]] = {}
   taken: set[str] = set()
   for name in sorted(names, key=lambda n: methods.known(n) != n):
     family = methods.family(name)
@@ -35,9 +35,9 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     first = members.index(own) if own in members else 0
     ordered = [*colours[first:], *colours[:first]]
     colour = next((c for c in ordered if c not in taken), colours[first])
-    found[name] = (marker, colour)
+    markers[name] = (marker, colour)
     taken.add(colour)
-  return found
+  return markers
 
 
 def spread(

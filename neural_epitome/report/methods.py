@@ -27,8 +27,8 @@ def known(name: str) -> str | None:
   """The method that a name speaks of, as `tile` for `mbv2_tile`; None if none."""
   if re.search(r"(^|_)(learned|epitome)(_|$)", name):
     return "learned"
-  found = [m for m in METHODS if re.search(rf"(^|_){m}(_|$)", name)]
-  return max(found, key=len, default=None)
+  matches = [m for m in METHODS if re.search(rf"(^|_){m}(_|$)", name)]
+  return max(matches, key=len, default=None)
 
 
 def family(name: str) -> str:

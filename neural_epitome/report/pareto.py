@@ -116,11 +116,11 @@ def far_below(rows: Sequence[Summary]) -> tuple[list[Summary], list[Summary]]:
 
 
 def _draw_below(axes: Any, rows: Sequence[Summary]) -> None:
-  found: dict[str, list[float]] = {}
+  accuracies: dict[str, list[float]] = {}
   for row in rows:
-    found.setdefault(_name(row), []).append(row["top1"])
+    accuracies.setdefault(_name(row), []).append(row["top1"])
   texts = []
-  for name, values in found.items():
+  for name, values in accuracies.items():
     ends = dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values)))
     texts.append(f"{name} {' to '.join(ends)}")
   if texts:
@@ -140,8 +140,8 @@ def _limits(axes: Any, rows: Sequence[Summary], edges: np.ndarray) -> None:
 
 def _dense(rows: Sequence[Summary]) -> list[float]:
   """Top-1 of the dense network, if it is there."""
-  found = [row["top1"] for row in rows if methods.known(_name(row)) == "dense"]
-  return [max(found)] if found else []
+  accuracies = [row["top1"] for row in rows if methods.known(_name(row)) == "dense"]
+  return [max(accuracies)] if accuracies else []
 
 
 def _draw_dense(axes: Any, rows: Sequence[Summary]) -> None:
@@ -231,7 +231,7 @@ def _ticks(axes: Any) -> None:
   for subs in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
     ticks = np.sort(np.outer(decades, subs).ravel())
     if np.sum((ticks >= low) & (ticks <= high)) >= 3:
-      axes.xaxis.set_major_locator(FixedLocator(ticks))
+      axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
       break
   axes.xaxis.set_major_formatter(FuncFormatter(text))
   axes.xaxis.set_minor_locator(LogLocator(subs=range(1, 10)))
@@ -256,8 +256,9 @@ def _legend(
       handles.append(Line2D([], [], ls="none", label=family))
     for name in members:
       marker, colour = looks[name]
-      style = {"ls": "none", "marker": marker, "mfc": colour, "mec": "white"}
-      handles.append(Line2D([], [], ms=7, mew=0.6, label=name, **style))
+      handle = Line2D([], [], ls="none", marker=marker, ms=7, mew=0.6, label=name)
+      handle.set(markerfacecolor=colour, markeredgecolor="white")
+      handles.append(handle)
   handles.append(Line2D([], [], ls="none", label=""))
   handles.append(Line2D([], [], color=FRONT, lw=3.5, label="Pareto front"))
   if is_grouped:

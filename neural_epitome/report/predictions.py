@@ -82,8 +82,8 @@ def summarise(found: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     "confusion": matrix,
     "confused": [
       {
-        "label": classes[pairs[i] // count],
-        "predicted": classes[pairs[i] % count],
+        "label": classes[int(pairs[i]) // count],
+        "predicted": classes[int(pairs[i]) % count],
         "count": int(times[i]),
       }
       for i in order

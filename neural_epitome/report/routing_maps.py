@@ -96,7 +96,7 @@ def layers(routing: Any, path: str = "") -> dict[str, Offsets]:
   """Routing maps by layer path, from a `routing` collection on the host."""
   if "map" in routing:
     return {path: {axis: np.asarray(v) for axis, v in routing["map"].items()}}
-  found: dict[str, Offsets] = {}
+  maps: dict[str, Offsets] = {}
   for name, value in routing.items():
-    found |= layers(value, f"{path}/{name}" if path else name)
-  return found
+    maps |= layers(value, f"{path}/{name}" if path else name)
+  return maps

@@ -22,7 +22,7 @@ def find(directories: Sequence[str | os.PathLike]) -> list[Path]:
   Raises:
     UserError: naming a directory that does not exist or holds no run.
   """
-  found: dict[Path, Path] = {}
+  paths: dict[Path, Path] = {}
   for directory in map(Path, directories):
     directory = directory.expanduser()
     if not directory.is_dir():
@@ -31,8 +31,8 @@ def find(directories: Sequence[str | os.PathLike]) -> list[Path]:
     if not inside:
       raise UserError(f"{directory} holds no run (no {run_directory.CONFIG} in it).")
     for path in inside:
-      found.setdefault(path.resolve(), path)
-  return sorted(found.values())
+      paths.setdefault(path.resolve(), path)
+  return sorted(paths.values())
 
 
 def _below(directory: Path) -> Iterator[Path]:
@@ -63,22 +63,24 @@ def rows(
     UserError: if no run is done, a file of a finished one cannot be read, or two runs
       are the same seed of one method.
   """
-  found, left_out = [], {}
+  finished, left_out = [], {}
   for path in paths:
     status = run_directory.RunDirectory(path).status
     if status == "done":
-      found.append((path, _read(path / run_directory.CONFIG), _numbers(path, weights)))
+      finished.append(
+        (path, _read(path / run_directory.CONFIG), _numbers(path, weights))
+      )
     else:
       left_out[path] = status or "not started"
-  if not found:
-    told = ", ".join(f"{path} ({status})" for path, status in left_out.items())
-    raise UserError(f"No run is done: {told}. Finish one with --mode=train.")
-  settings = [_setting(path, config) for path, config, _ in found]
-  identities = [_identity(path, config) for path, config, _ in found]
+  if not finished:
+    standing = ", ".join(f"{path} ({status})" for path, status in left_out.items())
+    raise UserError(f"No run is done: {standing}. Finish one with --mode=train.")
+  settings = [_setting(path, config) for path, config, _ in finished]
+  identities = [_identity(path, config) for path, config, _ in finished]
   told: list[dict[str, Any]] = []
   seen: dict[tuple, Path] = {}
   for (path, config, numbers), setting, identity in zip(
-    found, settings, identities, strict=True
+    finished, settings, identities, strict=True
   ):
     pairs = zip(settings, identities, strict=True)
     label = _label(identity, [other for s, other in pairs if s == setting])
@@ -96,14 +98,14 @@ def rows(
 
 def _read(path: Path) -> dict[str, Any]:
   try:
-    found = json.loads(path.read_text())
+    content = json.loads(path.read_text())
   except FileNotFoundError:
     raise UserError(f"{path} does not exist, though its run is done.") from None
   except (OSError, ValueError) as error:
     raise UserError(f"{path} cannot be read: {error}.") from None
-  if not isinstance(found, dict):
+  if not isinstance(content, dict):
     raise UserError(f"{path} cannot be read: it is not a JSON object.")
-  return found
+  return content
 
 
 def _numbers(path: Path, weights: str | None) -> dict[str, Any]:
@@ -111,8 +113,8 @@ def _numbers(path: Path, weights: str | None) -> dict[str, Any]:
   report = _read(file)
   for key in _NUMBERS:
     value = report.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    if not is_number or isinstance(value, bool):
       raise UserError(f"{file} cannot be compared: {key}={value!r} is not a number.")
   averaged = report.get("top1_ema")
   if weights == "ema" and averaged is None:
@@ -153,11 +155,11 @@ def _identity(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  found: dict[str, Any] = {}
+  flat: dict[str, Any] = {}
   for name, value in config.items():
     inner = isinstance(value, Mapping)
-    found |= _flat(value, f"{prefix}{name}.") if inner else {prefix + name: value}
-  return found
+    flat |= _flat(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+  return flat
 
 
 def _label(mine: Mapping[str, Any], identities: Sequence[Mapping[str, Any]]) -> str:

@@ -223,10 +223,10 @@ def _draw_network(space: ChainSpace, arch: Arch, path: pathlib.Path) -> None:
       window = int(arch.window[index])
       axes.bar(index, width, 0.72, color=figures.RAW, alpha=shades[window])
       rates, bits = arch.rate[index].tolist(), arch.bits[index].tolist()
-      told = f"{window}x{window}"
-      told += f"\n1/{rates[0]}, 1/{rates[1]}" if max(rates) > 1 else ""
-      told += f"\n{bits[0]}, {bits[1]} bit" if min(bits) < 32 else ""
-      axes.text(index, width, told, ha="center", va="bottom", fontsize=7)
+      caption = f"{window}x{window}"
+      caption += f"\n1/{rates[0]}, 1/{rates[1]}" if max(rates) > 1 else ""
+      caption += f"\n{bits[0]}, {bits[1]} bit" if min(bits) < 32 else ""
+      axes.text(index, width, caption, ha="center", va="bottom", fontsize=7)
     axes.set_xticks(range(count))
     axes.set_xlabel("block")
     axes.set_ylabel("hidden channels")

@@ -30,7 +30,7 @@ def about_plan(config: Config, plan: Plan, inventory: Inventory) -> str:
     plan: of its network.
     inventory: of its architecture.
   """
-  price = totals.price(plan.narrowed(config.bits), inventory)
+  price = totals.price(plan, inventory)
   network = f"{config.model.kind} for {config.data.dataset}"
   count = len(inventory.kernels)
   generated = _generated(plan, inventory)
@@ -70,7 +70,7 @@ def about_rest(config: Config, plan: Plan, inventory: Inventory) -> str | None:
   weights = sum(use.size for use in generated)
   if weights < 0.5 * inventory.size:
     return None
-  stored = totals.price(plan.narrowed(config.bits), inventory).stored_bytes
+  stored = totals.price(plan, inventory).stored_bytes
   rest = _rest_bytes(inventory, generated, config.bits)
   left = stored - rest
   if left >= LITTLE * stored:

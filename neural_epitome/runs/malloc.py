@@ -104,7 +104,7 @@ def _free_pieces(library: ctypes.CDLL) -> list[tuple[int, int, int]]:
     file.seek(0)
     pieces = []
     for entry in ElementTree.parse(file).iter("size"):
-      smallest, largest, count = (int(entry.get(k)) for k in ("from", "to", "count"))
+      smallest, largest, count = (int(entry.attrib[k]) for k in ("from", "to", "count"))
       # Sizes may carry malloc's flags in their lowest bits.
       pieces.append((smallest // 16 * 16, largest, count))
     return pieces

@@ -58,7 +58,7 @@ class Profile:
 
   def ends_at(self, step: int) -> bool:
     """Whether `step` is the last that is traced."""
-    return self._is_tracing and step >= self._steps.stop
+    return self._is_tracing and self._steps is not None and step >= self._steps.stop
 
   def start(self) -> None:
     """Starts tracing; the devices should be at rest."""

@@ -100,11 +100,11 @@ def allocate(
     shares = _SHARES.get(method, 1.0)
     rules = dataclasses.replace(rules, allocation=shares, weights={})
   bits = getattr(config.planner, "bits", config.bits)
-  found = budgets.absolute(budget, rules, inventory, bits)
-  found.plan(inventory)
+  planner = budgets.absolute(budget, rules, inventory, bits)
+  planner.plan(inventory)
   if method is None or method in _SHARES:
-    return found
-  question = _Question(config, found, inventory)
+    return planner
+  question = _Question(config, planner, inventory)
   chosen = getattr(question, method)(workdir, quiet)
   return question.planner(chosen)
 
@@ -193,8 +193,8 @@ class _Question:
   def _price(self, generators: Mapping[str, GeneratorSpec]) -> float:
     plan = plans.make(self._inventory.kernels, generators)
     stored = plan.narrowed(self._uniform.bits)
-    found = totals.price(stored, self._inventory, "fold")
-    return budgets.in_units(found)[self._metric]
+    totals_ = totals.price(stored, self._inventory, "fold")
+    return budgets.in_units(totals_)[self._metric]
 
   def _total(self, rates: Rates) -> float:
     pairs = zip(self._more, rates.member, strict=True)
@@ -227,6 +227,7 @@ class _Question:
         # What is read in fewer numbers does no better but by chance.
         table.append(np.maximum.accumulate(row).tolist())
     chosen = lagrangian.choose(table, self._more, self._budget - self._dense)
+    assert chosen is not None, "the budget is above the smallest choice"
     return self._space.of(chosen)
 
   def searched(self, workdir: Path, quiet: bool) -> Rates:
@@ -278,7 +279,7 @@ class _Question:
     return loss
 
   def _with_choice(self, variables: Mapping[str, Any], rates: Rates) -> Any:
-    routing = traverse_util.flatten_dict(dict(variables["routing"]), sep="/")
+    routing: Any = traverse_util.flatten_dict(dict(variables["routing"]), sep="/")
     for path, k in zip(self._space.positions, rates.member, strict=True):
       layer = path.removesuffix("kernel")
       routing[f"{layer}map/member"] = np.array([k], np.float32)

@@ -45,7 +45,7 @@ class Log:
     return {number for number, _ in self._known}
 
   def record(
-    self, arch: ArchEncoding, measure: Callable[[ArchEncoding], Record], number: int = 0
+    self, arch: ArchEncoding, measure: Callable[[Any], Record], number: int = 0
   ) -> Record:
     """What is known of a choice: from before, or measured now and written down.
 
@@ -57,15 +57,15 @@ class Log:
     if (known := self._known.get((number, arch))) is not None:
       return known
     begin = time.monotonic()
-    found = {"round": number, "arch": arch.to_json()} | measure(arch)
-    found["seconds"] = round(time.monotonic() - begin, 3)
-    self.lines.append(found)
-    self._known[number, arch] = found
+    answer = {"round": number, "arch": arch.to_json()} | measure(arch)
+    answer["seconds"] = round(time.monotonic() - begin, 3)
+    self.lines.append(answer)
+    self._known[number, arch] = answer
     if jax.process_index() == 0:
       with self._path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(found) + "\n")
+        file.write(json.dumps(answer) + "\n")
         file.flush()
-    return found
+    return answer
 
 
 def ask_all(
@@ -94,6 +94,7 @@ def ask_all(
     batch = next(questions)
     while True:
       if isinstance(batch, Round):
+        assert train is not None, "for a strategy that trains"
         train(batch.space)
         answers, best = {}, float("nan")
         batch = questions.send([])

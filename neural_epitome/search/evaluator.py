@@ -45,17 +45,17 @@ class Answers:
     count = max(1, options.statistics_batches)
     with contextlib.closing(feed.training(0)) as batches:
       self._training = list(itertools.islice(batches, count))
-    wanted = -(-options.examples // config.data.evaluation_batch_size) or None
+    batch_count = -(-options.examples // config.data.evaluation_batch_size) or None
     with contextlib.closing(feed.evaluation()) as batches:
-      self._evaluation = list(itertools.islice(batches, wanted))
+      self._evaluation = list(itertools.islice(batches, batch_count))
     if not self._evaluation:
       raise UserError(f"{config.data.evaluation_split} has no examples to compare on.")
 
   def of(self, arch: Any) -> dict[str, float]:
     """`top1`, the share that a choice names rightly, and `loss`, its mean in nats."""
     weights = {"choice": self.calibrated(arch)}
-    found = evaluation.evaluate(self._counter, weights, self._evaluation, self._mesh)
-    return {name: found["choice"][name] for name in ("top1", "loss")}
+    measured = evaluation.evaluate(self._counter, weights, self._evaluation, self._mesh)
+    return {name: measured["choice"][name] for name in ("top1", "loss")}
 
   def calibrated(self, arch: Any) -> dict[str, Tree]:
     """The supernet's variables for a choice, its batch norms estimated anew."""

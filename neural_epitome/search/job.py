@@ -26,14 +26,13 @@ from neural_epitome.distributed.collectives import agreed, wait_for_shared
 from neural_epitome.errors import UserError
 from neural_epitome.report import search_page
 from neural_epitome.runs import directory as run_directory
-from neural_epitome.search import driver
+from neural_epitome.search import driver, parts
 from neural_epitome.search.weights import Weights, check_done
-from neural_epitome.spaces import SupernetConfig, chain_generators, latency, slicing
+from neural_epitome.spaces import chain_generators, latency, slicing
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.cost_model import UNITS, Prices
 from neural_epitome.strategies import Problem
-from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import initialization, loop
 
 STAGES = ("supernet", "search", "final")
@@ -79,21 +78,17 @@ class _Job:
   """The parts of one call of `run`."""
 
   def __init__(self, config: Config, workdir: Path, quiet: bool, command: str):
-    if config.search is None or not isinstance(config.model, SupernetConfig):
-      raise UserError(
-        f"Experiment {config.name} is no search: it needs config.search and a supernet "
-        "for its config.model."
-      )
+    model, self._options = parts.of(config)
     self._config, self._workdir = config, workdir
     self._quiet = quiet or jax.process_index() != 0
     self._command = command
-    self._options: SearchOptions = config.search
-    self._space: ChainSpace = config.model.space
+    self._space: ChainSpace = model.space
     self._space.check()
-    if self._space.image_size != config.data.image_size:
+    image_size = config.data.input_shape[0]
+    if self._space.image_size != image_size:
       raise UserError(
         f"config.model.space.image_size={self._space.image_size} is not "
-        f"config.data.image_size={config.data.image_size}; set both alike."
+        f"config.data.image_size={image_size}; set both alike."
       )
     if config.data.evaluation_split == self._options.final_evaluation_split:
       raise UserError(
@@ -242,7 +237,7 @@ class _Job:
         "config.search.metric=latency needs config.search.latency_table, a file that "
         "--mode=latency_table writes."
       )
-    return Prices(self._space, self._classes, self._config.data.channels, table)
+    return Prices(self._space, self._classes, self._config.data.input_shape[-1], table)
 
   def _problem(self, prices: Prices) -> Problem:
     options, space = self._options, self._space
@@ -292,15 +287,15 @@ def final_config(config: Config, arch: Arch, classes: int, variables: Path) -> C
     classes: number of classes.
     variables: where its own lie, cut out of the supernet.
   """
-  options = config.search
-  network = config.model.space.network(arch)
+  supernet, options = parts.of(config)
+  network = supernet.space.network(arch)
   rate = options.final_learning_rate or config.optimizer.learning_rate
   start = str(variables) if options.final_start == "supernet" else ""
   return dataclasses.replace(
     config,
     name=f"{config.name}_final",
-    model=dataclasses.replace(network, dropout=config.model.dropout),
-    planner=chain_generators.of_choice(config.model.space, arch, classes),
+    model=dataclasses.replace(network, dropout=supernet.dropout),
+    planner=chain_generators.of_choice(supernet.space, arch, classes),
     data=dataclasses.replace(
       config.data,
       train_split=options.final_train_split,

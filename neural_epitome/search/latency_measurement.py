@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ def write(
   table = measure(
     config.model.space,
     classes,
-    data.channels,
+    data.input_shape[-1],
     batch=batch,
     networks=networks,
     quiet=quiet,
@@ -117,24 +118,24 @@ def measure(
 
 def _all_keys(space: ChainSpace) -> list[Key]:
   """Of every block that a choice may have: with whatever it may have to read."""
-  found: list[Key] = []
+  timed: list[Key] = []
   readable = {space.stem}
   operations, first = _operations(space), alike(space)
   for index, position in enumerate(space.positions):
     for channels, width in itertools.product(sorted(readable), space.widths(index)):
       if not width:
-        found.append((first[index], channels, *_first(space)))
+        timed.append((first[index], channels, *_first(space)))
         continue
       rates = itertools.product(space.rates, repeat=2)
       for window, operation, pair in itertools.product(
         space.windows, operations, rates
       ):
-        found.append((first[index], channels, window, width, operation, *pair))
+        timed.append((first[index], channels, window, width, operation, *pair))
     passed = {min(c, position.features) for c in readable} if space.bypass else set()
     readable = passed | {position.features}
   rates = list(itertools.product(space.rates, repeat=2))
-  found += [(-1, channels, *pair) for channels in sorted(readable) for pair in rates]
-  return list(dict.fromkeys(found))
+  timed += [(-1, channels, *pair) for channels in sorted(readable) for pair in rates]
+  return list(dict.fromkeys(timed))
 
 
 def _operations(space: ChainSpace) -> list[int]:
@@ -205,7 +206,8 @@ class _Ends(nn.Module):
     x = normed_conv(stem, layers, images, train=False)
     # What the blocks would hand on, without a second look at the stem's output.
     x = jnp.mean(x) + jnp.zeros((x.shape[0], self.size, self.size, self.inputs))
-    last, classifier = ends.head(self.inputs, space.head, self.classes).layers
+    head = ends.head(self.inputs, space.head, self.classes)
+    last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train=False))
     return conv_layer(classifier, layers)(x)
 
@@ -252,4 +254,5 @@ def _agreement(sums: Sequence[float], measured: Sequence[float]) -> tuple[float,
   if len(sums) < 2:
     return 1.0, 1.0
   x, y = np.array(sums), np.array(measured)
-  return float(x @ y / (x @ x)), float(stats.spearmanr(x, y).statistic)
+  ranked: Any = stats.spearmanr(x, y)
+  return float(x @ y / (x @ x)), float(ranked.statistic)

@@ -6,6 +6,7 @@ from typing import Any
 
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
+from neural_epitome.search import parts
 from neural_epitome.search.evaluator import Answers
 from neural_epitome.spaces import slicing
 from neural_epitome.spaces.arch import Arch
@@ -31,7 +32,8 @@ class Weights:
       quiet: whether training prints nothing.
     """
     self._config, self._workdir, self._quiet = config, workdir, quiet
-    self._space: ChainSpace = config.model.space
+    model, self._options = parts.of(config)
+    self._space: ChainSpace = model.space
     self._answers: Answers | None = None
     self.round = 0
 
@@ -77,7 +79,7 @@ class Weights:
     """Read when it is first asked: a search that goes on may not need the first."""
     if self._answers is None:
       trained = loading.load(self.directory)
-      self._answers = Answers(trained, self._with_choice, self._config.search)
+      self._answers = Answers(trained, self._with_choice, self._options)
     return self._answers
 
   def _with_choice(self, variables: Tree, arch: Arch) -> Tree:

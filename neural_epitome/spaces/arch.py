@@ -15,6 +15,7 @@ KERNELS = {-1: 0, -2: 1}
 FIELDS = ("window", "width", "operation", "rate", "bits")
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class ArchEncoding:
   """Base of architecture encodings: dataclasses whose fields are arrays of integers.
 

@@ -151,7 +151,7 @@ class ChainSpace:
       inputs, size = features, -(-size // stride)
     return tuple(found)
 
-  @functools.cached_property
+  @property
   def places(self) -> int:
     """How many have genes: the blocks; where it has rates or bits, the last kernels."""
     return len(self.positions) + (len(self.rates) > 1 or len(self.bits) > 1)
@@ -262,9 +262,9 @@ class ChainSpace:
     The last width before none at all is followed by none. Of the operations, those that
     come first in `chain.OPERATIONS` are smaller.
     """
-    found = []
+    smaller_archs = []
     if block < len(self.positions) and not arch.width[block]:
-      return found
+      return smaller_archs
     for field, genes in self.choices.items():
       shape = self._shape(field)
       rows = np.asarray(getattr(arch, field)).reshape(shape[0], -1)
@@ -277,8 +277,10 @@ class ChainSpace:
           changed = rows.copy()
           changed[block, column] = gene[at]
           changed = changed.reshape(shape)
-          found.append(self.canonical(dataclasses.replace(arch, **{field: changed})))
-    return found
+          smaller_archs.append(
+            self.canonical(dataclasses.replace(arch, **{field: changed}))
+          )
+    return smaller_archs
 
   def network(self, arch: Arch) -> ChainConfig:
     """The plain architecture that a choice stands for."""

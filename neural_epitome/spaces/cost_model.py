@@ -158,9 +158,9 @@ def _price(
   rates, bits = stored[:2], stored[2:]
   inventory = block_inventory(prefix, block, size)
   planner = chain_generators.of_block(prefix, block, rates, bits)
-  found = totals.price(planner.plan(inventory), inventory, "fold")
+  price = totals.price(planner.plan(inventory), inventory, "fold")
   return {
-    "madds": found.madds,
-    "parameters": found.stored_params,
-    "bytes": found.stored_bytes,
+    "madds": price.madds,
+    "parameters": price.stored_params,
+    "bytes": price.stored_bytes,
   }

@@ -1,6 +1,7 @@
 """A declared block that computes any of its narrower forms, what is left out masked."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +121,7 @@ class ElasticKernel:
       ring = np.maximum(rows[:, None], columns)
       inside = (2 * ring < self.chosen).astype(kernel.dtype)[..., None, None]
       return self._convolved(x, kernel * inside)
-    y = None
+    y: Any = None
     for size in sorted(self.windows):
       part = middle(shape, [min(size, whole) for whole in shape])
       found = self._convolved(x, kernel[part])

@@ -53,7 +53,7 @@ class RateSpace:
     """Every kernel at its highest rate."""
     return Rates(np.array(self.counts, np.int32) - 1)
 
-  def of(self, members: Sequence[int]) -> Rates:
+  def of(self, members: Sequence[int] | np.ndarray) -> Rates:
     """The choice of these indices."""
     return Rates(np.array(members, np.int32))
 

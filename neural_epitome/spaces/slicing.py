@@ -30,7 +30,7 @@ def slice_variables(
     space: of the supernet.
     arch: the choice.
   """
-  flat = {
+  flat: Any = {
     name: traverse_util.flatten_dict(dict(variables[name]), sep="/")
     for name in ("params", "batch_stats")
   }
@@ -66,7 +66,7 @@ def slice_block(
     block: declaration of what is cut out.
     rates: of `KERNELS`.
   """
-  found: Flat = {}
+  sliced: Flat = {}
   order = _order(block.hidden.count, rates)
 
   def cut(value: np.ndarray, axis: int, channels: Channels, rate: int = 1):
@@ -77,7 +77,7 @@ def slice_block(
 
   def keep(path: str, channels: Channels) -> None:
     if path in arrays:
-      found[path] = cut(np.asarray(arrays[path]), -1, channels)
+      sliced[path] = cut(np.asarray(arrays[path]), -1, channels)
 
   for path, spec in block.convolutions():
     path = f"{prefix}{path}"
@@ -95,8 +95,8 @@ def slice_block(
         kernel = cut(kernel, -2, spec.inputs, rate[-2])
       kernel = cut(kernel, -1, spec.outputs, rate[-1])
       role = "kernel" if max(rate.values()) == 1 else "epitome"
-      found[f"{path}/{role}"] = kernel
-  return found
+      sliced[f"{path}/{role}"] = kernel
+  return sliced
 
 
 def _means(kernel: np.ndarray, count: int, axis: int) -> np.ndarray:
@@ -138,10 +138,10 @@ def with_choice(
     name: jnp.asarray(value, jnp.int32)
     for name, value in ((f, getattr(arch, f)) for f in FIELDS)
   }
-  found = {**variables, "arch": {"arch": Arch(**arrays)}}
+  sliced = {**variables, "arch": {"arch": Arch(**arrays)}}
   if np.all(arch.bits == 32):
-    return found
-  params = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
+    return sliced
+  params: Any = traverse_util.flatten_dict(dict(variables["params"]), sep="/")
   classes = params["classifier/kernel"].shape[-1]
   rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
   for (prefix, block), rates, widths in rows:
@@ -154,4 +154,4 @@ def with_choice(
       is_read = np.arange(tied.shape[-2]) < spec.inputs.count
       own = jnp.asarray(tied * is_read[:, None])
       params[path] = rounding.straight_through(own, bits)
-  return found | {"params": traverse_util.unflatten_dict(params, sep="/")}
+  return sliced | {"params": traverse_util.unflatten_dict(params, sep="/")}

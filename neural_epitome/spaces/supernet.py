@@ -88,7 +88,8 @@ class Supernet(nn.Module):
     # Made once: a step may run them several times.
     first = ends.stem(images.shape[-1], space.stem, space.stem_stride)
     features = space.positions[-1].features
-    last, classes = ends.head(features, space.head, self.classes).layers
+    ending = ends.head(features, space.head, self.classes)
+    last, classes = (spec for _, spec in ending.convolutions())
     stem, head, classifier = (conv_layer(s, layers) for s in (first, last, classes))
     stem_norm, head_norm = (
       layers.norm(use_running_average=frozen, name=s.norm) for s in (first, last)

@@ -15,7 +15,7 @@ import os
 import pathlib
 import pickle
 import zipfile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,7 +72,8 @@ def _read(archive: zipfile.ZipFile, room: int) -> dict[str, np.ndarray]:
   order = b"little"
   if folder + "byteorder" in archive.namelist():
     order = archive.read(folder + "byteorder")
-  sign = {b"little": "<", b"big": ">"}[order]
+  signs: dict[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
+  sign = signs[order]
   said, _ = unpickle(io.BytesIO(archive.read(pickled)))
   tensors = _tensors(said, room)
   storages = {
@@ -86,7 +87,7 @@ def _read_old(content: bytes) -> dict[str, np.ndarray]:
   stream = io.BytesIO(content)
   if [unpickle(stream)[0] for _ in _OLD] != _OLD:
     raise ValueError("neither its zip format nor the old one")
-  sign = "<" if unpickle(stream)[0]["little_endian"] else ">"
+  sign: Literal["<", ">"] = "<" if unpickle(stream)[0]["little_endian"] else ">"
   (said, known), (keys, _) = unpickle(stream), unpickle(stream)
   tensors, storages = _tensors(said, len(content)), {}
   for key in keys:
@@ -113,7 +114,7 @@ def _tensors(content: Any, room: int) -> dict[str, Tensor]:
   return named
 
 
-def _numbers(content: bytes, storage: Storage, sign: str) -> np.ndarray:
+def _numbers(content: bytes, storage: Storage, sign: Literal["<", ">"]) -> np.ndarray:
   """The numbers of a storage: float32 for the floating types, integers as they are."""
   is_half = storage.dtype == BFLOAT16
   dtype = np.dtype("u2" if is_half else storage.dtype).newbyteorder(sign)

@@ -61,7 +61,7 @@ def unpickle(stream: BinaryIO) -> tuple[Any, Mapping[str, Storage]]:
   for name, argument in codes:
     # Python makes room for as many objects as the highest number that one is put at,
     # and keeps a register of extensions beside `find_class`.
-    if "EXT" in name or ("PUT" in name and argument > size):
+    if "EXT" in name or ("PUT" in name and int(argument or 0) > size):
       raise ValueError(f"{name} {argument}")
   stream.seek(begin)
   unpickler = _Unpickler(stream, encoding="utf-8")

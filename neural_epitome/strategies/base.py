@@ -15,7 +15,7 @@ on where it stopped, on every host alike.
 import abc
 import dataclasses
 from collections.abc import Callable, Generator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Problem:
   """
 
   space: Space
-  price: Callable[[ArchEncoding], float]
+  price: Callable[[Any], float]
   budget: float
   seed: int = 0
 
@@ -135,6 +135,7 @@ class Strategy(codec.Variant, abc.ABC):
     trains: whether it begins with a `Round`, and so needs no supernet beforehand.
   """
 
+  plugin_group: ClassVar[str] = "strategies"
   trains: ClassVar[bool] = False
 
   def check(self) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import ClassVar
 
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
 
@@ -36,7 +37,7 @@ class Given(Strategy):
     del problem
     return 1
 
-  def _read(self, problem: Problem) -> object:
+  def _read(self, problem: Problem) -> ArchEncoding:
     try:
       with open(self.path, encoding="utf-8") as file:
         data = json.load(file)

@@ -6,12 +6,13 @@ evenly from the subset. So a supernet shares its weights among few choices at a 
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import ArchEncoding
+from neural_epitome.spaces.space import Divisible
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
 
 # A gene's options: of each field, of each gene, numbers.
@@ -53,7 +54,7 @@ class SubsetEvolution(Strategy):
   def search(self, problem: Problem) -> Questions:
     """See the class."""
     random = np.random.default_rng(problem.seed)
-    space, kept = problem.space, []
+    space, kept = _divisible(problem), []
     used, waiting = _smallest(problem), _shuffled(problem, random)
     for _ in range(self.rounds):
       joined = _join(used, waiting, self.options)
@@ -99,7 +100,7 @@ def _used(problem: Problem, archs: list[ArchEncoding]) -> Options:
   """Of each gene the options that choices have, and the smallest one."""
   rows = {
     field: [np.ravel(getattr(a, field)) for a in (problem.space.smallest, *archs)]
-    for field in problem.space.choices
+    for field in _divisible(problem).choices
   }
   return {
     field: [list(dict.fromkeys(map(int, gene))) for gene in zip(*of_archs, strict=True)]
@@ -107,11 +108,16 @@ def _used(problem: Problem, archs: list[ArchEncoding]) -> Options:
   }
 
 
+def _divisible(problem: Problem) -> Divisible:
+  # A strategy that trains is only given spaces whose parts can be trained.
+  return cast(Divisible, problem.space)
+
+
 def _shuffled(problem: Problem, random: np.random.Generator) -> Options:
   """Of each gene all options but the smallest choice's, in the order of joining."""
   smallest = _smallest(problem)
   options: Options = {}
-  for field, genes in problem.space.choices.items():
+  for field, genes in _divisible(problem).choices.items():
     left = [
       [option for option in gene if option != own]
       for gene, [own] in zip(genes, smallest[field], strict=True)

@@ -48,7 +48,9 @@ def update(
     freeze_step: first step trained with the frozen map.
   """
   rate = 1.0 - effective_decay(decay, step)
-  follow = lambda new, old: optax.incremental_update(new, old, rate)  # noqa: E731
+
+  def follow(new: Any, old: Any) -> Any:
+    return optax.incremental_update(new, old, rate)
 
   def follow_routing(new: jax.Array, old: jax.Array) -> jax.Array:
     if not jnp.issubdtype(new.dtype, jnp.floating):

@@ -79,9 +79,13 @@ def reestimate(
   for batch in prefetch(rows, mesh):
     count += 1
     for name, variables in weights.items():
-      found = measure(variables, batch)
+      sums_of_batch = measure(variables, batch)
       before = sums.get(name)
-      sums[name] = found if before is None else jax.tree.map(jnp.add, before, found)
+      sums[name] = (
+        sums_of_batch
+        if before is None
+        else jax.tree.map(jnp.add, before, sums_of_batch)
+      )
       # One program at a time, see `evaluation.evaluate`.
       jax.block_until_ready(sums[name])
   if not count:

@@ -1,14 +1,14 @@
 """The network of a compact file, checked against the architecture that it names."""
 
-import json
+import math
 import os
-import textwrap
 from typing import Any, Literal
 
 import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.compression import compact_reader
+from neural_epitome.compression.loading import explained, read_plan
 from neural_epitome.config import Config
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import flat_variables
@@ -34,28 +34,23 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
     UserError: if the file is absent, damaged, or not of a network that this release
       can build.
   """
-  try:
-    found = compact_reader.read(path, largest)
-    network = codec.decode(dict[str, Any], found.metadata["network"], "network")
-    told = json.dumps(found.metadata["plan"])
-    plan = plans.from_json(told, f"{path}: plan")
+  with explained(path):
+    file = compact_reader.read(path, largest)
+    network = codec.decode(dict[str, Any], file.metadata["network"], "network")
+    if not network:
+      raise UserError(
+        f"{path} holds parameters and no network: ne.load_compressed reads it."
+      )
+    plan = read_plan(file, path)
     classes = tuple(codec.decode(tuple[str, ...], network["classes"], "classes"))
     step = codec.decode(int, network["step"], "step")
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
     kept = {name: network[name] for name in SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
     # Shapes first: only kernels that the architecture has are expanded.
-    variables = _variables(found, config, plan, len(classes))
+    variables = _variables(file, config, plan, len(classes))
     for name in plan.kernels:
-      found.kernel(name)  # refuses what does not fit
-  except FileNotFoundError:
-    raise UserError(f"{path} does not exist.") from None
-  except UserError:
-    raise
-  except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-    # Names come from the file, and may be of any length and hold line breaks.
-    told = textwrap.shorten(str(error), 500)
-    raise UserError(f"{path} is no compact file: {told}") from None
+      file.kernel(name)  # refuses what does not fit
   return Trained(
     model=setup.build(config, len(classes), plan),
     variables=variables,
@@ -68,7 +63,7 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
 
 
 def _variables(
-  found: compact_reader.Network, config: Config, plan: Plan, classes: int
+  file: compact_reader.Network, config: Config, plan: Plan, classes: int
 ) -> dict[str, Any]:
   """The model's variables, checked against what the model asks for."""
   inventory = setup.take_inventory(config, classes)
@@ -83,16 +78,19 @@ def _variables(
   if len(plan.kernels) > len(inventory.kernels):
     extra = sorted(plan.kernels.keys() - {use.path for use in inventory.kernels})
     raise UserError(f"The file has a kernel {extra[0]!r} that its model does not have.")
-  wanted = dict(inventory.rest)
+  expected = dict(inventory.rest)
   for path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      wanted[plans.beside(path, f"offsets.{axis}")] = shape
-  for name, shape in wanted.items():
-    if name not in found.tensors or found.tensors[name].shape != tuple(shape):
+      bits = kernel.generator.offset_bits(axis)
+      packed = (-(-math.prod(shape) * bits // 8),)
+      name = plans.beside(path, f"offsets.{axis}")
+      expected[name] = shape if bits == 32 else packed
+  for name, shape in expected.items():
+    if name not in file.tensors or file.tensors[name].shape != tuple(shape):
       raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
-  params = {name: found.tensor(name) for name in plan.tensors}
-  params |= {name: found.tensors[name] for name in inventory.rest}
-  routing = flat_variables.with_offsets(_offsets(found, plan))
+  params = {name: file.tensor(name) for name in plan.tensors}
+  params |= {name: file.tensors[name] for name in inventory.rest}
+  routing = flat_variables.with_offsets(_offsets(file, plan))
   return with_statistics(params, inventory, config) | {"routing": routing}
 
 
@@ -113,10 +111,13 @@ def with_statistics(
 
 
 def _offsets(
-  found: compact_reader.Network, plan: Plan
+  file: compact_reader.Network, plan: Plan
 ) -> dict[str, dict[str, np.ndarray]]:
-  return {
-    path: {axis: found.tensors[plans.beside(path, f"offsets.{axis}")] for axis in axes}
-    for path, kernel in plan.kernels.items()
-    if (axes := kernel.generator.offsets(kernel.shape))
-  }
+  offsets: dict[str, dict[str, np.ndarray]] = {}
+  for path, kernel in plan.kernels.items():
+    for axis, shape in kernel.generator.offsets(kernel.shape).items():
+      stored = file.tensors[plans.beside(path, f"offsets.{axis}")]
+      bits = kernel.generator.offset_bits(axis)
+      whole = stored if bits == 32 else compact_reader.unpacked(stored, shape, bits)
+      offsets.setdefault(path, {})[axis] = whole
+  return offsets

@@ -1,6 +1,7 @@
 """A trained network that another one learns from: it answers every training batch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def make_teacher(
   variables = jax.device_put(trained.variables, NamedSharding(mesh, PartitionSpec()))
 
   def answer(variables, image):
-    logits = trained.model.apply(variables, image, train=False)
+    logits: Any = trained.model.apply(variables, image, train=False)
     return logits.astype(jnp.float32)
 
   run = jax.jit(answer, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS)))

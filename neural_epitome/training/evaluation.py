@@ -42,7 +42,7 @@ def make_counter(model: nn.Module, mesh: Mesh, *, examples: bool = False) -> Cou
   """
 
   def on_device(variables: Tree, batch: Batch) -> Counts:
-    logits = model.apply(variables, batch["image"], train=False)
+    logits: Any = model.apply(variables, batch["image"], train=False)
     mask, label = batch["mask"], batch["label"]
     real = mask > 0
     usable = real & jnp.all(jnp.isfinite(logits), axis=-1)

@@ -106,30 +106,29 @@ def begin(
     raise UserError(
       f"config.training.fit_batches={config.training.fit_batches} must be at least 0."
     )
-  found, trained = read(start, config)
+  arrays, trained = read(start, config)
   variables = state.variables()
-  wanted = _flatten(variables)
-  source = trained.plan if trained else plan
-  if source != plan and refit.is_possible(source, plan):
+  fresh = _flatten(variables)
+  if trained and trained.plan != plan and refit.is_possible(trained.plan, plan):
     importance = _importance(trained, config)
-    found = refit.refit(found, source, plan, wanted, config, importance, say)
+    arrays = refit.refit(arrays, trained.plan, plan, fresh, config, importance, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
-  for path, leaf in wanted.items():
-    if path not in found:
+  for path, leaf in fresh.items():
+    if path not in arrays:
       raise UserError(f"{where}: it has no {path}, of shape {list(leaf.shape)}.")
-    if found[path].shape != leaf.shape:
+    if arrays[path].shape != leaf.shape:
       raise UserError(
-        f"{where}: its {path} has shape {list(found[path].shape)}, the network's "
+        f"{where}: its {path} has shape {list(arrays[path].shape)}, the network's "
         f"{list(leaf.shape)}."
       )
-  for path in found:
-    if path not in wanted:
+  for path in arrays:
+    if path not in fresh:
       raise UserError(f"{where}: it has {path}, which the network has not.")
   placed = {
     path: leaf
     if path.endswith("/frozen")
-    else jax.device_put(np.asarray(found[path], leaf.dtype), leaf.sharding)
-    for path, leaf in wanted.items()
+    else jax.device_put(np.asarray(arrays[path], leaf.dtype), leaf.sharding)
+    for path, leaf in fresh.items()
   }
   started = {name: {} for name in variables} | traverse_util.unflatten_dict(
     placed, sep="/"

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from neural_epitome import codec
+from neural_epitome import codec, packages
 from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.config import Config
 from neural_epitome.distributed import devices
@@ -59,14 +59,14 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
   if not directory.checkpoints.is_dir():
     raise UserError(f"{directory.path} has no checkpoint yet.")
   model = setup.build(config, len(classes), plan)
-  found = _restore(directory, config, plan, model)
+  state = _restore(directory, config, plan, model)
   return Trained(
     model=model,
-    variables=dict(found.weights()[weights]),
+    variables=dict(state.weights()[weights]),
     plan=plan,
     config=config,
     classes=classes,
-    step=int(found.step),
+    step=int(state.step),
     weights=weights,
   )
 
@@ -88,10 +88,10 @@ def _restore(
   checkpoints = Checkpoints(directory.checkpoints, None, {"plan": codec.encode(plan)})
   with contextlib.closing(checkpoints):
     like = states.abstract(init, devices.make_mesh())
-    found = checkpoints.restore(like, lambda line: print(line, file=sys.stderr))
-  if found is None:
+    restored = checkpoints.restore(like, lambda line: print(line, file=sys.stderr))
+  if restored is None:
     raise UserError(f"{directory.path} has no readable checkpoint of its plan.")
-  return found[0]
+  return restored[0]
 
 
 def evaluate(trained: Trained) -> dict[str, float]:
@@ -131,13 +131,14 @@ def predict(
   Raises:
     UserError: naming a file that is absent or no image.
   """
-  from neural_epitome.data import pipeline
+  with packages.told():
+    from neural_epitome.data import pipeline
 
-  apply = jax.jit(
-    lambda images: jax.nn.softmax(
-      trained.model.apply(trained.variables, images, train=False)
-    )
-  )
+  @jax.jit
+  def apply(images: jax.Array) -> jax.Array:
+    logits: Any = trained.model.apply(trained.variables, images, train=False)
+    return jax.nn.softmax(logits)
+
   rows = []
   for file in files:
     # One by one: any number of files compiles one program.

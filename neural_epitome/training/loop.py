@@ -301,18 +301,18 @@ class _Run:
 
   def _evaluate(self) -> tuple[dict[str, dict[str, float]], dict[str, Predictions]]:
     with contextlib.closing(self.setup.feed.evaluation()) as batches:
-      found, predicted = evaluation.evaluate_examples(
+      evaluations, predicted = evaluation.evaluate_examples(
         self.counter, self.state.weights(), batches, self.setup.mesh
       )
     self.setup.feed.share_bad()
     values = {}
-    for name, shares in found.items():
+    for name, shares in evaluations.items():
       suffix = "" if name == "raw" else f"_{name}"
       values |= {key + suffix: v for key, v in shares.items() if key != "examples"}
     self.log.write(self.step, "evaluation", values)
-    told = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
-    self.progress.say(f"step {self.step}/{self.setup.total_steps}  {told}")
-    return found, predicted
+    measured = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
+    self.progress.say(f"step {self.step}/{self.setup.total_steps}  {measured}")
+    return evaluations, predicted
 
   def _finish(self) -> dict[str, Any]:
     setup, options = self.setup, self.config.training

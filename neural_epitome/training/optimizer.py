@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import optax
 from neural_epitome.config import OptimizerOptions
 from neural_epitome.errors import UserError
 
-Schedule = Callable[[jax.Array], jax.Array]
+Schedule = optax.Schedule
 UNDECAYED = frozenset({"bias", "scale"})
 INDEX_NAMES = frozenset({"indices", "index_learner"})
 
@@ -81,7 +80,7 @@ def make_schedule(
     rise = optax.linear_schedule(options.warmup_start, peak, warmup)
     main = optax.join_schedules([rise, main], [warmup])
 
-  def schedule(step: jax.Array) -> jax.Array:
+  def schedule(step: Any) -> Any:
     with jax.numpy_dtype_promotion("standard"):
       return jnp.asarray(main(step), jnp.float32)
 

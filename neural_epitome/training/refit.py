@@ -24,10 +24,10 @@ def is_possible(source: Plan, plan: Plan) -> bool:
 
 
 def refit(
-  found: Mapping[str, Any],
+  trained: Mapping[str, Any],
   source: Plan,
   plan: Plan,
-  wanted: Mapping[str, Any],
+  fresh: Mapping[str, Any],
   config: Config,
   importance: Mapping[str, np.ndarray],
   say: Callable[[str], None],
@@ -39,22 +39,22 @@ def refit(
   before training is fitted with the rest.
 
   Args:
-    found: arrays of the trained network, by path.
+    trained: arrays of the trained network, by path.
     source: its plan.
     plan: the other; `is_possible` of both holds.
-    wanted: the fresh arrays of a network of `plan`, by path.
+    fresh: the fresh arrays of a network of `plan`, by path.
     config: of the run.
     importance: see `fitting.fit`.
     say: is told how near the kernels are, and of a fresh classifier.
   """
-  found, fresh = (
+  trained, fresh = (
     {name: np.asarray(leaf) for name, leaf in jax.device_get(dict(arrays)).items()}
-    for arrays in (found, wanted)
+    for arrays in (trained, fresh)
   )
   # Kernels as the network reads them.
-  given = source.rounded({name: found[f"params/{name}"] for name in source.tensors})
+  given = source.rounded({name: trained[f"params/{name}"] for name in source.tensors})
   kernels = {
-    path: fitting.generate(source, given, _maps(source, found), path)
+    path: fitting.generate(source, given, _maps(source, trained), path)
     for path in source.kernels
   }
   offsets = {
@@ -67,7 +67,9 @@ def refit(
     say(
       f"The start tells {had} classes apart, not {has}: the classifier starts afresh."
     )
-    found = {name: leaf for name, leaf in found.items() if not _is_of_classifier(name)}
+    trained = {
+      name: leaf for name, leaf in trained.items() if not _is_of_classifier(name)
+    }
     # Fitted from what it is made of: signs that cancel would leave ones at zero.
     own = plan.kernels[_LAST].tensors.values()
     start = {name: fresh[f"params/{name}"] for name in own}
@@ -88,7 +90,7 @@ def refit(
     mean = np.mean(errors)
     say(f"Fitted {len(errors)} kernels, relative error {mean:.3f} on average.")
   arrays = {
-    name: leaf if _LEARNED_BY & set(name.split("/")) else found.get(name, leaf)
+    name: leaf if _LEARNED_BY & set(name.split("/")) else trained.get(name, leaf)
     for name, leaf in fresh.items()
   }
   arrays |= {f"params/{name}": value for name, value in tensors.items()}

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from neural_epitome import models
+from neural_epitome import models, packages
 from neural_epitome.config import Config
 from neural_epitome.cost import inventory as inventories
 from neural_epitome.distributed import devices
@@ -35,7 +35,8 @@ class Feed:
   def __init__(self, config: Config):
     """Opens both splits. Raises UserError if one cannot be."""
     # Imported here: a trained network is loaded and priced without Grain or TFDS.
-    from neural_epitome.data import bad_examples, pipeline, sources
+    with packages.told():
+      from neural_epitome.data import bad_examples, pipeline, sources
 
     limit = config.data.maximum_bad_examples
     self.bad = bad_examples.BadExamples(limit)

@@ -13,8 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 Tree = Any
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
   """State of a run; a checkpoint holds exactly this.
 
   Attributes:
@@ -66,7 +65,7 @@ def initializer(
   def init(key: jax.Array) -> State:
     # train=False: the training graph would be traced for nothing.
     images = jnp.zeros((1, *image_shape), jnp.float32)
-    variables = model.init(key, images, train=False)
+    variables: Any = model.init(key, images, train=False)
     collections = {
       name: variables.get(name, {}) for name in ("params", "batch_stats", "routing")
     }

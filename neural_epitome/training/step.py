@@ -68,7 +68,7 @@ def global_norm(tree: Any) -> jax.Array:
 def make_train_step(
   model: nn.Module,
   optimizer: optax.GradientTransformation,
-  schedule: Callable[[jax.Array], jax.Array],
+  schedule: optax.Schedule,
   mesh: Mesh,
   options: StepOptions,
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:

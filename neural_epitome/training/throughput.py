@@ -12,8 +12,7 @@ step after each, in which the queue of steps fills again.
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-
-import jax
+from typing import Any
 
 from neural_epitome.config import Config
 from neural_epitome.cost import peaks, totals
@@ -46,7 +45,7 @@ def step_flops(madds: int, batch_size: int) -> int:
   return FLOPS_PER_MADD * PASSES * madds * batch_size
 
 
-def total_peak(devices: Iterable[jax.Device], given: float = 0.0) -> float | None:
+def total_peak(devices: Iterable[Any], given: float = 0.0) -> float | None:
   """Peak FLOP/s of all devices together; None where one is not in `cost.peaks`.
 
   Args:
@@ -54,7 +53,8 @@ def total_peak(devices: Iterable[jax.Device], given: float = 0.0) -> float | Non
     given: FLOP/s of one device, instead of the published; 0 looks it up.
   """
   each = [given or peaks.peak_flops(device.device_kind) for device in devices]
-  return None if None in each else sum(each)
+  known = [peak for peak in each if peak is not None]
+  return sum(known) if len(known) == len(each) else None
 
 
 class Meter:

@@ -167,6 +167,7 @@ def test_methods_within_a_point_of_the_learned_one_get_the_further_seeds():
   assert seeds["tile"] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_jobs_are_distinct_and_a_row_is_known_again():
   found = list(controls.jobs(arguments(), []))
   keys = [control_rows.key(as_row(job), with_trial=True) for job in found]
@@ -250,6 +251,7 @@ def test_a_call_can_be_for_one_data_set():
   assert {job.setting.dataset for job in controls.jobs(wanted, [])} == {"plaid"}
 
 
+@pytest.mark.slow
 def test_a_run_is_appended_and_skipped_the_next_time(tmp_path, monkeypatch, capsys):
   output = tmp_path / "controls.csv"
   command = ["controls", "--suite=2d", "--size=quick", "--methods=dense", "--seeds=1"]

@@ -23,6 +23,7 @@ def rows_of(path):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_queue_writes_every_row_once(jobs, place, tmp_path, capsys):
   output = tmp_path / "rows.csv"
   queue.work(jobs[:2], place, output)

@@ -74,6 +74,7 @@ def test_the_newest_comes_back_bit_for_bit_with_its_record(copy):
   assert said == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["half", "gone"])
 def test_damage_to_any_file_is_harmless_or_falls_back_and_says_so(
   two, tmp_path, damage
@@ -172,6 +173,7 @@ with processes.joined(address, 2, int(index)):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [0, 1, 9])
 def test_none_sets_aside_what_another_process_can_read(copy, times):
   address = f"127.0.0.1:{local_cluster.free_port()}"

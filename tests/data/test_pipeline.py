@@ -300,6 +300,7 @@ def test_options_that_cannot_be_are_refused(changes, message):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_closing_ends_threads_and_processes(workers):
   import multiprocessing

@@ -48,6 +48,7 @@ def test_fold_equals_materialise(case, stride, dilation, padding, groups):
   np.testing.assert_allclose(folded, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(cases(axes=(0,), routings=("tile", "factorised")))
 def test_fold_equals_materialise_for_dense_layers(case):
   x = jax.random.normal(jax.random.key(1), (3, case.shape[0]))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import qwix
 from flax import linen as nn
 from flax import nnx
 
@@ -40,6 +41,28 @@ def test_the_grid_is_that_of_the_formula_and_what_is_on_it_stays(bits, shape):
   np.testing.assert_array_equal(rounded, integers * factors)
   np.testing.assert_allclose(
     rounding.straight_through(rounded, bits), rounded, rtol=1e-6
+  )
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("shape", [(3, 3, 5, 7), (60,)])
+def test_numbers_are_those_of_qwix_to_the_last_bit(bits, shape):
+  array = np.random.default_rng(bits).normal(size=shape).astype(np.float32)
+  array[..., :1] = [1e-25]  # so small that its factor is 1
+  most = 2 ** (bits - 1) - 1
+  wanted = jax.jit(
+    lambda array: qwix.quantize(
+      array,
+      f"int{bits}",
+      channelwise_axes=(len(shape) - 1,) if len(shape) > 1 else (),
+      calibration_method=f"absmax,{(most + 0.5) / most}",
+    )
+  )(array)
+  integers, factors = rounding.quantise(array, bits)
+  np.testing.assert_array_equal(integers, wanted.qvalue.astype("int8"))
+  np.testing.assert_array_equal(factors, wanted.scale.reshape(-1))
+  np.testing.assert_array_equal(
+    rounding.straight_through(array, bits), qwix.dequantize(wanted)
   )
 
 

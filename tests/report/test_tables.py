@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from tabulate import tabulate
 
 from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
@@ -36,6 +37,15 @@ def test_a_row_has_layer_kernel_epitome_stored_and_rate():
   assert rows[0] == expected
   assert rows[1] == ["1 other kernel", "", "dense", "72", "1.00"]
   assert rows[2][3] == "16"
+
+
+def test_the_plan_is_set_as_tabulate_sets_it():
+  rows = plan_table.plan_rows(PLAN, INVENTORY)
+  align = ("left", "left", "left", "right", "right")
+  wanted = tabulate(
+    rows, plan_table.PLAN_HEADERS, colalign=align, disable_numparse=True
+  )
+  assert plan_table.plan_table(PLAN, INVENTORY) == wanted
 
 
 SHARED = plans.make(

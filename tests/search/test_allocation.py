@@ -34,7 +34,7 @@ from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import setup
 from tests.strategies.test_strategies import ask_all
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("allocation")]
+pytestmark = pytest.mark.xdist_group("allocation")
 
 LOSSES = "losses_32_32_1.jsonl"
 CONFIG = Config(
@@ -63,6 +63,7 @@ def measured(tmp_path_factory):
   return workdir, allocation.allocate(CONFIG, "60kB", "sensitivity", workdir)
 
 
+@pytest.mark.slow
 def test_what_was_measured_makes_a_plan_that_fills_the_budget(measured):
   workdir, planner = measured
   assert 0.95 * 60_000 <= priced(planner).stored_bytes <= 60_000
@@ -75,6 +76,7 @@ def test_what_was_measured_makes_a_plan_that_fills_the_budget(measured):
   assert config["data"]["evaluation_split"] == "train[90%:]"
 
 
+@pytest.mark.slow
 def test_another_budget_and_a_search_ask_the_same_network(measured, capsys):
   workdir, _ = measured
   before = (workdir / "elastic/metrics.jsonl").read_bytes()
@@ -87,6 +89,7 @@ def test_another_budget_and_a_search_ask_the_same_network(measured, capsys):
   assert len((workdir / LOSSES).read_text().splitlines()) == asked
 
 
+@pytest.mark.slow
 def test_a_killed_one_asks_only_what_it_had_not_heard(measured, tmp_path):
   workdir, planner = measured
   shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
@@ -155,6 +158,7 @@ STRATEGIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 def test_every_strategy_searches_rates_too(strategy):
   space = RateSpace(tuple("abcdef"), (1, 2, 3, 4, 5, 5))

@@ -28,7 +28,7 @@ from tests.spaces.tiny import PLAIN
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What they share is made once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("search_job")]
+pytestmark = pytest.mark.xdist_group("search_job")
 
 CONFIG = Config(
   name="searched",
@@ -69,6 +69,7 @@ def with_search(**changes):
   return dataclasses.replace(CONFIG, search=search)
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_network_within_the_budget(done):
   workdir, report = done
   found = report["search"]
@@ -84,6 +85,7 @@ def test_it_ends_with_a_network_within_the_budget(done):
   assert "left out" in page or found["arch"]["width"][0]
 
 
+@pytest.mark.slow
 def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   workdir, report = done
   arch = CONFIG.model.space.from_json(report["search"]["arch"])
@@ -99,6 +101,7 @@ def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   assert found["raw"]["top1"] == report["search"]["top1"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_asks_what_an_uninterrupted_one_does(done, tmp_path):
   workdir, _ = done
   again = tmp_path / "again"
@@ -123,6 +126,7 @@ def test_an_interrupted_search_asks_what_an_uninterrupted_one_does(done, tmp_pat
     assert found[0][name] == found[1][name]
 
 
+@pytest.mark.slow
 def test_a_finished_search_does_nothing_again(done, capsys):
   workdir, report = done
   before = (workdir / "search/log.jsonl").read_text()
@@ -132,6 +136,7 @@ def test_a_finished_search_does_nothing_again(done, capsys):
   assert "search is done" in told
 
 
+@pytest.mark.slow
 def test_each_stage_says_which_command_is_next(done, capsys):
   workdir, _ = done
   assert job.run(CONFIG, workdir, command="python search.py")
@@ -142,6 +147,7 @@ def test_each_stage_says_which_command_is_next(done, capsys):
   assert len(told) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("config", "words"),
   [
@@ -177,6 +183,7 @@ def test_what_no_search_can_meet_is_refused_before_a_supernet_trains(changes, tm
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_answers_of_another_supernet_are_not_taken_for_this_ones(done, tmp_path):
   workdir = shutil.copytree(done[0], tmp_path / "run")
   report = workdir / "supernet/report/report.json"
@@ -186,6 +193,7 @@ def test_answers_of_another_supernet_are_not_taken_for_this_ones(done, tmp_path)
     job.run(CONFIG, workdir, ["search"], quiet=True)
 
 
+@pytest.mark.slow
 def test_a_choice_that_somebody_made_is_trained_as_a_found_one(done, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(done[0] / "supernet", workdir / "supernet")
@@ -206,6 +214,7 @@ def test_a_choice_that_somebody_made_is_trained_as_a_found_one(done, tmp_path):
     job.run(config, workdir, ["search"], quiet=True)
 
 
+@pytest.mark.slow
 def test_a_strategy_may_train_anew_as_it_goes(tmp_path):
   strategy = SubsetEvolution(rounds=2, options=2, samples=3)
   config = with_search(strategy=strategy)
@@ -251,6 +260,7 @@ def test_a_strategy_may_train_anew_as_it_goes(tmp_path):
   assert not (workdir / "search/round_2").exists()
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):
   """SIGKILL of the process that searches, at its third answer."""
   workdir = tmp_path / "run"
@@ -284,6 +294,7 @@ def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):
     np.testing.assert_array_equal(mine[name], theirs[name])
 
 
+@pytest.mark.slow
 def test_two_processes_ask_the_same_and_write_it_once(done, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(done[0] / "supernet", workdir / "supernet")
@@ -323,6 +334,7 @@ def test_a_stage_without_its_input_says_which_comes_first(tmp_path):
     job.run(CONFIG, tmp_path, ["final"], quiet=True)
 
 
+@pytest.mark.slow
 def test_a_measured_latency_is_a_budget_like_others(done, tmp_path):
   """A table that says every block takes as long as it is wide."""
   space = CONFIG.model.space

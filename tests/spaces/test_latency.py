@@ -35,17 +35,20 @@ def test_a_choice_is_the_sum_of_its_rows(table):
     assert price["latency"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_every_choice_has_its_rows(table):
   for arch in [*table.space.sample(9, count=200), table.space.largest]:
     assert table.of(table.space, arch) > 0
 
 
+@pytest.mark.slow
 def test_whole_networks_were_timed_against_the_sums(table):
   assert table.checked == 3
   assert table.slope > 0
   assert -1 <= table.rank_correlation <= 1
 
 
+@pytest.mark.slow
 def test_a_table_comes_back_as_it_was(table, tmp_path):
   table.save(tmp_path / "table.json")
   again = latency.load(tmp_path / "table.json", table.space, anywhere=False)
@@ -54,6 +57,7 @@ def test_a_table_comes_back_as_it_was(table, tmp_path):
   assert len(data["columns"]) == len(data["blocks"][0])
 
 
+@pytest.mark.slow
 def test_a_table_of_another_machine_runtime_or_space_is_refused(table, tmp_path):
   path = tmp_path / "table.json"
   other = dataclasses.replace(table.circumstances, machine="a toaster")

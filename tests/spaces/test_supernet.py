@@ -26,6 +26,10 @@ def supernet(**options):
   return models.create(SupernetConfig(space=SPACE, **options), CLASSES)
 
 
+# One worker initialises the supernet that they share.
+pytestmark = pytest.mark.xdist_group("supernet")
+
+
 @pytest.fixture(scope="module")
 def variables():
   """Of a supernet, no number of which is as it starts."""
@@ -212,6 +216,7 @@ def test_a_sandwich_has_the_largest_and_the_smallest_in_it(variables):
     np.testing.assert_allclose(logits[row], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_path_is_the_same_for_all_images(variables):
   model = supernet(sampler="single_path")
   same = jnp.repeat(IMAGES[:1], len(IMAGES), axis=0)

@@ -107,6 +107,7 @@ def assert_close(found, expected, atol):
     )
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one():
   found = []
   for count in (1, 2):
@@ -137,6 +138,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_equal_one():
   """Global batch norm, learned indices, dropout and mixup, in a process of its own."""
   environment = os.environ | {
@@ -156,6 +158,7 @@ def test_eight_devices_equal_one():
   assert done.stdout.strip() == "equal"
 
 
+@pytest.mark.slow
 def test_batch_norm_of_each_device_differs_from_the_global_one_and_is_replicated():
   mesh = devices.make_mesh()
   (batch,) = make_batches(1)
@@ -173,6 +176,7 @@ def test_batch_norm_of_each_device_differs_from_the_global_one_and_is_replicated
   np.testing.assert_allclose(stats["global"], stats["device"], rtol=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["learner", "free"])
 def test_the_gradient_all_reduce_carries_epitomes_not_kernels(source):
   trainer = make_trainer(
@@ -203,6 +207,7 @@ def test_the_gradient_all_reduce_carries_epitomes_not_kernels(source):
   assert items["rest"] <= 2 * maps + 16
 
 
+@pytest.mark.slow
 def test_the_map_is_frozen_and_rounded_once_and_the_average_takes_it_over():
   trainer = make_trainer(devices.make_mesh(), freeze_step=2)
   batches = make_batches(4)
@@ -225,6 +230,7 @@ def test_the_map_is_frozen_and_rounded_once_and_the_average_takes_it_over():
     jax.tree.map(np.testing.assert_array_equal, averaged, routing)
 
 
+@pytest.mark.slow
 def test_a_dense_network_trains_as_a_ten_line_flax_loop():
   options = OptimizerOptions(schedule="constant", warmup_epochs=0.0)
   trainer = make_trainer(
@@ -269,6 +275,7 @@ def test_a_dense_network_trains_as_a_ten_line_flax_loop():
   assert_close(jax.device_get(final.batch_stats), stats, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_metrics_tell_of_a_loss_that_is_not_finite():
   trainer = make_trainer(devices.make_mesh(), planner=DensePlanner())
   good, bad = make_batches(2)

@@ -63,5 +63,5 @@ Arm = Callable[[Teacher, int, int], Start]
 
 
 def stored_bytes(plan: Plan, inventory: Inventory) -> int:
-  """Bytes of a plan: tensors at its bits, scales, biases and norms at 32."""
+  """Bytes of all that ships: tensors in the plan's bits, scales, biases and norms."""
   return totals.price(plan, inventory).stored_bytes

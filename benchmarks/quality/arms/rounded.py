@@ -10,5 +10,4 @@ def rounded(teacher: Teacher, bits: int) -> Start:
   """Every kernel in `bits`, a factor an output channel; the rest in float32."""
   plan = DensePlanner().plan(teacher.inventory).narrowed(bits)
   model = models.create(teacher.network.config, CLASSES, plan=plan)
-  price = stored_bytes(plan, teacher.inventory)
-  return Start(model, teacher.variables, price)
+  return Start(model, teacher.variables, stored_bytes(plan, teacher.inventory))

@@ -1,5 +1,9 @@
-"""Recipes for data sets, one file each; a line here registers it."""
+"""Recipes for data sets, one file each; a line here registers it.
 
+Another package's is an entry point `neural_epitome.recipes`: a class, or an instance.
+"""
+
+from neural_epitome import plugins
 from neural_epitome.data.recipes.base import Recipe
 from neural_epitome.data.recipes.catalogue import ConvertRecipe, TfdsRecipe
 from neural_epitome.data.recipes.cifar100 import Cifar100Recipe
@@ -32,3 +36,15 @@ RECIPES: dict[str, Recipe] = {
     EmbeddedRecipe(),
   )
 }
+
+
+def find(name: str) -> Recipe | None:
+  """The recipe of a data set, of this package or of another; None if there is none.
+
+  Raises:
+    UserError: if another package has it and does not import.
+  """
+  if name in RECIPES:
+    return RECIPES[name]
+  found = plugins.load("recipes", name)
+  return found() if isinstance(found, type) else found

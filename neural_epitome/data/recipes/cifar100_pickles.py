@@ -90,7 +90,7 @@ def _dictionary(data: bytes, name: str) -> Mapping[str, Any]:
     # Python makes room for as many objects as the highest number that one is put at,
     # and keeps a register of extensions beside `find_class`.
     for code, argument, _ in pickletools.genops(data):
-      if "EXT" in code.name or ("PUT" in code.name and argument > len(data)):
+      if "EXT" in code.name or ("PUT" in code.name and int(argument or 0) > len(data)):
         raise ValueError(f"{code.name} {argument}")
     # Python 2 wrote them: to it, text and the array's numbers were one type.
     found = _Unpickler(io.BytesIO(data), encoding="bytes").load()

@@ -49,7 +49,7 @@ SIZES = (
 
 def size(random: np.random.Generator) -> tuple[int, int]:
   """Draws a height and a width."""
-  shares = np.float64([share for _, share in SIZES])
+  shares = np.array([share for _, share in SIZES])
   return SIZES[random.choice(len(SIZES), p=shares / shares.sum())][0]
 
 

@@ -20,6 +20,10 @@ from neural_epitome.epitome.generators.shared_epitome import (
   SharedEpitome,
   SharedEpitomeRule,
 )
+from neural_epitome.epitome.generators.windowed_epitome import (
+  WindowedEpitome,
+  WindowedEpitomeRule,
+)
 from neural_epitome.epitome.generators.wsnet import WSNet
 from neural_epitome.epitome.generators.wsnet_rule import WSNetRule
 
@@ -42,4 +46,6 @@ __all__ = [
   "SharingRule",
   "WSNet",
   "WSNetRule",
+  "WindowedEpitome",
+  "WindowedEpitomeRule",
 ]

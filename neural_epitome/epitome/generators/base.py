@@ -13,19 +13,20 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.epitome.geometry import Application, KernelUse
+from neural_epitome.epitome.stream import Stream
 from neural_epitome.errors import UserError
 
 Array = jax.Array
 Shape = tuple[int, ...]
-Tensors = Mapping[str, Array]
-Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
+Tensors = Mapping[str, Any]  # arrays of JAX or of NumPy
+Initializer = Callable[..., Array]  # (key, shape) -> float32 array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Cost:
 class GeneratorSpec(codec.Variant, abc.ABC):
   """How one kernel is generated; each arm is a frozen dataclass."""
 
+  # Where offsets may come from in training, see `routing.IndexOptions`.
+  sources: ClassVar[tuple[str, ...]] = ("learner", "free", "fixed", "drawn")
+  plugin_group: ClassVar[str] = "generators"
+
   @abc.abstractmethod
   def tensors(self, shape: Shape) -> dict[str, Shape]:
     """Shapes of the trained tensors of a kernel of this `shape`, by role."""
@@ -69,6 +74,17 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     """For each sampled axis the number of cells an offset may start at."""
     del shape
     return {}
+
+  def offset_bits(self, axis: str) -> int:
+    """Bits of a stored offset of an axis: 32, or fewer for whole cells."""
+    del axis
+    return 32
+
+  def first_offsets(self, shape: Shape) -> dict[str, np.ndarray]:
+    """Offsets, in whole cells, from which a fit of a kernel begins."""
+    return {
+      axis: np.zeros(size, np.float32) for axis, size in self.offsets(shape).items()
+    }
 
   @abc.abstractmethod
   def init(
@@ -96,7 +112,7 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     return None
 
   def scale_outputs(
-    self, tensors: Tensors, factors: Array, shape: Shape
+    self, tensors: Tensors, factors: Array | np.ndarray, shape: Shape
   ) -> Tensors | None:
     """The tensors whose kernel is this one with its output channels scaled.
 
@@ -136,12 +152,12 @@ class GeneratorSpec(codec.Variant, abc.ABC):
 
   def fold(
     self,
-    x: Array,
+    x: Array | Stream,
     tensors: Tensors,
     offsets: Tensors,
     shape: Shape,
     application: Application,
-  ) -> Array | None:
+  ) -> Array | Stream | None:
     """The layer's output without building the kernel, or None if it does not fold.
 
     Args:
@@ -183,6 +199,7 @@ class Rule(codec.Variant, abc.ABC):
     is_fixed: whether its fields alone say what a kernel stores.
   """
 
+  plugin_group: ClassVar[str] = "generators"
   is_fixed: ClassVar[bool] = False
 
   @property

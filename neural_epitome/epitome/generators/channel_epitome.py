@@ -101,7 +101,7 @@ class ChannelEpitome(GeneratorSpec):
       # Known when the program is made: a gather and no arithmetic.
       read = np.mod(places + offset, self.cells).astype(np.int32)
       return jnp.take(cells, read, axis, mode="clip")
-    low, fraction = sampling.split_circular(places + offset, self.cells)
+    low, fraction = sampling.split_circular(jnp.asarray(places + offset), self.cells)
     near = jnp.take(cells, low, axis, mode="clip")
     far = jnp.take(cells, (low + 1) % self.cells, axis, mode="clip")
     fraction = _along(fraction, axis, cells.ndim).astype(cells.dtype)

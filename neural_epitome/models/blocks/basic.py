@@ -4,7 +4,12 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from neural_epitome.models.block import Block, BlockConfig, BlockShape
-from neural_epitome.models.layer_specs import Channels, ConvSpec, SqueezeExciteSpec
+from neural_epitome.models.layer_specs import (
+  Channels,
+  ConvSpec,
+  Layer,
+  SqueezeExciteSpec,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Basic(BlockConfig):
     features = Channels("features", shape.features)
     size, strides = (shape.kernel_size,) * 2, shape.stride
     shared = {"kernel_size": size, "kernel_shrinks": True}
-    layers = [
+    layers: list[Layer] = [
       ConvSpec(
         "conv_1",
         inputs,

@@ -5,7 +5,12 @@ from typing import ClassVar
 
 from neural_epitome.models.block import Block, BlockConfig, BlockShape
 from neural_epitome.models.blocks.basic import projected
-from neural_epitome.models.layer_specs import Channels, ConvSpec, SqueezeExciteSpec
+from neural_epitome.models.layer_specs import (
+  Channels,
+  ConvSpec,
+  Layer,
+  SqueezeExciteSpec,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Bottleneck(BlockConfig):
     inputs = Channels("inputs", shape.inputs)
     hidden = Channels("hidden", shape.hidden, shrinks=True)
     features = Channels("features", shape.features)
-    layers = [
+    layers: list[Layer] = [
       ConvSpec("conv_1", inputs, hidden, norm="norm_1", activation="relu"),
       ConvSpec(
         "conv_2",

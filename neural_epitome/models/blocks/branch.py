@@ -69,5 +69,5 @@ class Branch(BlockConfig):
     ]
 
 
-def _normed(name: str, *channels: Channels, **options: Any) -> ConvSpec:
-  return ConvSpec(name, *channels, norm=f"{name}_norm", **options)
+def _normed(name: str, inputs: Channels, outputs: Channels, **options: Any) -> ConvSpec:
+  return ConvSpec(name, inputs, outputs, norm=f"{name}_norm", **options)

@@ -25,6 +25,7 @@ def variables(job, place):
   return saved.load(place.trained(job), shapes)
 
 
+@pytest.mark.slow
 def test_a_job_that_was_stopped_ends_as_one_that_was_not(tiny, place, tmp_path):
   job = Job(tiny, "dense", seed=1, epochs=2)
   stopped, whole = (
@@ -74,6 +75,7 @@ def test_the_seed_says_all(tiny, place):
   assert first == again != other
 
 
+@pytest.mark.slow
 def test_a_rate_is_looked_at_on_another_sheet(tiny, place):
   job = Job(tiny, "dense", seed=0, epochs=1)
   look = dataclasses.replace(job, factor=4.0, tested="train-0")

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from benchmarks.quality import networks, training
 from benchmarks.quality.images import Images
@@ -15,6 +16,7 @@ def numbered(count):
   return Images(jnp.asarray(image), jnp.arange(count, dtype=jnp.int32) % 100)
 
 
+@pytest.mark.slow
 def test_an_epoch_is_the_same_as_one_program_and_step_by_step():
   images, recipe = numbered(20), training.Recipe(batch=10)
   model = networks.dense_model(PlainConfig(channels=(8,)))

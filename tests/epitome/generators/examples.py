@@ -66,6 +66,10 @@ EXAMPLES: dict[str, dict[str, Make]] = {
   "shared_epitome": {
     "": lambda arm, shape: arm(math.prod(shape) // 3 + 1, start=11, block=40),
   },
+  "windowed_epitome": {
+    "taps": lambda arm, shape: arm(60, (*shape[:-2], 1)),
+    "inputs": lambda arm, shape: arm(61, (*(1,) * (len(shape) - 2), 3)),
+  },
   "wsnet": {
     "": lambda arm, shape: arm(5.0),
     "repeated": lambda arm, shape: arm(1.3, 4),

@@ -1,0 +1,1 @@
+"""A generator, a backbone, a data set, a strategy and a format, each a module."""

@@ -1,0 +1,3 @@
+"""What does not import."""
+
+raise ImportError("this machine has no toner")
