@@ -35,7 +35,8 @@ NOT_RUN = {
   r"cifar100": "needs CIFAR-100, which is downloaded",
   r"fashion_mnist": "needs the four idx files of Fashion-MNIST",
   r"esc50|urbansound8k|drums": "needs recordings that are downloaded",
-  r"\bprepare imagenet2012\b.*--source=(ARCHIVES|[A-Z_]+)\b": "needs ImageNet",
+  r"imagenet_form|imagenet2012": "3,000 pictures; tests/data/recipes has few",
+  r"--experiment=\w+_imagenet .*--data_dir=": "needs ImageNet, or those pictures",
 }
 # Data that is prepared nowhere on the page.
 _ELSEWHERE = re.compile(r"--data_dir=[A-Z_]+\b")
