@@ -88,7 +88,12 @@ class BudgetPlanner(Planner):
         )
     while high / low > 1.0005:
       middle = (low * high) ** 0.5
-      plan, prices = at(middle)
+      try:
+        plan, prices = at(middle)
+      except UserError:
+        # The integers of a rule leave nothing near this rate; smaller plans remain.
+        low = middle
+        continue
       if fits(prices):
         best, high = plan, middle
       else:

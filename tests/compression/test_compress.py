@@ -350,3 +350,10 @@ def test_what_cannot_be_done_is_told_in_a_line(tree, options, words):
   with pytest.raises(UserError, match=words) as told:
     ne.compress(tree, **{"budget": "2x"} | options)
   assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("budget", ["20kB", "33kB", "64kB"])
+def test_one_kernel_meets_a_budget_at_which_its_rule_has_no_size(budget):
+  kernel = np.random.default_rng(0).normal(size=(256, 256)).astype("f4")
+  small = ne.compress({"dense": {"kernel": kernel}}, budget, quiet=True)
+  assert small.totals.stored_bytes <= int(budget.removesuffix("kB")) * 1000
