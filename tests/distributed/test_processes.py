@@ -187,7 +187,7 @@ def test_only_process_0_writes_logs_and_reports(start, tmp_path):
     inside = {p.relative_to(workdir) for p in paths if p.is_relative_to(workdir)}
     # Each writes its part of a checkpoint.
     written.append({p.parts[0] for p in inside if p.parts} - {"checkpoints"})
-  assert {"metrics.jsonl", "events", "report", "evaluation.json"} < written[0]
+  assert {"metrics.jsonl", "events", "report", "evaluation.json.partial"} < written[0]
   assert not written[1]
   lines = metrics.read(workdir / "metrics.jsonl")
   steps = [line["step"] for line in lines if line["kind"] == "train"]
