@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks import common, workers
 from benchmarks.controls import suites as control_suites
-from benchmarks.controls.__main__ import Job
+from benchmarks.controls.comparison import Job
 from benchmarks.controls.methods import METHODS
 from benchmarks.controls.rows import append, commit, read, trial_text
 from neural_epitome.errors import UserError

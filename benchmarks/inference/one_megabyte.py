@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from benchmarks import common
-from benchmarks.inference import __main__ as inference
+from benchmarks.inference import measurement as inference
 from neural_epitome.compression import compact_reader
 from neural_epitome.cost import totals
 from neural_epitome.epitome import flat_variables

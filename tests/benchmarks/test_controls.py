@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks.controls import (
-  __main__ as controls,
+  comparison as controls,
 )
 from benchmarks.controls import (
   rows as control_rows,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from benchmarks import common
-from benchmarks.faults import __main__ as faults
+from benchmarks.faults import injection as faults
 from benchmarks.faults import runs as fault_runs
 
 HALF = fault_runs.BATCH // 2

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from benchmarks.inference import __main__ as inference
+from benchmarks.inference import measurement as inference
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.export import measured, program
 from neural_epitome.training import setup

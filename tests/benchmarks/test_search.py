@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.search import __main__ as search
 from benchmarks.search import latency as search_latency
+from benchmarks.search import suite as search
 from benchmarks.search.lab import QUICK, Lab, narrowed, narrowed_to
 from benchmarks.search.rows import Table
 from neural_epitome.spaces.cost_model import Prices
