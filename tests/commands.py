@@ -78,7 +78,9 @@ def _parse_only(name: str, arguments: Sequence[str]) -> None:
   script = importlib.import_module(name)
   if hasattr(script, "__path__"):
     script = importlib.import_module(f"{name}.__main__")
-  if "parse_args" not in inspect.getsource(script):
+  # Where a package's __main__ only calls it, the program is in a module beside it.
+  program = inspect.getmodule(script.main) or script
+  if "parse_args" not in inspect.getsource(program):
     assert not arguments, f"python -m {name} takes no arguments"
     return
   original = argparse.ArgumentParser.parse_args

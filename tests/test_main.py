@@ -82,6 +82,7 @@ def test_a_budget_makes_a_planner_that_the_next_command_reads(call):
   assert "Train it with --config.planner='{" in out
 
 
+@pytest.mark.slow
 def test_a_budget_that_the_rest_takes_says_so_and_the_bits_it_offers_are_kept(call):
   plan = ["--mode=plan", "--experiment=mbv2_epitome", "--budget=500kB"]
   code, out, _ = call(*plan)

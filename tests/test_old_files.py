@@ -39,6 +39,7 @@ def test_a_plan_of_version_1_generates_the_same_kernels_from_the_same_numbers():
   assert_near(networks.logits(networks.Chain(plan)), EXPECTED["plan"]["logits"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_directory_has_its_network_at_its_price(name, tmp_path):
   trained = ne.load(unpacked(name, tmp_path))
@@ -48,6 +49,7 @@ def test_a_run_directory_has_its_network_at_its_price(name, tmp_path):
   assert dataclasses.asdict(price) == EXPECTED[name]["totals"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eight_bits", "quantised", "chosen"])
 def test_a_run_of_an_earlier_release_goes_on(name, tmp_path):
   workdir = unpacked(name, tmp_path)

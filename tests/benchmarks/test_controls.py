@@ -230,6 +230,7 @@ def test_dense_stores_every_weight_and_what_folds_saves_a_quarter(name):
   assert 0.6 * price["dense_madds"] < price["madds"] <= 0.75 * price["dense_madds"]
 
 
+@pytest.mark.slow
 def test_every_trial_of_the_recommended_form_can_be_stored_at_every_rate():
   # The learning rate stores nothing.
   trials = {trial["block"]: trial for trial in METHODS["learned"].trials}

@@ -45,6 +45,7 @@ def test_the_queue_writes_every_row_once(jobs, place, tmp_path, capsys):
   assert "3 done, 0 owed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_no_time_starts_nothing_and_the_list_says_what_is_left(
   jobs, place, tmp_path, capsys
 ):

@@ -161,6 +161,7 @@ def test_a_foreign_transformer_trains_what_is_stored():
   assert seen[-1] < 0.9 * seen[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["closed", "full"])
 @pytest.mark.parametrize("bits", [32, 8, 4])
 def test_a_file_holds_what_expands_here_in_the_bytes_that_are_told(tmp_path, fit, bits):

@@ -254,6 +254,7 @@ def test_load_file_prepares_as_evaluation_does(photographs):
     np.testing.assert_array_equal(image, images[index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "cache"), [(0, 0), (0, 256), (1, 0)])
 def test_a_broken_image_is_named_where_none_is_allowed(tmp_path, workers, cache):
   write_class_folders(tmp_path / "train", {"a": 3, "b": 3})

@@ -103,6 +103,7 @@ def run(layer, x):
   return seen(y), seen(variables)
 
 
+@pytest.mark.slow
 @given(convolutions(), rates, rules)
 @settings(max_examples=60)
 def test_a_convolution_of_linen_runs_with_its_class_swapped(problem, rate, rule):
@@ -127,6 +128,7 @@ def test_a_dense_layer_of_linen_runs_with_its_class_swapped(problem, rate, rule)
   assert ours == theirs
 
 
+@pytest.mark.slow
 @given(convolutions(), rates, rules)
 @settings(max_examples=60)
 def test_a_convolution_of_nnx_runs_with_its_class_swapped(problem, rate, rule):
@@ -168,6 +170,7 @@ def drawn(x):
   return jnp.asarray(values, x.dtype)
 
 
+@pytest.mark.slow
 @given(convolutions())
 @settings(max_examples=10)
 def test_without_a_rate_a_convolution_computes_what_flax_does(problem):

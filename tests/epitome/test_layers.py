@@ -85,6 +85,7 @@ def test_all_sources_start_as_the_same_network(structure):
   assert set(outputs) == {(4, 6, 6, 12)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_evaluation_on_a_batch_equals_evaluation_one_by_one(source):
   layer = conv(source)
@@ -134,6 +135,7 @@ def test_training_sends_gradients_to_the_source_of_offsets(source):
   assert all(np.all(g == 0) for g in jax.tree.leaves(gradients[name]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["tile", "factorised"])
 def test_both_executions_give_the_same_output_and_gradients(structure):
   materialised = conv("fixed", structure)

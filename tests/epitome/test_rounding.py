@@ -106,6 +106,7 @@ def test_a_layer_reads_rounded_tensors_and_float_factors_straight_through(name):
   assert np.abs(y - answer(whole, params)[0]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_both_executions_give_the_same_output_at_eight_bits():
   layer = layer_of(SCALED, bits=8)
   variables = layer.init(jax.random.key(0), X)

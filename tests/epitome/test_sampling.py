@@ -63,6 +63,7 @@ def sample_by_definition(epitome, offsets, shape):
   return kernel
 
 
+@pytest.mark.slow
 @given(cases())
 @settings(max_examples=30)
 def test_sample_equals_the_definition_weight_by_weight(case):

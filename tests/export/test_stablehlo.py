@@ -9,6 +9,7 @@ from neural_epitome.export import program, stablehlo
 from tests.export import networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["fold", "materialise", "decode"])
 def test_a_program_answers_for_any_batch_without_the_package(tmp_path, execution):
   path = tmp_path / "network.stablehlo"

@@ -17,6 +17,7 @@ from neural_epitome.training import setup
 TREES = json.loads(Path(__file__).with_name("parameter_trees.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", sorted(TREES))
 def test_variables_have_the_names_and_shapes_of_old_checkpoints(experiment):
   config = load_experiment(experiment)

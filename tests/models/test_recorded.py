@@ -114,6 +114,7 @@ def recorded() -> dict:
   return json.loads(FILE.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_variables_have_the_names_and_shapes_they_had(recorded, name):
   assert tree(WHOLE[name]) == recorded["variables"][name]

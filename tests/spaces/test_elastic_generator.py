@@ -83,6 +83,7 @@ def test_evaluation_reads_the_member_that_the_map_says(variables):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_draws_every_member_and_leaves_the_map_where_it_is(variables):
   outputs = [read_at(variables, jnp.float32(n)) for n in range(len(ELASTIC.members))]
   step = jax.jit(lambda variables: LAYER.apply(variables, X, mutable=["routing"]))

@@ -99,6 +99,7 @@ def test_masked_equals_sliced(variables, arch):
     np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(choices(), st.integers(0, 100))
 def test_a_width_is_a_prefix_of_the_channels(variables, arch, seed):
   """What stands behind it may be anything; behind none, the whole block."""

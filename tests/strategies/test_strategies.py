@@ -183,6 +183,7 @@ def genes(arch):
   return [number for field in arch.key for number in field]
 
 
+@pytest.mark.slow
 def test_each_round_trains_what_the_best_of_the_round_before_use_and_more():
   of = problem()
   found = rounds(STRATEGIES["subsets"], of)

@@ -66,6 +66,7 @@ def test_adamw_first_step_is_the_rate_plus_decoupled_decay():
   np.testing.assert_allclose(found, 2.0 + 0.1 - 0.1 * 0.01 * 2.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_weight_decay_leaves_out_scales_biases_indices_and_learners():
   params = {
     "conv": {

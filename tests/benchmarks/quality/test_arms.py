@@ -37,6 +37,7 @@ def test_an_arm_of_a_size_stores_what_it_allows_and_not_much_less(arm, teacher):
   assert 0.85 * allowed <= start.stored_bytes <= allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["low_rank", "random", "tile"])
 def test_every_stored_number_of_an_arm_is_trained(arm, teacher, image):
   start = ARMS[arm](teacher, SIZE, 0)
@@ -87,6 +88,7 @@ def test_a_narrower_network_is_of_the_same_form_and_another_seed_is_another(teac
   assert first.variables["params"].keys() == teacher.variables["params"].keys()
 
 
+@pytest.mark.slow
 def test_arms_are_trained_by_the_teacher(teacher):
   recipe = training.Recipe(batch=10)
   start = ARMS["tile"](teacher, SIZE, 0)

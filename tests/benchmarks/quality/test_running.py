@@ -54,6 +54,7 @@ def test_a_job_that_was_stopped_ends_as_one_that_was_not(tiny, place, tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_recipe_is_not_taken_up(tiny, place, monkeypatch):
   job = Job(tiny, "dense", seed=0, epochs=1)
   run(job, place)
@@ -68,6 +69,7 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(tiny, place, monkeypatch
   assert [line.partition(", ")[0] for line in said] == [f"{job.name}: epoch 1 of 1"]
 
 
+@pytest.mark.slow
 def test_the_seed_says_all(tiny, place):
   job = Job(tiny, "dense", seed=0, epochs=1)
   first, again = run(job, place)["loss"], run(job, place)["loss"]

@@ -69,6 +69,7 @@ def test_bytes_of_cifar_100_are_of_mean_zero_and_deviation_one():
   np.testing.assert_allclose(found[0, 1, 0], 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_teacher_alone_can_teach():
   images = numbered(20)
   model = networks.dense_model(PlainConfig(channels=(8,)))
@@ -89,6 +90,7 @@ def test_a_teacher_alone_can_teach():
   assert any(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_the_evaluation_counts_every_image(monkeypatch):
   monkeypatch.setattr(training, "_EVALUATED", 8)
   images = numbered(20)

@@ -163,6 +163,7 @@ def test_what_is_missing_or_broken_is_named(archives, tmp_path, capsys, damage, 
   assert sources.find_prepared("imagenet2012", tmp_path / "tfds") is None
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_goes_on_where_it_was(tmp_path, capsys):
   """Two processes write twenty shards; one image is a pipe that nobody fills."""
   source, data = tmp_path / "source", encoded(smooth_picture(0, 20, 20))

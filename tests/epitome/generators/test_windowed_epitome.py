@@ -41,6 +41,7 @@ def cases(draw):
   return (*shape, draw(st.integers(2, 5))), window, size, draw(st.integers(0, 99))
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(cases())
 def test_a_kernel_is_what_its_windows_read(case):
@@ -110,6 +111,7 @@ def test_a_kernel_that_a_ring_made_is_fitted_far_better_than_by_chance():
   assert 0.34 < errors[1] < 0.5
 
 
+@pytest.mark.slow
 def test_one_ring_serves_kernels_of_every_shape_and_the_file_holds_starts(tmp_path):
   random = np.random.default_rng(2)
   tree = {
