@@ -105,6 +105,7 @@ def planned(name):
   return config, summary.prices(folded, plan, inventory)
 
 
+@pytest.mark.slow
 @every
 def test_an_experiment_stores_and_computes_what_its_header_says(name):
   config, found = planned(name)

@@ -66,6 +66,7 @@ def test_no_time_starts_nothing_and_the_list_says_what_is_left(
   assert shown[-1].startswith("0 done, 3 owed")
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_be_run_does_not_stop_the_others(
   jobs, place, tmp_path, capsys
 ):

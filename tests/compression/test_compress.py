@@ -190,6 +190,7 @@ def test_errors_are_of_what_expands_relative_to_what_was_given(fit, bits):
     assert error == pytest.approx(wanted, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_search_keeps_more_of_the_values():
   _, variables, _ = bert()
   closed = ne.compress(variables, "2x")
@@ -242,6 +243,7 @@ def test_of_layers_of_several_axes_what_is_measured_fits_what_outputs_tells():
   assert set(small.plan.compressed) == {f"params/{name}" for name in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["60kB", "0.06 MiB", "40k parameters"])
 def test_a_budget_is_met_and_nearly_used(budget):
   _, variables, _ = bert()

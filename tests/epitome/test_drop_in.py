@@ -278,6 +278,7 @@ def test_kernels_that_are_too_small_for_a_rate_shrink_as_far_as_they_can():
   assert stored(alone, jnp.zeros((8, 32))) == 8 * 32 / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["CIRCULAR", "REFLECT", "CAUSAL", 2, ((1, 2),)])
 @pytest.mark.parametrize("generator", [Epitome((4, 3, 8)), WSNetRule()])
 def test_folded_layers_pad_and_take_batch_axes_as_built_ones(padding, generator):

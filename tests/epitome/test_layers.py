@@ -99,6 +99,7 @@ def test_evaluation_on_a_batch_equals_evaluation_one_by_one(source):
   np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_map_follows_the_learner_and_holds_still_once_frozen():
   layer = conv("learner")
   variables = layer.init(jax.random.key(0), X)

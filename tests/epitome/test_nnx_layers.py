@@ -40,6 +40,7 @@ def test_a_convolution_is_that_of_linen(generator, execution):
   assert layer.kernel().shape == (3, 3, 8, 12)
 
 
+@pytest.mark.slow
 def test_a_dense_layer_trains_its_epitome_and_leaves_fixed_offsets():
   random = np.random.default_rng(0)
   x, y = (jnp.asarray(random.normal(size=(32, n)), jnp.float32) for n in (16, 24))

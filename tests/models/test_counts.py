@@ -42,6 +42,7 @@ def test_multiply_adds_are_the_published_ones(config, millions):
   assert round(madds / 1e6, 1) == millions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("config", "madds", "parameters"),
   [

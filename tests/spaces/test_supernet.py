@@ -126,6 +126,7 @@ def test_a_width_is_a_prefix_of_the_channels(variables, arch, seed):
   np.testing.assert_allclose(evaluated(others), evaluated(chosen), atol=1e-5)
 
 
+@pytest.mark.slow
 @given(choices())
 def test_no_choice_loses_sight_of_its_input(variables, arch):
   logits = evaluated(slicing.with_choice(variables, SPACE, arch))
@@ -171,6 +172,7 @@ def test_copies_of_one_choice_are_that_choice_in_training_mode_too(variables):
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_a_choice_the_largest_is_evaluated(variables):
   largest = slicing.with_choice(variables, SPACE, SPACE.largest)
   np.testing.assert_array_equal(evaluated(variables), evaluated(largest))

@@ -59,6 +59,7 @@ def test_a_kernel_is_what_its_windows_read(case):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_start_between_two_cells_blends_their_windows_and_learns():
   generator, shape = WindowedEpitome(30, (3, 1)), (3, 4, 5)
   tensors = {"ring": jax.random.normal(jax.random.key(0), (30,)), "scale": jnp.ones(5)}
