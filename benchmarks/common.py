@@ -33,8 +33,14 @@ def circumstances(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
   return {
     "machine": f"{platform.machine()}, cores: {cores}",
     "versions": "; ".join(versions),
-    "command": " ".join(["python", "-m", name, *sys.argv[1:]]),
+    "command": " ".join(["python", "-m", name, *map(_placeless, sys.argv[1:])]),
   }
+
+
+def _placeless(argument: str) -> str:
+  """An argument of the command line; a place of this machine alone is FILE."""
+  flag, equals, value = argument.rpartition("=")
+  return f"{flag}{equals}FILE" if Path(value).is_absolute() else argument
 
 
 def write(
@@ -48,11 +54,11 @@ def write(
   Those are rows of the file as it was (see `read`), with circumstances of their own.
   """
   RESULTS.mkdir(exist_ok=True)
-  path, told = RESULTS / f"{name}.csv", circumstances(packages)
+  path, metadata = RESULTS / f"{name}.csv", circumstances(packages)
   with path.open("w", newline="") as file:
-    writer = csv.DictWriter(file, [*rows[0], *told])
+    writer = csv.DictWriter(file, [*rows[0], *metadata])
     writer.writeheader()
-    writer.writerows([*kept, *(row | told for row in rows)])
+    writer.writerows([*kept, *(row | metadata for row in rows)])
   return path
 
 

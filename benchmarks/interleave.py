@@ -43,15 +43,15 @@ class Worker:
       process.wait()
 
   def _read(self) -> dict[str, Any]:
-    told = []
+    messages = []
     for process in self._processes:
       line = process.stdout.readline()
       while line and not line.startswith("{"):
         line = process.stdout.readline()  # Gloo prints too
       if not line:
         raise RuntimeError(f"{' '.join(process.args[1:])} ended; see above.")
-      told.append(json.loads(line))
-    return told[0]
+      messages.append(json.loads(line))
+    return messages[0]
 
 
 def alternate(

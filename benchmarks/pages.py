@@ -39,3 +39,9 @@ def edit(path: Path, parts: Mapping[str, str]) -> str:
   for name, inside in parts.items():
     text = replace(text, name, inside, str(path))
   return text
+
+
+def write(path: Path, parts: Mapping[str, str]) -> None:
+  """Writes each part between the markers of its name, and prints the page's path."""
+  path.write_text(edit(path, parts), encoding="utf-8")
+  print(path)

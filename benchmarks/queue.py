@@ -7,9 +7,12 @@
 The jobs are those of `benchmarks.quality.jobs`: accuracy at equal bytes on CIFAR-100,
 whose sheets (`neural_epitome.data.recipes.cifar100`) are in DIR. A job appends its row
 to results/quality.csv when it is finished, and is never run again while its row is
-there; killed, it goes on after its last whole epoch. On an accelerator the same command
-runs in slices of --seconds. Where DIR holds but some of the sheets, --decode keeps
-those, and later calls need them no more.
+there; killed, it goes on after its last whole epoch. Trained teachers are kept beside
+it, in float16. On an accelerator the same command runs in slices of --seconds. Where
+DIR holds but some of the sheets, --decode keeps those, and they are needed no more.
+
+NNC is run by the interpreter that the environment's NNC_PYTHON names, which has the
+package `nncodec`; without it its jobs stay owed.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from benchmarks.quality import images, progress
 from benchmarks.quality.jobs import Job, all_jobs
 from benchmarks.quality.running import Place, run
 from neural_epitome.errors import UserError
+from neural_epitome.runs.malloc import keep_freed_memory
 
 COLUMNS = (
   "job",
@@ -44,6 +48,7 @@ COLUMNS = (
   "learning_rate",
   "tested",
   "top1",
+  "top1_remeasured",
   "loss",
   "teacher_top1",
   "seconds",
@@ -118,14 +123,15 @@ def select(pattern: str) -> list[Job]:
 
 def show(jobs: Sequence[Job], output: Path, place: Place) -> None:
   """Prints how every job stands, and the sum."""
-  found = progress.standings(jobs, read(output), place)
-  print(*found, sep="\n")
-  owed = [one for one in found if one.row is None]
+  standings = progress.standings(jobs, read(output), place)
+  print(*standings, sep="\n")
+  owed = [one for one in standings if one.row is None]
   known = sum(one.seconds or 0.0 for one in owed)
   unknown = sum(one.seconds is None for one in owed)
   more = f", and {unknown} of unknown time" if unknown else ""
   print(
-    f"{len(found) - len(owed)} done, {len(owed)} owed: {progress.duration(known)}{more}"
+    f"{len(standings) - len(owed)} done, {len(owed)} owed: "
+    f"{progress.duration(known)}{more}"
   )
 
 
@@ -142,13 +148,17 @@ def main() -> None:
   parser.add_argument("--decode", action="store_true", help="keep the sheets in --data")
   options = parser.parse_args()
   cache = options.cache or options.workdir / "data"
-  place, jobs = Place(options.data, cache, options.workdir), select(options.only)
+  place = Place(
+    options.data, cache, options.workdir, teachers=options.output.parent / "teachers"
+  )
+  jobs = select(options.only)
   if options.decode:
     missing = images.decode(place.data, cache, (*images.TRAIN, images.TEST))
     print(f"missing: {', '.join(missing)}" if missing else "every sheet is decoded")
   elif options.list:
     show(jobs, options.output, place)
   else:
+    keep_freed_memory()
     # A slice of minutes must not go into compiling what an earlier one compiled.
     jax.config.update("jax_compilation_cache_dir", str(options.workdir / "compiled"))
     work(jobs, place, options.output, options.seconds)

@@ -58,7 +58,10 @@ def public_names() -> list[str]:
 
 def path_of(name: str) -> str:
   """The dotted path at which a public name is defined."""
-  return _path(getattr(neural_epitome, name))
+  value = getattr(neural_epitome, name)
+  if not hasattr(value, "__module__"):  # a constant: only the stub knows its home
+    return f"{neural_epitome._MODULES[name]}.{name}"
+  return _path(value)
 
 
 def _path(value: Any) -> str:
@@ -92,7 +95,7 @@ def api_page(name: str) -> str:
     for member in value.__all__:
       lines += ["", f"::: {_path(getattr(value, member))}"]
     return "\n".join(lines) + "\n"
-  lines = [f"::: {_path(value)}", "    options:", "      heading_level: 1"]
+  lines = [f"::: {path_of(name)}", "    options:", "      heading_level: 1"]
   if isinstance(value, type) and issubclass(value, nn.Module):
     # Flax makes its modules dataclasses where nobody sees it who only reads the source.
     lines = [f"# {name}", "", "```python", signature(value), "```", "", lines[0]]

@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   from neural_epitome import packages
 
-  with packages.told():
+  with packages.advised():
     if _MODULES[name] == __name__:
       return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -37,11 +37,18 @@ from neural_epitome.epitome.routing import IndexOptions as IndexOptions
 from neural_epitome.errors import UserError as UserError
 from neural_epitome.experiment import load_experiment as load_experiment
 from neural_epitome.report.live import live as live
+from neural_epitome.training.compressed_distillation import distill as distill
+from neural_epitome.training.compressed_statistics import STATISTICS as STATISTICS
+from neural_epitome.training.compressed_statistics import (
+  remeasure_statistics as remeasure_statistics,
+)
 from neural_epitome.training.loading import evaluate as evaluate
 from neural_epitome.training.loading import load as load
 from neural_epitome.training.loading import predict as predict
-from neural_epitome.training.loop import run as run
+from neural_epitome.training.phases import run as run
 from neural_epitome.training.pretrained import load_pretrained as load_pretrained
 from neural_epitome.training.trained import Trained as Trained
+from neural_epitome.weight_files.compressing import compress_file as compress_file
+from neural_epitome.weight_files.expanding import expand_file as expand_file
 
 __version__: str

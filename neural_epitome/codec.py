@@ -13,12 +13,14 @@ data before they are read, and returns what earlier releases wrote as today's do
 import dataclasses
 import difflib
 import functools
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from neural_epitome import plugins
+from neural_epitome.domains import OutOfDomainError
 from neural_epitome.errors import UserError
 
 
@@ -37,10 +39,10 @@ class Variant:
   @classmethod
   def arms(cls) -> dict[str, type]:
     """Every concrete class below this one, by its `kind`."""
-    found: dict[str, type] = {cls.kind: cls} if "kind" in vars(cls) else {}
+    arms: dict[str, type] = {cls.kind: cls} if "kind" in vars(cls) else {}
     for child in cls.__subclasses__():
-      found |= child.arms()
-    return found
+      arms |= child.arms()
+    return arms
 
 
 def encode(value: Any) -> Any:
@@ -59,7 +61,7 @@ def encode(value: Any) -> Any:
 @functools.cache
 def field_types(cls: type) -> dict[str, Any]:
   """The resolved annotation of every dataclass field of `cls`."""
-  hints = typing.get_type_hints(cls)
+  hints = typing.get_type_hints(cls, include_extras=True)
   return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 
@@ -76,7 +78,12 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
 def type_name(annotation: Any) -> str:
   """An annotation as a person would say it: `float`, `tuple[int, ...]`."""
   is_plain = isinstance(annotation, type) and not typing.get_args(annotation)
-  return annotation.__name__ if is_plain else str(annotation).replace("typing.", "")
+  if is_plain:
+    return annotation.__name__
+  # What a number may be is said where it is none of these.
+  text = str(annotation).replace("typing.", "")
+  text = re.sub(r"Annotated\[(\w+), [^\[\]]*?\]", r"\1", text)
+  return re.sub(r"^Optional\[(.*)\]$", r"\1 | None", text)
 
 
 def decode(annotation: Any, value: Any, where: str = "value") -> Any:
@@ -89,16 +96,24 @@ def decode(annotation: Any, value: Any, where: str = "value") -> Any:
     where: the dotted name of the value, for error messages.
 
   Raises:
-    UserError: naming the field and the type it should have.
+    UserError: naming the field and the type it should have, or the numbers that it
+      may be (see `domains`).
   """
   origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
   wrong = UserError(f"{where}={value!r} is not of type {type_name(annotation)}.")
   if annotation is Any:
     return value
+  if origin is typing.Annotated:
+    number = decode(arguments[0], value, where)
+    for domain in arguments[1:]:
+      domain.check(number, where)
+    return number
   if origin in (typing.Union, types.UnionType):
     for option in arguments:
       try:
         return decode(option, value, where)
+      except OutOfDomainError:
+        raise
       except UserError as error:
         # A dictionary can only mean the nested class: its own error says more.
         is_class = isinstance(option, type)
@@ -113,7 +128,8 @@ def decode(annotation: Any, value: Any, where: str = "value") -> Any:
       raise wrong
     return None
   if origin is typing.Literal:
-    if value not in arguments:
+    # 3.0 is no 3, and true no 1.
+    if not any(value == a and type(value) is type(a) for a in arguments):
       raise UserError(
         f"{where}={value!r} must be one of {', '.join(map(str, arguments))}."
       )

@@ -1,4 +1,4 @@
-"""An experiment as typed, frozen data: loading by name, overriding by flag.
+"""The configuration of an experiment: frozen dataclasses, and overrides of fields.
 
 Every field has a type, every choice between kinds of things is a tagged union
 (`codec.Variant`), so a configuration is written to `config.json` and read back
@@ -12,6 +12,16 @@ from typing import Any, Literal
 
 from neural_epitome import codec
 from neural_epitome.data.options import Data, DataOptions
+from neural_epitome.domains import (
+  Amount,
+  Bits,
+  Count,
+  Decay,
+  Positive,
+  Seed,
+  Share,
+  Whole,
+)
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.routing import IndexOptions
 from neural_epitome.errors import UserError
@@ -22,102 +32,116 @@ from neural_epitome.strategies.options import SearchOptions
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerOptions:
-  """Update rule and schedule.
+  """Update rule and learning-rate schedule.
 
   Attributes:
-    name: `rmsprop` is the TensorFlow form (epsilon inside the root, initial
-      scale 1) that the MobileNet recipes mean.
+    name: the update rule. `rmsprop` is the form of TensorFlow and of the MobileNet
+      recipes: epsilon inside the square root, second moments starting at 1.
     learning_rate: peak value, reached after warm-up.
-    schedule: `cosine` to zero over the run, `exponential` by `decay_factor`
-      every `decay_epochs`, or `constant`.
-    warmup_epochs: linear warm-up from `warmup_start`.
+    schedule: of the learning rate after warm-up: `cosine` to zero at the end of the
+      run, `exponential` (times `decay_factor` every `decay_epochs`) or `constant`.
+    warmup_epochs: epochs in which the learning rate rises linearly from
+      `warmup_start` to its peak.
     warmup_start: learning rate of the first step when there is a warm-up.
     decay_factor: factor of the exponential schedule.
-    decay_epochs: epochs between its applications (a staircase).
+    decay_epochs: epochs between two multiplications by `decay_factor`; in between the
+      learning rate is constant.
     momentum: of sgd and rmsprop; the first-moment decay of adamw.
     decay: second-moment decay of rmsprop and adamw.
     epsilon: added to the second moment, inside the root for rmsprop.
-    weight_decay: for adamw decoupled, else added to the gradient. Parameters of
-      one axis (batch norm, biases) and routing indices take none.
+    weight_decay: decoupled for adamw, otherwise added to the gradient. Not applied
+      to parameters of one axis (batch norm, biases) and routing indices.
     clip_norm: global gradient norm above which gradients are scaled; 0 is off.
     accumulate: steps whose gradients are averaged before one update.
-    index_multiplier: learning rate of routing indices and of the index learner
-      over that of everything else.
+    index_multiplier: factor on the learning rate of routing indices and of the index
+      learner.
   """
 
   name: Literal["adamw", "sgd", "rmsprop"] = "adamw"
-  learning_rate: float = 3e-3
+  learning_rate: Amount = 3e-3
   schedule: Literal["cosine", "exponential", "constant"] = "cosine"
-  warmup_epochs: float = 0.5
-  warmup_start: float = 1e-6
-  decay_factor: float = 0.97
-  decay_epochs: float = 3.0
-  momentum: float = 0.9
-  decay: float = 0.999
-  epsilon: float = 1e-8
-  weight_decay: float = 0.01
-  clip_norm: float = 0.0
-  accumulate: int = 1
-  index_multiplier: float = 1.0
+  warmup_epochs: Amount = 0.5
+  warmup_start: Amount = 1e-6
+  decay_factor: Share = 0.97
+  decay_epochs: Positive = 3.0
+  momentum: Decay = 0.9
+  decay: Decay = 0.999
+  epsilon: Amount = 1e-8
+  weight_decay: Amount = 0.01
+  clip_norm: Amount = 0.0
+  accumulate: Count = 1
+  index_multiplier: Amount = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-  """Everything about a run that is neither model, plan, data nor update rule.
+  """How a run starts, trains, evaluates, saves and logs.
 
   Attributes:
     epochs: passes over the training split; a fraction is allowed.
     seed: of initialisation, data order, augmentation, dropout and mixup.
     start: a run directory, a compact file, a state dict of torchvision or timm (see
-      `training.pretrained`) or a file of variables (see `training.starting`) that
-      the network starts from; empty for random initialisation.
-    fit: how the kernels of what `start` names, if its plan is another one, are
-      brought into this plan: `closed` keeps offsets where they start, `full`
-      searches them (see `epitome.fitting`).
-    fit_batches: training batches on which the inputs of every kernel are measured, so
-      that those weights are fitted best that read the most; 0 weighs all alike.
+      `training.pretrained`) or a file of variables (see `training.initialization`)
+      that the network starts from; empty for random initialisation.
+    dense_epochs: of a dense network that is trained first; it is the start of the
+      rest, and its teacher unless another is named. See `training.phases`.
+    budget: of what is stored of the network of `start`, or of `dense_epochs`: bytes
+      ("1.5MB"), or how many times smaller than its float32 ("25x"). Each kernel is
+      stored in the way that loses least, in bits of its own, and the planner is not
+      asked; places stay where they are fitted unless indices.source is `free`. Empty
+      for the planner's plan.
+    fit: how kernels are fitted if the network of `start` has another plan: `closed`
+      keeps the initial offsets, `full` searches for better ones (see
+      `epitome.fitting`).
+    fit_batches: training batches on which the mean squares of each kernel's inputs are
+      measured; the fit weighs the errors of weights by them. 0 weighs all alike.
     teacher: a run directory, compact file or state dict whose network is distilled;
       empty for none. It sees the same augmented examples, before mixup.
-    teacher_share: of the loss that the teacher has, the labels have the rest.
-    temperature: that both logits are divided by in the teacher's part.
+    teacher_share: weight of the teacher's term in the loss; that of the labels' term
+      is 1 - teacher_share.
+    temperature: divides the logits of teacher and student in the teacher's term.
     label_smoothing: probability mass spread evenly over all classes.
-    ema_decay: of the averaged weights reported beside the raw ones; 0 is off.
+    ema_decay: decay of the moving average of the weights, which is evaluated beside
+      the raw weights; 0 is off.
     precision: type of activations and of generated kernels in the forward and
       backward pass; parameters, statistics and updates stay float32.
-    batch_norm: statistics of each `device` or of the `global` batch.
-    frozen_fraction: last share of the steps, trained with the routing map
-      frozen and its channel offsets rounded to integers.
-    reestimation_batches: batches from which batch-norm statistics are estimated
-      anew at the end; 0 keeps the moving averages.
+    batch_norm: whether batch norms normalise by the statistics of the examples on
+      each `device` or of the `global` batch.
+    frozen_fraction: share of the steps, at the end of the run, that are trained with
+      the routing map frozen and its channel offsets rounded to integers.
+    reestimation_batches: training batches from which batch-norm statistics are
+      estimated anew after the last step; 0 keeps the moving averages.
     log_every: steps between metric lines.
     evaluate_every: epochs between evaluations; the last step always evaluates.
     checkpoint_every: seconds between checkpoints; the last step always saves.
     keep_checkpoints: newest checkpoints kept.
-    tensorboard: write TensorBoard events beside metrics.jsonl.
-    peak_flops: FLOP/s of one device at its best, for the utilisation that is logged;
-      0 takes the published figure (`cost.peaks`), and logs none where there is none.
+    tensorboard: whether TensorBoard events are written beside metrics.jsonl.
+    peak_flops: peak FLOP/s of one device, for the utilisation that is logged; 0 takes
+      the published figure (`cost.peaks`) and logs no utilisation if there is none.
   """
 
-  epochs: float = 5.0
-  seed: int = 0
+  epochs: Positive = 5.0
+  seed: Seed = 0
   start: str = ""
+  dense_epochs: Amount = 0.0
+  budget: str = ""
   fit: Literal["closed", "full"] = "full"
-  fit_batches: int = 0
+  fit_batches: Whole = 0
   teacher: str = ""
-  teacher_share: float = 0.5
-  temperature: float = 2.0
-  label_smoothing: float = 0.1
-  ema_decay: float = 0.0
+  teacher_share: Share = 0.5
+  temperature: Positive = 2.0
+  label_smoothing: Decay = 0.1
+  ema_decay: Decay = 0.0
   precision: Literal["float32", "bfloat16"] = "float32"
   batch_norm: Literal["device", "global"] = "global"
-  frozen_fraction: float = 0.05
-  reestimation_batches: int = 20
-  log_every: int = 20
-  evaluate_every: float = 1.0
-  checkpoint_every: float = 60.0
-  keep_checkpoints: int = 2
+  frozen_fraction: Share = 0.05
+  reestimation_batches: Whole = 20
+  log_every: Count = 20
+  evaluate_every: Amount = 1.0
+  checkpoint_every: Amount = 60.0
+  keep_checkpoints: Count = 2
   tensorboard: bool = True
-  peak_flops: float = 0.0
+  peak_flops: Amount = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,20 +149,21 @@ class Config:
   """One experiment.
 
   Attributes:
-    name: the experiment's name; a work directory belongs to one.
+    name: the experiment's name; a run directory belongs to one experiment.
     model: the architecture.
-    norm: its batch norms.
-    planner: how the plan of stored tensors is made for it.
+    norm: options of its batch norms.
+    planner: makes the plan: which tensors are stored and how kernels come from them.
     indices: where the sampling offsets come from during training.
-    bits: of a number of the tensors that kernels come from: 32, or 2 to 8 for integers
-      with a factor an output channel. Training reads them so from the first step on,
-      with gradients that pass straight through, and evaluation and exports do. Routing
-      maps, factors of replicas, biases and batch norm stay float32.
-    execution: how kernels are run from epitomes; never changes the result.
-    data: what is read: images or signals.
+    bits: of each number in the tensors that kernels are generated from: 32, 16 for
+      float16, or 2 to 8 for integers with one float32 factor an output channel.
+      Training reads the rounded tensors from the first step on, with straight-through
+      gradients; evaluation and exports read them too. Routing maps, factors of
+      replicas, biases and batch norm stay float32.
+    execution: how layers are computed from epitomes; never changes the result.
+    data: the data set and the form of the network's input: images or signals.
     optimizer: update rule and schedule.
-    training: the rest.
-    search: where the model is a supernet, what --mode=search does with it.
+    training: how the run starts, trains, evaluates, saves and logs.
+    search: options of --mode=search if the model is a supernet; None otherwise.
   """
 
   name: str = "unnamed"
@@ -146,12 +171,23 @@ class Config:
   norm: NormOptions = NormOptions()
   planner: Planner = DensePlanner()
   indices: IndexOptions = IndexOptions()
-  bits: int = 32
+  bits: Bits = 32
   execution: Execution = "materialise"
   data: Data = DataOptions()
   optimizer: OptimizerOptions = OptimizerOptions()
   training: TrainingOptions = TrainingOptions()
   search: SearchOptions | None = None
+
+
+def checked(config: Config) -> Config:
+  """The same configuration, once its types and domains have been checked.
+
+  An experiment is written in Python, whose dataclasses check neither.
+
+  Raises:
+    UserError: naming the first field that has a wrong type or is out of its domain.
+  """
+  return codec.decode(Config, codec.encode(config), "config")
 
 
 def override(config: Any, path: str, text: str, where: str = "config") -> Any:
@@ -180,8 +216,8 @@ def override(config: Any, path: str, text: str, where: str = "config") -> Any:
     try:
       text = pathlib.Path(text[1:]).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-      told = getattr(error, "strerror", None) or "it is no text"
-      raise UserError(f"--{here}={text}: {told}.") from None
+      reason = getattr(error, "strerror", None) or "it is no text"
+      raise UserError(f"--{here}={text}: {reason}.") from None
   spelled = {"True": "true", "False": "false", "None": "null"}.get(text, text)
   try:
     value = json.loads(spelled)

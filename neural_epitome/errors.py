@@ -1,4 +1,4 @@
-"""The one exception meant for the person at the keyboard."""
+"""The exceptions meant for the person at the keyboard."""
 
 
 class UserError(ValueError):
@@ -7,3 +7,7 @@ class UserError(ValueError):
   The command line prints the message without a traceback and exits with code 1;
   a notebook sees an ordinary exception.
   """
+
+
+class FileError(UserError):
+  """A file that cannot be read, which says nothing of the others."""

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 from neural_epitome import codec
-from neural_epitome.config import Config
+from neural_epitome.config import Config, checked
 from neural_epitome.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def directory() -> Path:
-  """Where the shipped experiments are: in the checkout, or under the package."""
+  """The folder of the shipped experiments, in the checkout or under the package."""
   checkout = _PACKAGE.parent / "experiments"
   return (
     checkout if (checkout / "mbv2_epitome.py").exists() else _PACKAGE / "experiments"
@@ -48,7 +48,8 @@ def load_experiment(name: str | os.PathLike) -> Config:
     Its configuration, named after the file.
 
   Raises:
-    UserError: if there is none, or the file does not define one.
+    UserError: if there is no such experiment or file, the file fails or sets no
+      CONFIG, or a field has a wrong type or is out of its domain.
   """
   name = os.fspath(name)
   known = shipped()
@@ -76,4 +77,4 @@ def load_experiment(name: str | os.PathLike) -> Config:
   config = getattr(module, "CONFIG", None)
   if not isinstance(config, Config):
     raise UserError(f"{file} must set CONFIG to a neural_epitome.config.Config.")
-  return dataclasses.replace(config, name=file.stem)
+  return checked(dataclasses.replace(config, name=file.stem))

@@ -14,24 +14,27 @@ from neural_epitome.errors import UserError
 Overrides = Sequence[tuple[str, str]]
 
 _OVERRIDE = "--config."
+# Modes that take positional arguments: directories of runs, files.
+_WITH_ARGUMENTS = ("compare", "predict")
 
 EXPERIMENT = flags.DEFINE_string(
   "experiment", None, "A shipped experiment (see --mode=list) or a Python file."
 )
-# What --mode may be, and what it does; each is a module of `modes`.
+# Each mode, a module of `modes`, and what it does.
 MODES = {
   "train": "train, resume, or say that it is done",
-  "evaluate": "top-1 of --workdir",
+  "evaluate": "top-1 of --workdir, or what a file of --mode=compress lost",
   "plan": "what is stored for each kernel, and the price",
   "predict": "name what --images show",
-  "compare": "finished runs in the directories that are named",
+  "compare": "finished runs in the directories that are named, or such files",
   "export": "the network of --workdir as files of --format",
+  "compress": "the weights of a trained network in a file, in --budget",
   "search": "a supernet, a network found in it, and that network trained",
   "latency_table": "times the blocks of a search's space here",
   "list": "all experiments and modes",
 }
 MODE = flags.DEFINE_string(
-  "mode", "train", "; ".join(f"{mode}: {told}" for mode, told in MODES.items()) + "."
+  "mode", "train", "; ".join(f"{mode}: {hint}" for mode, hint in MODES.items()) + "."
 )
 WORKDIR = flags.DEFINE_string(
   "workdir", None, "Directory of the run; runs/EXPERIMENT by default."
@@ -43,13 +46,42 @@ DATASET = flags.DEFINE_string(
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of prepared data sets.")
 IMAGES = flags.DEFINE_multi_string(
-  "images", None, "Image files for --mode=predict; repeat, or join with commas."
+  "images",
+  None,
+  "Image files, folders of them or patterns for --mode=predict; repeat, join with "
+  "commas, or name several behind it.",
 )
-WEIGHTS = flags.DEFINE_enum(
+WEIGHTS = flags.DEFINE_string(
   "weights",
   None,
-  ["raw", "ema"],
-  "Weights for evaluate, predict and compare; ema if kept.",
+  "Weights for evaluate, predict and compare: raw, or ema, by default if kept. For "
+  "--mode=compress the file of a trained network: .pth, .safetensors, .npz, msgpack, "
+  "ONNX, or the folder of an Orbax checkpoint; the same for evaluate, compare and "
+  "export of what that mode wrote.",
+)
+LAYOUT = flags.DEFINE_enum(
+  "layout",
+  None,
+  ["torch", "flax"],
+  "How the kernels of the file of --mode=compress lie in it; found out by default.",
+)
+KEEP = flags.DEFINE_multi_string(
+  "keep",
+  [],
+  "Shell pattern of kernels that --mode=compress leaves as they are; repeat.",
+)
+EXAMPLES = flags.DEFINE_string(
+  "examples",
+  None,
+  "An .npz of arrays named as the inputs of the ONNX graph that --weights names, and "
+  "labels maybe: --mode=compress, evaluate and compare measure on them what its "
+  "outputs lose.",
+)
+MAX_DROP = flags.DEFINE_float(
+  "max_drop",
+  None,
+  "In place of --budget, with --examples: the smallest file of --mode=compress that "
+  "loses so many percent points at most.",
 )
 BASELINE = flags.DEFINE_multi_string(
   "baseline",
@@ -69,7 +101,10 @@ FORMAT = flags.DEFINE_multi_string(
   ["compact"],
   "Formats for --mode=export; repeat, or join with commas: compact (.safetensors, what "
   "is stored), c (a header), stablehlo (a program for CPU, CUDA and TPU), onnx, "
-  "litert (.tflite).",
+  "litert (.tflite); of a file of --mode=compress weights, the file that it came from, "
+  "or c, torch, safetensors, npz, msgpack; with --weights=FILE, the ONNX file that was "
+  "compressed, onnx, its graph with small kernels, or onnx-float, with full ones. Of "
+  "--mode=compress itself compact, or onnx: the file that --budget is of.",
 )
 EXECUTION = flags.DEFINE_enum(
   "execution",
@@ -104,8 +139,9 @@ PROFILE_STEPS = flags.DEFINE_string(
 BUDGET = flags.DEFINE_string(
   "budget",
   None,
-  "What --mode=plan may spend: '300kB', '1.2M parameters', '20M madds' of the folded "
-  "network, or '4x' of the compressed kernels.",
+  "The size of the file of --mode=compress, '300kB' or '10x' smaller, or several "
+  "joined with commas. What --mode=plan may spend: '300kB', '1.2M parameters', "
+  "'20M madds' of the folded network, or '4x' of the compressed kernels.",
 )
 ALLOCATION = flags.DEFINE_enum(
   "allocation",
@@ -139,10 +175,18 @@ MAINTENANCE_NOTICES = flags.DEFINE_bool(
 
 
 def parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-  """Sets absl's flags; returns the directories to compare and (path, value) overrides.
+  """Parses a command line: sets absl's flags and collects the --config overrides.
+
+  Args:
+    arguments: of the command line; the first is the name of the program.
+
+  Returns:
+    The positional arguments, and (dotted field, value as text) of each
+    --config.FIELD=VALUE in order.
 
   Raises:
-    UserError: for a flag that does not exist or has no value.
+    UserError: for an unknown flag, a flag without a value, or positional arguments in
+      a mode that takes none.
   """
   overrides, rest, pending = [], [], list(arguments[1:])
   while pending:
@@ -160,17 +204,25 @@ def parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     left = flags.FLAGS([arguments[0], *rest])
   except flags.UnrecognizedFlagError as error:
     known = [name for name in flags.FLAGS if not name.startswith("_")]
-    told = codec.nearest(error.flagname, known)
-    raise UserError(f"There is no flag --{error.flagname}.{told}") from None
+    hint = codec.nearest(error.flagname, known)
+    raise UserError(f"There is no flag --{error.flagname}.{hint}") from None
   except flags.Error as error:
     raise UserError(str(error).replace("\n", " ")) from None
-  if left[1:] and MODE.value != "compare":
+  if left[1:] and MODE.value not in _WITH_ARGUMENTS:
     raise UserError(f"{left[1]!r} is not a flag; flags start with --.")
   return left[1:], overrides
 
 
 def configuration(overrides: Overrides) -> config.Config:
-  """The experiment with everything that the command line changes."""
+  """The experiment of --experiment, with the changes that other flags ask for.
+
+  Args:
+    overrides: of `parse`; applied last, in order.
+
+  Raises:
+    UserError: if --experiment is missing or cannot be loaded, or an override names no
+      field or has a wrong value.
+  """
   if EXPERIMENT.value is None:
     names = ", ".join(experiment.shipped())
     raise UserError(f"--experiment=NAME is needed. Shipped: {names}.")
@@ -185,7 +237,11 @@ def configuration(overrides: Overrides) -> config.Config:
 
 
 def workdir() -> Path:
-  """The run directory that the flags name."""
+  """The run directory: --workdir, or runs/EXPERIMENT.
+
+  Raises:
+    UserError: if neither --workdir nor --experiment is given.
+  """
   if WORKDIR.value is not None:
     return Path(WORKDIR.value).expanduser()
   if EXPERIMENT.value is None:
@@ -193,8 +249,27 @@ def workdir() -> Path:
   return Path("runs") / Path(EXPERIMENT.value).stem
 
 
+def weights() -> str | None:
+  """Which weights of a run to use: `raw`, `ema`, or None for averaged ones if kept.
+
+  Raises:
+    UserError: if --weights is something else.
+  """
+  if WEIGHTS.value not in (None, "raw", "ema"):
+    raise UserError(
+      f"--weights={WEIGHTS.value} must be raw or ema; a file of weights is for "
+      "--mode=compress."
+    )
+  return WEIGHTS.value
+
+
 def command(overrides: Overrides, *, without: str | None = None) -> str:
-  """The line that gives the same flags again, but for one of that name, if any."""
+  """The command line, quoted for a shell, that sets the same flags again.
+
+  Args:
+    overrides: of `parse`.
+    without: name of a flag to leave out.
+  """
   parts = ["python", "-m", "neural_epitome.main"]
   for flag in flags.FLAGS.get_flags_for_module(__name__):
     if flag.present and flag.name != without:
@@ -204,6 +279,6 @@ def command(overrides: Overrides, *, without: str | None = None) -> str:
 
 
 def names_processes() -> bool:
-  """Whether a flag says that this is one of several processes."""
+  """Whether a flag of those that describe several processes is set."""
   values = (COORDINATOR_ADDRESS.value, NUM_PROCESSES.value, PROCESS_ID.value)
   return any(value is not None for value in values)

@@ -39,13 +39,13 @@ def main(arguments: Sequence[str]) -> int:
     name = flags.MODE.value
     if name not in flags.MODES:
       raise UserError(f"There is no mode {name!r}.{codec.nearest(name, flags.MODES)}")
-    if name != "plan" and flags.BUDGET.value is not None:
+    if name not in ("plan", "compress") and flags.BUDGET.value is not None:
       raise UserError(
-        "--budget is of --mode=plan, which says with which --config.planner the other "
-        "modes meet it."
+        "--budget is of --mode=compress, and of --mode=plan, which says with which "
+        "--config.planner the other modes meet it."
       )
     # Imported here: a mode brings only what it needs.
-    with packages.told():
+    with packages.advised():
       mode = importlib.import_module(f"neural_epitome.modes.{name}")
       if flags.names_processes() and not mode.SEVERAL_PROCESSES:
         raise UserError(f"--mode={name} runs in one process.")
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str]) -> int:
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
-  except KeyboardInterrupt:
-    print("Interrupted; the same command resumes.", file=sys.stderr)
+  except KeyboardInterrupt as interrupt:
+    line = str(interrupt) or "Interrupted; the same command resumes."
+    print(line, file=sys.stderr)
     return 130
   except BrokenPipeError:
     return 0

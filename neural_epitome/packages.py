@@ -40,7 +40,7 @@ def needed(module: str, extra: str, what: str) -> Any:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def advised() -> Iterator[None]:
   """Imports that fail for want of a package of the full installation say which.
 
   Raises:
@@ -68,13 +68,13 @@ def requirements(extra: str = "") -> list[str]:
     lines = metadata.requires(_NAME) or []
   except metadata.PackageNotFoundError:
     return []
-  found = []
+  matching = []
   for line in lines:
     requirement, _, marker = line.partition(";")
     of = _EXTRA.search(marker)
     if (of[1] if of else "") == extra:
-      found.append(requirement.strip())
-  return found
+      matching.append(requirement.strip())
+  return matching
 
 
 def install_command(lines: list[str]) -> str:

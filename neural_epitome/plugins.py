@@ -11,7 +11,7 @@ defines it. Nothing is imported before that name is asked for: a package that fa
 import stands in nobody's way but that of its own users.
 
 The groups are `neural_epitome.` generators (and their rules), models, planners,
-strategies, recipes (data sets) and exports (formats of files).
+strategies, policies, recipes (data sets) and exports (formats of files).
 """
 
 import functools
@@ -43,15 +43,15 @@ def load(group: str, name: str) -> Any:
   Raises:
     UserError: if it does not import, naming the package.
   """
-  found = _entry_points(group).get(name)
-  if found is None:
+  entry_point = _entry_points(group).get(name)
+  if entry_point is None:
     return None
   try:
-    return found.load()
+    return entry_point.load()
   except Exception as error:
     raise UserError(
       f"{name!r} is of the package {package(group, name)}, and its module "
-      f"{found.module} does not import: {type(error).__name__}: {error}."
+      f"{entry_point.module} does not import: {type(error).__name__}: {error}."
     ) from error
 
 
@@ -63,5 +63,5 @@ def package(group: str, name: str) -> str:
 
 @functools.cache
 def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
-  found = metadata.entry_points(group=f"neural_epitome.{group}")
-  return {entry_point.name: entry_point for entry_point in found}
+  entry_points = metadata.entry_points(group=f"neural_epitome.{group}")
+  return {entry_point.name: entry_point for entry_point in entry_points}

@@ -58,10 +58,10 @@ def check(line: str) -> None:
   asked.
   """
   words = shlex.split(line, comments=True)
-  found = module(words)
-  if not found:
+  program = module(words)
+  if not program:
     return
-  name, arguments = found
+  name, arguments = program
   if name == MAIN:
     if "--help" not in arguments:
       configuration(arguments)

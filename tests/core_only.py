@@ -22,7 +22,9 @@ X = jax.numpy.ones((1, 8, 8, 16))
 
 def check_that_this_is_the_core_alone():
   """Fails where more is installed: nothing would be tested."""
-  installed = {found.metadata["Name"].lower() for found in metadata.distributions()}
+  installed = {
+    distribution.metadata["Name"].lower() for distribution in metadata.distributions()
+  }
   more = {"grain", "matplotlib", "opencv-python-headless", "qwix", "tabulate", "tqdm"}
   assert not more & installed, f"not of the core: {sorted(more & installed)}"
 
@@ -38,7 +40,7 @@ def check_layers():
 
 
 def check_compress():
-  """Compresses, saves, loads and expands."""
+  """Compresses, saves, loads and expands, by a rule and by the best of all."""
   random = np.random.default_rng(0)
 
   def normal(*shape: int) -> np.ndarray:
@@ -48,15 +50,25 @@ def check_compress():
     "layer": {"kernel": normal(3, 3, 48, 64), "bias": normal(64)},
     "last": {"kernel": normal(96, 128)},
   }
-  small = ne.compress(tree, "30kB", bits=8, fit="full")
-  assert "3x3x48x64" in str(small)
+  rule = ne.ChannelEpitomeRule()
+  by_rule = ne.compress(tree, "30kB", rule=rule, bits=8, fit="full")
+  assert "3x3x48x64" in str(by_rule)
+  check_it_comes_back(by_rule)
+  best = ne.compress(tree, "30kB")
+  assert best.totals.stored_bytes <= 30_000
+  assert max(best.errors.values()) < max(by_rule.errors.values())
+  check_it_comes_back(best)
+
+
+def check_it_comes_back(small: ne.Compressed):
+  """From the file that it saves."""
   with tempfile.TemporaryDirectory() as directory:
     file = pathlib.Path(directory) / "small.safetensors"
     small.save(file)
     again = ne.load_compressed(file)
-  wanted, found = small.expand(small.compact), again.expand(again.compact)
+  expected, expanded = small.expand(small.compact), again.expand(again.compact)
   # Rounded twice, a factor may differ in its last bit.
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5), found, wanted)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5), expanded, expected)
 
 
 def check_that_training_names_what_it_lacks():

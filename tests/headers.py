@@ -82,11 +82,11 @@ def read(file: Path) -> Header:
     ValueError: if a field is missing or has another form.
   """
   text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-  found = _FIELD.findall(text)
-  fields = {name: re.sub(r"\s+", " ", value).strip() for name, value in found}
-  if tuple(name for name, _ in found) != NAMES:
+  pairs = _FIELD.findall(text)
+  fields = {name: re.sub(r"\s+", " ", value).strip() for name, value in pairs}
+  if tuple(name for name, _ in pairs) != NAMES:
     raise ValueError(f"{file.name} has the fields {list(fields)}, not {list(NAMES)}.")
-  commands = dict(found)["Command"].replace("\\\n", " ").splitlines()
+  commands = dict(pairs)["Command"].replace("\\\n", " ").splitlines()
   return Header(
     text=text,
     fields=fields,

@@ -52,26 +52,26 @@ def shortenings(chosen: config.Config, mode: str) -> dict[str, str]:
   """Fields of a configuration that make a run of it short, by dotted name."""
   if mode == "latency_table":
     return _SPACE
-  found = dict(_TRAINING)
+  values = dict(_TRAINING)
   if chosen.data.dataset == "embedded" and mode != "search":
-    found["data.evaluation_split"] = "test[:200]"
+    values["data.evaluation_split"] = "test[:200]"
   if chosen.name == "quick":
     # Seconds as it is; half of it is enough.
-    found["training.epochs"] = "0.5"
+    values["training.epochs"] = "0.5"
   elif shallow := _SHALLOW.get(chosen.model.kind):
-    found["model.depth"] = shallow
+    values["model.depth"] = shallow
   if mode == "search":
-    found |= _SEARCH | _SPACE
+    values |= _SEARCH | _SPACE
     if chosen.search.strategy.kind != "netadapt":
-      found.pop("search.strategy.reduction")
-  return found
+      values.pop("search.strategy.reduction")
+  return values
 
 
 def shortened(arguments: list[str]) -> list[str]:
   """The command line of the main program with what makes it short behind it."""
-  told = dict(re.findall(r"--(\w+)=(\S+)", " ".join(arguments)))
-  mode = told.get("mode", "train")
-  more = [f"--{name}={value}" for name, value in _FLAGS.items() if name in told]
+  options = dict(re.findall(r"--(\w+)=(\S+)", " ".join(arguments)))
+  mode = options.get("mode", "train")
+  more = [f"--{name}={value}" for name, value in _FLAGS.items() if name in options]
   if mode in ("train", "search", "latency_table"):
     chosen = commands.configuration(arguments)
     fields = shortenings(chosen, mode)
@@ -93,22 +93,22 @@ _RUN = ne.run
 
 def run_command(line: str) -> int:
   """Runs one command; returns its exit code."""
-  found = None
+  program = None
   if "<<" not in line:
-    found = commands.module(shlex.split(line, comments=True))
-  if found and found[0] == commands.MAIN:
-    arguments = found[1] if "--help" in found[1] else shortened(found[1])
+    program = commands.module(shlex.split(line, comments=True))
+  if program and program[0] == commands.MAIN:
+    arguments = program[1] if "--help" in program[1] else shortened(program[1])
     with flagsaver.flagsaver():
       try:
         return importlib.import_module(commands.MAIN).main(["main", *arguments])
       finally:
         absl_flags.FLAGS.unparse_flags()
-  if found and found[0] == "neural_epitome.data.prepare":
+  if program and program[0] == "neural_epitome.data.prepare":
     try:
-      return importlib.import_module(found[0]).main(found[1])
+      return importlib.import_module(program[0]).main(program[1])
     except SystemExit as error:
       return error.code or 0
-  if found and found[0] == "launch.local_cluster":
+  if program and program[0] == "launch.local_cluster":
     own, _, rest = line.partition(" -- ")
     line = f"{own} -- {shlex.join(shortened(shlex.split(rest, comments=True)))}"
   line = re.sub(r"^python\b", shlex.quote(sys.executable), line)

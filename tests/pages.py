@@ -46,20 +46,20 @@ def read(page: str) -> str:
 
 def blocks(text: str) -> list[Block]:
   """What stands in fences of `sh` and `python`, and indented commands, in order."""
-  found, fences = [], list(_FENCE.finditer(text))
+  blocks, fences = [], list(_FENCE.finditer(text))
   for match in fences:
     if (language := match["language"]) in ("sh", "bash", "python"):
       inside = textwrap.dedent(match["text"])
       language = "python" if language == "python" else "sh"
-      found.append(Block(language, inside, _line(text, match.start("text"))))
+      blocks.append(Block(language, inside, _line(text, match.start("text"))))
   blank = text
   for match in fences:
     blank = blank.replace(match[0], re.sub(r"[^\n]", "-", match[0]), 1)
   for match in _INDENTED.finditer(blank):
     inside = textwrap.dedent(match[0])
     if re.match(r"(python|pip|ruff|git|jupy\w+) ", inside):
-      found.append(Block("sh", inside, _line(text, match.start())))
-  return sorted(found, key=lambda block: block.line)
+      blocks.append(Block("sh", inside, _line(text, match.start())))
+  return sorted(blocks, key=lambda block: block.line)
 
 
 def _line(text: str, position: int) -> int:
@@ -71,7 +71,7 @@ def commands(block: Block) -> list[tuple[int, str]]:
 
   Lines that go on are joined, lists of && taken apart; a here-document is one command.
   """
-  found, pending = [], list(enumerate(block.text.splitlines(), block.line))
+  commands, pending = [], list(enumerate(block.text.splitlines(), block.line))
   while pending:
     number, line = pending.pop(0)
     while line.endswith("\\") and pending:
@@ -79,10 +79,10 @@ def commands(block: Block) -> list[tuple[int, str]]:
     if match := re.search(r"<<-?\s*(['\"]?)(\w+)\1", line):
       while pending and not line.endswith(f"\n{match[2]}"):
         line = f"{line}\n{pending.pop(0)[1]}"
-      found.append((number, line))
+      commands.append((number, line))
     elif line.strip() and not line.lstrip().startswith("#"):
-      found += [(number, part.strip()) for part in line.split(" && ")]
-  return found
+      commands += [(number, part.strip()) for part in line.split(" && ")]
+  return commands
 
 
 def inline(text: str) -> list[tuple[int, str]]:

@@ -54,13 +54,13 @@ def why_not(text):
 
 def steps(page):
   """What is on a page, in order: language, where it stands and its text."""
-  found = []
+  steps = []
   for block in pages.blocks(pages.read(page)):
     if block.language == "python":
-      found.append(("python", f"{page}:{block.line}", block.text))
+      steps.append(("python", f"{page}:{block.line}", block.text))
     else:
-      found += [("sh", f"{page}:{n}", line) for n, line in pages.commands(block)]
-  return found
+      steps += [("sh", f"{page}:{n}", line) for n, line in pages.commands(block)]
+  return steps
 
 
 def needed(page):
@@ -79,11 +79,11 @@ def needed(page):
 
 STEPS = {page: steps(page) for page in pages.PAGES}
 RUN = {
-  page: [step for step in found if not why_not(step[2])]
-  for page, found in STEPS.items()
+  page: [step for step in of_page if not why_not(step[2])]
+  for page, of_page in STEPS.items()
 }
 # In a paragraph a command is told of, and not told to type.
-EVERY = [step for found in STEPS.values() for step in found] + [
+EVERY = [step for of_page in STEPS.values() for step in of_page] + [
   ("sh", f"{page}:{number}", line)
   for page in pages.PAGES
   for number, line in pages.inline(pages.read(page))
@@ -127,7 +127,7 @@ def test_the_main_job_is_run_as_the_readme_tells_it():
   assert main_job == "python -m neural_epitome.main --experiment=mbv2_epitome"
 
 
-@pytest.mark.parametrize("page", [page for page, found in STEPS.items() if found])
+@pytest.mark.parametrize("page", [page for page, of_page in STEPS.items() if of_page])
 def test_blocks_of_shell_are_shell(page):
   for block in pages.blocks(pages.read(page)):
     if block.language == "sh":
@@ -157,11 +157,13 @@ def test_a_command_is_understood_by_the_program_that_it_names(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page, found in RUN.items() if found])
+@pytest.mark.parametrize("page", [page for page, of_page in RUN.items() if of_page])
 def test_what_a_page_tells_to_type_runs(page, tmp_path, tmp_path_factory):
-  told = [*needed(page), *RUN[page]]
+  lines = [*needed(page), *RUN[page]]
   file = tmp_path / "steps.json"
-  named = [dict(zip(("language", "where", "text"), step, strict=True)) for step in told]
+  named = [
+    dict(zip(("language", "where", "text"), step, strict=True)) for step in lines
+  ]
   file.write_text(json.dumps(named))
   workdir = tmp_path / "here"
   workdir.mkdir()

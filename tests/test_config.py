@@ -27,14 +27,14 @@ BASE = config.Config(planner=RatePlanner())
 )
 def test_an_override_sets_one_field_to_a_value_of_its_type(path, text, value):
   changed = config.override(BASE, path, text)
-  found = changed
+  field = changed
   for name in path.split("."):
-    found = getattr(found, name)
+    field = getattr(field, name)
   if value is None and path == "planner":
-    assert found.kind == "dense"
+    assert field.kind == "dense"
   else:
-    assert found == value
-    assert type(found) is type(value)
+    assert field == value
+    assert type(field) is type(value)
   assert codec.decode(config.Config, codec.encode(changed)) == changed
 
 

@@ -8,11 +8,13 @@ import pytest
 
 import neural_epitome as ne
 from benchmarks import common
-from benchmarks.compress import fitting
+from benchmarks.compress import crepe_table, fitting, onnx_table
 from benchmarks.controls import accuracy_table, digest, report, tables, targets
 from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
+from benchmarks.quality import table as quality_table
 from benchmarks.search import report as search
+from benchmarks.search import tables_page
 from neural_epitome.experiment import shipped
 from neural_epitome.report import summary
 from neural_epitome.training import setup
@@ -47,6 +49,15 @@ def study():
 # pages. That of all controls draws figures too: see below.
 WRITTEN = {
   "accuracy": [lambda: accuracy_table.table(common.read("accuracy_embedded"))],
+  "crepe": [lambda: crepe_table.table(common.read("crepe"))],
+  **{
+    name: [lambda network=network: onnx_table.table(common.read("onnx_files"), network)]
+    for name, network in onnx_table.TABLES.items()
+  },
+  "cifar100": [lambda: quality_table.tables(common.read("quality"))["cifar100"]],
+  "cifar100_remeasured": [
+    lambda: quality_table.tables(common.read("quality"))["cifar100_remeasured"]
+  ],
   "digest": [lambda: digest.digest(controls())],
   "missing": [lambda: digest.not_run(controls())],
   "routing": [study],
@@ -65,8 +76,12 @@ WRITTEN = {
   "costs": [lambda: search.costs(searches("embedded"))],
   "latency": [lambda: search.at_latency(searches("embedded"))],
 } | {
-  name: [lambda name=name: search.found(searches("embedded"), name)]
-  for name in search.FOUND
+  name: [lambda name=name: search.compare(searches("embedded"), name)]
+  for name in search.COMPARISONS
+}
+WRITTEN |= {
+  name: [lambda name=name: tables_page.parts(common.read("strategies"))[name]]
+  for name in ("regret", "tested_regret", "ahead", "as_many")
 }
 
 
@@ -79,6 +94,7 @@ def experiment_rows(text):
       yield match[1], cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("page", "name"), [pair for pair in MARKED if pair[1] != "controls"]
 )
@@ -111,19 +127,19 @@ def priced(name):
   """Stored and dense parameters, and multiply-adds as trained and folded."""
   config = ne.load_experiment(name)
   inventory, plan = setup.plan(config)
-  found = summary.prices(
+  prices = summary.prices(
     ne.config.override(config, "execution", "fold"), plan, inventory
   )
   return (
-    {f"{found[key]:,}" for key in ("stored_params", "dense_params")},
-    {f"{found[key] / 1e6:,.1f}M" for key in ("madds", "dense_madds")},
+    {f"{prices[key]:,}" for key in ("stored_params", "dense_params")},
+    {f"{prices[key] / 1e6:,.1f}M" for key in ("madds", "dense_madds")},
   )
 
 
 @functools.cache
 def accuracies(name):
   """mean ± standard deviation of the experiment in each table of accuracies."""
-  found = set()
+  texts = set()
   for file in sorted(common.RESULTS.glob("accuracy_*.csv")):
     rows = common.read(file.stem)
     tops = [
@@ -132,8 +148,8 @@ def accuracies(name):
       if row["experiment"] == name and row["seed"].isdigit()
     ]
     if len(tops) > 1:
-      found.add(f"{np.mean(tops):.1f} ± {np.std(tops, ddof=1):.1f}")
-  return found
+      texts.add(f"{np.mean(tops):.1f} ± {np.std(tops, ddof=1):.1f}")
+  return texts
 
 
 EXPERIMENTS = [
@@ -151,10 +167,10 @@ def test_a_row_about_an_experiment_has_the_figures_of_code_and_results(
 ):
   del page
   parameters, madds = priced(name)
-  told = " ".join(cells[1:])
-  assert set(re.findall(r"\b\d{1,3}(?:,\d{3})+\b", told)) <= parameters
-  assert set(re.findall(r"\b[\d.]+M\b", told)) <= madds
-  assert set(re.findall(r"[\d.]+ ± [\d.]+", told)) <= accuracies(name)
+  text = " ".join(cells[1:])
+  assert set(re.findall(r"\b\d{1,3}(?:,\d{3})+\b", text)) <= parameters
+  assert set(re.findall(r"\b[\d.]+M\b", text)) <= madds
+  assert set(re.findall(r"[\d.]+ ± [\d.]+", text)) <= accuracies(name)
 
 
 def test_the_tables_of_accuracies_were_measured_with_the_networks_of_this_code():
@@ -176,3 +192,23 @@ def test_every_page_says_only_links_that_lead_somewhere():
       if not re.match(r"\w+:", target) and not (file.parent / target).exists():
         broken.append(f"{page}: {target}")
   assert not broken
+
+
+def test_what_the_readme_says_of_crepe_is_what_the_rows_say():
+  text = " ".join(pages.read("README.md").split())
+  sentence = text.partition("CREPE, a network of pitches,")[2].partition(":")[0]
+  tiny = {
+    (row["method"], row["setting"]): row
+    for row in common.read("crepe")
+    if row["network"] == "tiny"
+  }
+  rows = {key: float(row["right_percent"]) for key, row in tiny.items()}
+  values = (
+    rows["best", "30x"],
+    rows["best, distilled", "30x"],
+    rows["dense", "float32"],
+    rows["nnc", "qp -2"],
+  )
+  assert re.findall(r"\d+\.\d", sentence) == [f"{value:.1f}" for value in values]
+  [seconds] = re.findall(r"(\d+) seconds of distillation", sentence)
+  assert float(tiny["best, distilled", "30x"]["seconds"]) <= float(seconds)

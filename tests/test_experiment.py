@@ -7,7 +7,7 @@ from neural_epitome.experiment import load_experiment, shipped, summary
 
 
 def test_every_experiment_of_the_first_release_is_shipped_and_described():
-  wanted = {
+  expected = {
     "mbv2_dense",
     "mbv2_epitome",
     "mbv2_tile",
@@ -16,7 +16,7 @@ def test_every_experiment_of_the_first_release_is_shipped_and_described():
     "resnet20_epitome",
     "quick",
   }
-  assert wanted <= set(shipped())
+  assert expected <= set(shipped())
   assert all(summary(file).endswith(".") for file in shipped().values())
 
 

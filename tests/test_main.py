@@ -14,7 +14,10 @@ from absl.testing import flagsaver
 import neural_epitome.data.pipeline  # noqa: F401
 from neural_epitome import flags, main
 from neural_epitome.experiment import shipped
+from neural_epitome.export import compact
 from neural_epitome.runs import metrics
+from tests.export import networks as export_networks
+from tests.weight_files import graphs, networks
 
 
 @pytest.fixture
@@ -42,20 +45,26 @@ def test_list_tells_every_experiment_and_mode(call):
 
 def test_a_command_is_told_again_without_one_flag(call):
   del call
-  given = ["--experiment=quick", "--mode=search", "--workdir=a b", "--json"]
+  arguments = ["--experiment=quick", "--mode=search", "--workdir=a b", "--json"]
   override = '--config.search.strategy={"kind": "random"}'
   with flagsaver.flagsaver():
-    _, overrides = flags.parse(["main", *given, "--stages=search", override])
-    told = flags.command(overrides, without="stages")
-  assert shlex.split(told) == ["python", "-m", "neural_epitome.main", *given, override]
+    _, overrides = flags.parse(["main", *arguments, "--stages=search", override])
+    command = flags.command(overrides, without="stages")
+  assert shlex.split(command) == [
+    "python",
+    "-m",
+    "neural_epitome.main",
+    *arguments,
+    override,
+  ]
 
 
 def test_help_tells_every_flag_and_is_no_mistake(call):
   code, out, _ = call("--help")
   assert code == 0
-  wanted = ["experiment", "mode", "workdir", "dataset", "data_dir", "images", "json"]
-  wanted += ["weights", "baseline", "output"]
-  assert all(f"--{name}" in out or f"--[no]{name}" in out for name in wanted)
+  names = ["experiment", "mode", "workdir", "dataset", "data_dir", "images", "json"]
+  names += ["weights", "baseline", "output"]
+  assert all(f"--{name}" in out or f"--[no]{name}" in out for name in names)
 
 
 def test_plan_prints_a_table_or_json_and_trains_nothing(call, tmp_path):
@@ -113,7 +122,7 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
   [
     ([], "--experiment=NAME is needed"),
     (["--experiment=mbv2_epitom"], "mbv2_epitome"),
-    (["--experiment=quick", "--config.bits=16"], "bits=16 must be 32, or 2 to 8"),
+    (["--experiment=quick", "--config.bits=16"], "bits=16 must be in [2, 8] or 32"),
     (["--experiment=absent.py"], "absent.py"),
     (["--mode=trian"], "train"),
     (["--experimnt=quick"], "experiment"),
@@ -131,7 +140,26 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=plan", "--experiment=quick", "--budget=1"], "is not understood"),
     (["--mode=plan", "--experiment=quick", "--allocation=searched"], "--budget=SIZE"),
     (["--mode=plan", "--experiment=quick", "--config.planner=@nowhere"], "No such"),
-    (["--experiment=quick", "--budget=25kB"], "--budget is of --mode=plan"),
+    (["--experiment=quick", "--budget=25kB"], "--budget is of --mode=compress, and"),
+    (["--mode=compress", "--budget=4x"], "needs --weights=FILE"),
+    (["--mode=compress", "--weights=it.pth"], "needs --budget"),
+    (["--mode=compress", "--weights=nowhere", "--budget=4x"], "does not exist"),
+    (["--mode=compress", "--weights=a", "--max_drop=1"], "needs --examples=FILE"),
+    (["--mode=compress", "--weights=a", "--max_drop=nan"], "must be a number"),
+    (
+      ["--mode=compress", "--weights=a", "--max_drop=1", "--budget=4x"],
+      "in place of --budget",
+    ),
+    (
+      ["--mode=compress", "--weights=a", "--budget=4x,8x", "--output=b"],
+      "--output names one file",
+    ),
+    (
+      ["--mode=compress", "--weights=a", "--budget=4x", "--config.training.seed=1"],
+      "is of experiments",
+    ),
+    (["--mode=evaluate", "--workdir=.", "--weights=it.pth"], "must be raw or ema"),
+    (["--mode=compare", ".", "--weights=it.pth"], "must be raw or ema"),
     (["--mode=plan", "--experiment=quick", "--budget=25kB", "--output=."], "directory"),
     (["--mode=plan", "--experiment=netadaptv2_mobile", "--budget=4x"], "for a search"),
     (["--mode=predict", "--experiment=quick"], "--images"),
@@ -168,8 +196,8 @@ def test_notices_of_maintenance_are_asked_for_in_training_and_search(
   # Nothing answers there.
   monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:9")
   experiment = {"train": "quick", "search": "netadaptv2_mobile"}[mode]
-  told = [f"--mode={mode}", f"--experiment={experiment}", "--workdir=run"]
-  code, _, err = call(*told, "--maintenance_notices")
+  arguments = [f"--mode={mode}", f"--experiment={experiment}", "--workdir=run"]
+  code, _, err = call(*arguments, "--maintenance_notices")
   assert code == 1
   assert "metadata server 127.0.0.1:9 does not answer" in err
   assert not any(path.is_file() for path in tmp_path.rglob("*"))
@@ -178,14 +206,68 @@ def test_notices_of_maintenance_are_asked_for_in_training_and_search(
 def next_commands(out):
   """Arguments of the commands that are told last, by mode."""
   lines = out.partition("Next:\n")[2].splitlines()
-  found = [shlex.split(line) for line in lines]
-  assert all(words[:3] == ["python", "-m", "neural_epitome.main"] for words in found)
-  assert [words[3] for words in found] == [
+  commands = [shlex.split(line) for line in lines]
+  assert all(words[:3] == ["python", "-m", "neural_epitome.main"] for words in commands)
+  assert [words[3] for words in commands] == [
     "--mode=evaluate",
     "--mode=predict",
     "--mode=export",
   ]
-  return {words[3]: words[3:] for words in found}
+  return {words[3]: words[3:] for words in commands}
+
+
+@pytest.fixture
+def exported(tmp_path):
+  """A network in a compact file of the working directory."""
+  compact.write(tmp_path / "tiny.safetensors", export_networks.shipped())
+  for name in ("first.png", "last.png"):
+    cv2.imwrite(str(tmp_path / name), np.full((40, 30, 3), 200, np.uint8))
+  (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8 nothing more")
+  return ["--mode=predict", "--workdir=tiny.safetensors"]
+
+
+@pytest.mark.slow
+def test_files_that_cannot_be_read_are_told_at_the_end_of_the_others(call, exported):
+  names = ["first.png", "torn.jpg", "absent.png", "last.png"]
+  code, out, err = call(*exported, *names)
+  assert code == 1
+  shown = [line.split()[0] for line in out.splitlines()[2:]]
+  assert shown == ["first.png", "last.png"]
+  head, *faults = err.splitlines()
+  assert head == "error: 2 of 4 files could not be read:"
+  assert faults[0].startswith("  torn.jpg cannot be decoded: ")
+  assert faults[1] == "  absent.png cannot be read: No such file or directory."
+  code, out, err = call(*exported, *names, "--json")
+  assert code == 1
+  rows = json.loads(out)
+  assert [row["image"] for row in rows] == names
+  assert ["error" in row for row in rows] == [False, True, True, False]
+  assert ["top" in row for row in rows] == [True, False, False, True]
+  assert [f"  {row['error']}" for row in rows[1:3]] == err.splitlines()[1:] == faults
+  code, out, err = call(*exported, "torn.jpg")
+  assert (code, out) == (1, "")
+  assert err.startswith("error: torn.jpg cannot be decoded: ")
+  assert err.count("\n") == 1
+  code, _, err = call(*exported, "first.png", "last.png")
+  assert (code, err) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "variables", [{"RANK": "1"}, {"WORLD_SIZE": "4"}, {"WORLD_SIZE": "4", "RANK": "3"}]
+)
+def test_a_job_of_one_process_is_done_whole_in_each_of_several(
+  call, exported, tmp_path, monkeypatch, variables
+):
+  for name, value in variables.items():
+    monkeypatch.setenv(name, value)
+  code, out, _ = call("--mode=plan", "--experiment=quick", "--json")
+  assert (code, set(json.loads(out))) == (0, {"config", "plan", "price"})
+  code, out, _ = call(*exported, "first.png", "--json")
+  assert (code, len(json.loads(out))) == (0, 1)
+  code, *_ = call("--mode=export", "--workdir=tiny.safetensors", "--format=c")
+  assert code == 0
+  assert [path.name for path in (tmp_path / "exported").iterdir()] == ["tiny.h"]
 
 
 @pytest.mark.slow
@@ -210,14 +292,14 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   assert "stored parameters" in out
   assert "index.html" in out
   assert "compiling the training step" in out
-  told = next_commands(out)
+  commands = next_commands(out)
   page = (tmp_path / "run/report/index.html").read_text()
   assert "--config.training.frozen_fraction=0.5" in page, "the command of the run"
   code, out, _ = call(*run)
   assert code == 0
   assert "is done" in out
-  assert next_commands(out) == told
-  for mode, arguments in told.items():
+  assert next_commands(out) == commands
+  for mode, arguments in commands.items():
     code, out, _ = call(*arguments, "--json")
     assert code == 0, mode
     assert json.loads(out)
@@ -231,10 +313,10 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   assert "page: seen/index.html" in out
   assert (tmp_path / "seen" / "madds.png").exists()
   code, out, _ = call("--mode=evaluate", "--workdir=run", "--json")
-  found = json.loads(out)
+  evaluation = json.loads(out)
   report = json.loads((tmp_path / "run/report/report.json").read_text())
-  assert found["examples"] == 200
-  assert found["top1"] == pytest.approx(report["top1_ema"])
+  assert evaluation["examples"] == 200
+  assert evaluation["top1"] == pytest.approx(report["top1_ema"])
   code, out, _ = call("--mode=export", "--workdir=run", "--output=out", "--json")
   assert code == 0
   [file] = json.loads(out)["files"]
@@ -248,3 +330,110 @@ def test_the_whole_way_from_training_to_naming_a_picture(call, tmp_path):
   assert row["image"].endswith("shoe.png")
   assert 0 < row["top"][0]["probability"] <= 1
   assert row["top"][0]["class"]
+
+
+@pytest.mark.slow
+def test_a_file_of_weights_is_compressed_and_written_back(call, tmp_path):
+  networks.save(tmp_path / "network.pth", networks.state())
+  code, out, _ = call("--mode=compress", "--weights=network.pth", "--budget=8x")
+  assert code == 0
+  assert "times smaller than the file of" in out
+  assert "torch conv" in out
+  back = shlex.split(out.partition("python -m neural_epitome.main")[2].splitlines()[0])
+  code, out, _ = call(*back)
+  assert code == 0
+  assert out.startswith("exported/network_8x.pth: ")
+  code, _, err = call("--mode=evaluate", "--workdir=network_8x.safetensors")
+  assert code == 1
+  assert "--weights=FILE that they were made of is needed" in err
+  assert "--examples=FILE.npz" in err
+  assert err.count("\n") == 1
+  flags_ = ("--workdir=network_8x.safetensors", "--weights=network.pth")
+  code, out, _ = call("--mode=evaluate", *flags_)
+  assert code == 0
+  assert "torch conv" in out
+  assert "--examples=FILE.npz" in out
+  code, _, err = call("--mode=evaluate", *flags_, "--examples=examples.npz")
+  assert code == 1
+  assert "needs the network as an ONNX graph" in err
+  code, out, _ = call(
+    "--mode=export", "--workdir=network_8x.safetensors", "--format=c,npz"
+  )
+  assert code == 0
+  assert "exported/network_8x.h: " in out
+  assert "ne_at_conv_weight" in (tmp_path / "exported" / "network_8x.h").read_text()
+  code, _, err = call(
+    "--mode=export", "--workdir=network_8x.safetensors", "--format=litert"
+  )
+  assert code == 1
+  assert "holds weights and no network" in err
+
+
+@pytest.mark.slow
+def test_several_budgets_end_in_one_table(call, tmp_path):
+  networks.save(tmp_path / "network.npz", networks.state(), "npz")
+  flags_ = ("--mode=compress", "--weights=network.npz", "--budget=4x,8x")
+  code, out, _ = call(*flags_)
+  assert code == 0
+  assert "network_4x.safetensors" in out
+  assert "network_8x.safetensors" in out
+  code, out, _ = call(*flags_, "--json")
+  assert [round(summary["times_smaller"]) for summary in json.loads(out)] == [4, 8]
+  assert (tmp_path / "network_sizes.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_a_budget_may_be_that_of_an_onnx_file(call, tmp_path):
+  source = graphs.save(tmp_path / "network.onnx", graphs.pictures())
+  flags_ = ("--mode=compress", "--weights=network.onnx", "--format=onnx")
+  code, out, _ = call(*flags_, "--budget=8x")
+  assert code == 0
+  path = tmp_path / "network_8x.onnx"
+  assert f"network_8x.onnx: {path.stat().st_size:,} bytes" in out
+  assert path.stat().st_size <= source.stat().st_size / 8
+  code, _, err = call(*flags_[:2], "--format=c", "--budget=8x")
+  assert code == 1
+  assert "--mode=export makes the others" in err
+
+
+@pytest.mark.slow
+def test_a_graph_is_compressed_by_what_its_outputs_lose_and_exported_small(
+  call, tmp_path
+):
+  source = graphs.save(tmp_path / "network.onnx", graphs.pictures())
+  x = np.random.default_rng(0).standard_normal((200, 3, 16, 16)).astype(np.float32)
+  np.savez(tmp_path / "examples.npz", x=x)
+  flags_ = ("--mode=compress", "--weights=network.onnx", "--examples=examples.npz")
+  code, out, _ = call(*flags_, "--budget=4x,12x", "--json")
+  assert code == 0
+  of = [one["outputs"] for one in json.loads(out)]
+  assert of[0]["measure"] == "agreement"
+  assert of[0]["examples"] == 200
+  assert 0 <= of[0]["drop"] <= of[1]["drop"]
+  assert 0 < of[0]["output_error"] < of[1]["output_error"]
+  names = [one["file"] for one in json.loads(out)]
+  again = ("--weights=network.onnx", "--examples=examples.npz")
+  code, table, _ = call("--mode=compare", *names, *again, "--json")
+  assert code == 0
+  assert [one["outputs"] for one in json.loads(table)] == of
+  code, table, _ = call("--mode=compare", *names, *again)
+  assert code == 0
+  assert [name for name in names if name in table] == names
+  assert (tmp_path / "comparison" / "sizes.png").stat().st_size > 5000
+  code, table, _ = call("--mode=evaluate", f"--workdir={names[1]}", *again)
+  assert code == 0
+  assert "onnx ConvTranspose" in table
+  assert f"top-1 is that of before in {of[1]['percent']:.2f}%" in table
+  code, _, err = call("--mode=compare", *names, "network.onnx", *again)
+  assert code == 1
+  assert "compare them apart" in err
+  code, out, _ = call(*flags_, "--max_drop=1", "--output=it.safetensors")
+  assert code == 0
+  assert "On 200 examples its top-1 is that of before in" in out
+  size = (tmp_path / "it.safetensors").stat().st_size
+  assert 3 < source.stat().st_size / size
+  back = shlex.split(out.partition("python -m neural_epitome.main")[2].splitlines()[0])
+  code, out, _ = call(*back)
+  assert code == 0
+  assert out.startswith("exported/it.onnx: ")
+  assert (tmp_path / "exported" / "it.onnx").stat().st_size < source.stat().st_size / 3

@@ -12,7 +12,7 @@ import neural_epitome as ne
 from neural_epitome import codec
 from neural_epitome.compression import compact_reader
 from neural_epitome.cost import totals
-from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome import plan_json
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.spaces import latency
 from neural_epitome.spaces.chain_space import ChainSpace
@@ -30,12 +30,12 @@ def unpacked(name, tmp_path):
   return tmp_path / name
 
 
-def assert_near(found, wanted):
-  np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
+def assert_near(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
 
 
 def test_a_plan_of_version_1_generates_the_same_kernels_from_the_same_numbers():
-  plan = plans.from_json((FOLDER / "plan.json").read_text())
+  plan = plan_json.from_json((FOLDER / "plan.json").read_text())
   assert_near(networks.logits(networks.Chain(plan)), EXPECTED["plan"]["logits"])
 
 
@@ -65,12 +65,13 @@ def test_a_run_of_an_earlier_release_goes_on(name, tmp_path):
   "name", [name for name in EXPECTED if "kernels" in EXPECTED[name]]
 )
 def test_a_compact_file_is_expanded_by_numpy_to_the_same_kernels(name):
-  found = networks.sums(compact_reader.read(FOLDER / name))
-  assert found.keys() == EXPECTED[name]["kernels"].keys()
-  for path, wanted in EXPECTED[name]["kernels"].items():
-    assert_near(found[path], wanted)
+  sums = networks.sums(compact_reader.read(FOLDER / name))
+  assert sums.keys() == EXPECTED[name]["kernels"].keys()
+  for path, expected in EXPECTED[name]["kernels"].items():
+    assert_near(sums[path], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name", [name for name in EXPECTED if {"kernels", "logits"} <= EXPECTED[name].keys()]
 )
@@ -79,8 +80,8 @@ def test_a_compact_file_has_its_network(name):
 
 
 def test_a_choice_of_a_search_has_its_price():
-  found = json.loads((FOLDER / "search.json").read_text())
-  space = codec.decode(ChainSpace, found["space"])
+  choice = json.loads((FOLDER / "search.json").read_text())
+  space = codec.decode(ChainSpace, choice["space"])
   table = latency.load(FOLDER / "latency.json", space, anywhere=True)
-  price = Prices(space, 10, 1, table).of(space.from_json(found["arch"]))
+  price = Prices(space, 10, 1, table).of(space.from_json(choice["arch"]))
   assert price == EXPECTED["search"]

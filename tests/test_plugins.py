@@ -67,8 +67,8 @@ def test_a_run_of_its_parts_learns_and_its_checkpoint_is_read(run, workdir):
   kinds = {kernel["generator"]["kind"] for kernel in plan["kernels"].values()}
   assert kinds == {"dense", "mirrored"}
   command = ["--mode=evaluate", f"--workdir={workdir}", "--json"]
-  found = json.loads(run("-m", "neural_epitome.main", *command).stdout)
-  assert found["top1"] > 0.9
+  report = json.loads(run("-m", "neural_epitome.main", *command).stdout)
+  assert report["top1"] > 0.9
 
 
 def test_its_format_holds_the_network_and_compact_files_hold_its_kernels(
@@ -76,25 +76,27 @@ def test_its_format_holds_the_network_and_compact_files_hold_its_kernels(
 ):
   command = ["--mode=export", f"--workdir={workdir}", "--json", f"--output={tmp_path}"]
   formats = ["--format=compact", "--format=zipped"]
-  found = json.loads(run("-m", "neural_epitome.main", *command, *formats).stdout)
-  plain, zipped = found["files"]
+  report = json.loads(run("-m", "neural_epitome.main", *command, *formats).stdout)
+  plain, zipped = report["files"]
   assert zipped["file"].endswith(".safetensors.gz")
   assert max(plain["largest_difference"], zipped["largest_difference"]) < 1e-4
   code = "import sys, neural_epitome as ne; print(ne.load(sys.argv[1]).config.model)"
   assert "TwoLayersConfig(width=6)" in run("-c", code, plain["file"]).stdout
 
 
-def test_its_strategy_is_read_by_its_kind(run):
+def test_its_strategy_and_its_policy_are_read_by_their_kinds(run):
   command = ["--mode=plan", "--experiment=netadaptv2_mobile", "--json"]
-  strategy = '--config.search.strategy={"kind": "smallest"}'
-  found = json.loads(run("-m", "neural_epitome.main", *command, strategy).stdout)
-  assert found["config"]["search"]["strategy"] == {"kind": "smallest"}
+  policy = {"kind": "leaning", "by": 2.0}
+  for strategy in ({"kind": "smallest"}, {"kind": "reinforce", "policy": policy}):
+    flag = f"--config.search.strategy={json.dumps(strategy)}"
+    report = json.loads(run("-m", "neural_epitome.main", *command, flag).stdout)
+    assert report["config"]["search"]["strategy"].items() >= strategy.items()
 
 
 def test_the_page_of_help_lists_its_data_set_and_whose_it_is(run):
-  told = run("-m", "neural_epitome.data.prepare", "--help").stdout
-  assert "stripes" in told
-  assert "mirrored_networks 1.2" in told
+  text = run("-m", "neural_epitome.data.prepare", "--help").stdout
+  assert "stripes" in text
+  assert "mirrored_networks 1.2" in text
 
 
 @pytest.mark.parametrize(
@@ -108,12 +110,12 @@ def test_the_page_of_help_lists_its_data_set_and_whose_it_is(run):
 def test_what_is_amiss_with_it_is_told_in_one_line(run, kind, words):
   rule = f'--config.planner.rule={{"kind": "{kind}"}}'
   command = ["-m", "neural_epitome.main", "--mode=plan", "--experiment=quick", rule]
-  told = run(*command, code=1).stderr
-  assert words in told
-  assert told.count("\n") == 1
+  errors = run(*command, code=1).stderr
+  assert words in errors
+  assert errors.count("\n") == 1
 
 
 def test_a_format_that_nobody_has_is_told_with_the_nearest(run, workdir, tmp_path):
   command = ["--mode=export", f"--workdir={workdir}", f"--output={tmp_path}"]
-  told = run("-m", "neural_epitome.main", *command, "--format=ziped", code=1).stderr
-  assert "Did you mean zipped?" in told
+  errors = run("-m", "neural_epitome.main", *command, "--format=ziped", code=1).stderr
+  assert "Did you mean zipped?" in errors

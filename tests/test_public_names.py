@@ -33,6 +33,7 @@ def test_an_unknown_name_is_an_attribute_error():
     _ = ne.epitomise
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_before_it_is_used():
   code = (
     "import sys, neural_epitome as ne;"

@@ -57,8 +57,8 @@ def main() -> None:
     mean = {"seed": "mean", "top1_percent": round(statistics.mean(tops), 2)}
     seconds = {"seconds": round(statistics.mean(row["seconds"] for row in mine), 1)}
     rows.append(mine[0] | mean | {"spread": spread} | seconds)
-  told = arguments.dataset.replace("/", "_")
-  print(common.write(arguments.output or f"accuracy_{told}", rows))
+  dataset = arguments.dataset.replace("/", "_")
+  print(common.write(arguments.output or f"accuracy_{dataset}", rows))
 
 
 def _row(

@@ -53,8 +53,8 @@ ALLOCATIONS = ("uniform", "uneven", "sensitivity", *STRATEGIES)
 
 def settings(quick: bool) -> dict[str, Config]:
   """The networks, by name, dense."""
-  found = control_suites.settings("2d", "quick" if quick else "small")
-  return {setting.backbone: setting.dense for setting in found}
+  settings = control_suites.settings("2d", "quick" if quick else "small")
+  return {setting.backbone: setting.dense for setting in settings}
 
 
 def configure(
@@ -77,7 +77,7 @@ def measure(
   from neural_epitome.search import allocation as allocations
 
   keep_freed_memory()
-  found = {}
+  planners = {}
   for rate in rates:
     for name in ALLOCATIONS:
       config = configure(backbone, rule, name, seed, quick)
@@ -93,10 +93,10 @@ def measure(
       planner = allocations.allocate(
         config, f"{rate:g}x", method, directory, quiet=True
       )
-      seconds, asked = time.monotonic() - begin, 0
+      seconds, evaluations = time.monotonic() - begin, 0
       if is_measured:
         [log] = directory.glob("losses_*.jsonl")
-        asked = len(log.read_text().splitlines())
+        evaluations = len(log.read_text().splitlines())
         report = json.loads((directory / "elastic/report/report.json").read_text())
         if shared.exists():
           # It was trained for another allocation, and counts for this one too.
@@ -106,13 +106,13 @@ def measure(
           shutil.rmtree(whole, ignore_errors=True)
           shutil.copytree(directory / "elastic", whole)
           whole.rename(shared)
-      found[f"{name} {rate:g}"] = {
+      planners[f"{name} {rate:g}"] = {
         "planner": codec.encode(planner),
-        "evaluations": asked,
+        "evaluations": evaluations,
         "measure_seconds": round(seconds, 1),
       }
       shutil.rmtree(directory, ignore_errors=True)
-  return found
+  return planners
 
 
 def train(config: Config, workdir: Path) -> dict[str, Any]:
@@ -135,13 +135,13 @@ def train(config: Config, workdir: Path) -> dict[str, Any]:
 
 def summary(rows: list[dict[str, str]]) -> str:
   """Mean and standard deviation of top-1, and the mean difference to an even rate."""
-  found: dict[tuple[str, ...], dict[str, dict[str, float]]] = {}
+  tops_by_setting: dict[tuple[str, ...], dict[str, dict[str, float]]] = {}
   for row in rows:
     setting = (row["backbone"], row["dataset"], row["rule"], row["rate"])
-    seeds = found.setdefault(setting, {}).setdefault(row["allocation"], {})
+    seeds = tops_by_setting.setdefault(setting, {}).setdefault(row["allocation"], {})
     seeds[row["seed"]] = float(row["top1"])
   table = []
-  for setting, allocations in sorted(found.items()):
+  for setting, allocations in sorted(tops_by_setting.items()):
     even = allocations.get("uniform", {})
     for name, seeds in allocations.items():
       tops = list(seeds.values())
@@ -150,8 +150,8 @@ def summary(rows: list[dict[str, str]]) -> str:
       ahead = f"{statistics.fmean(paired):+.2f}" if paired else ""
       if len(paired) > 1:
         ahead += f" ± {statistics.stdev(paired):.2f}"
-      told = f"{statistics.fmean(tops):.2f} ± {spread:.2f} ({len(tops)})"
-      table.append([*setting, name, told, ahead])
+      accuracy = f"{statistics.fmean(tops):.2f} ± {spread:.2f} ({len(tops)})"
+      table.append([*setting, name, accuracy, ahead])
   headers = [*COLUMNS[:5], "top-1 (seeds)", "against uniform"]
   return tabulate(table, headers, tablefmt="pipe")
 
@@ -193,9 +193,9 @@ def main() -> None:
     if not (root / f"{b}-{r}-{s}-measured.json").exists()
   ]
 
-  def keep_planners(label: str, found: dict[str, Any]) -> str:
-    (root / f"{label}.json").write_text(json.dumps(found))
-    return f"{len(found)} allocations"
+  def keep_planners(label: str, planners: dict[str, Any]) -> str:
+    (root / f"{label}.json").write_text(json.dumps(planners))
+    return f"{len(planners)} allocations"
 
   root.mkdir(parents=True, exist_ok=True)
   workers.run_all(measure, pending, keep_planners, deadline=deadline)
@@ -204,22 +204,24 @@ def main() -> None:
   jobs, knowns = [], {}
   for backbone, rule, seed in groups:
     path = root / f"{backbone}-{rule}-{seed}-measured.json"
-    for label, found in (json.loads(path.read_text()) if path.exists() else {}).items():
+    for label, planned in (
+      json.loads(path.read_text()) if path.exists() else {}
+    ).items():
       allocation, rate = label.split()
       row = {"backbone": backbone, "rule": rule, "rate": rate, "seed": str(seed)}
       config = configure(backbone, rule, allocation, seed, options.quick)
       row |= {"dataset": config.data.dataset, "allocation": allocation}
       if key(row) in done:
         continue
-      planner = codec.decode(BudgetPlanner, found.pop("planner"))
+      planner = codec.decode(BudgetPlanner, planned.pop("planner"))
       config = dataclasses.replace(config, planner=planner, search=None)
       name = "-".join(key(row))
       jobs.append((name, (config, root / name)))
-      knowns[name] = row | found | {"command": command}
+      knowns[name] = row | planned | {"command": command}
 
-  def keep(label: str, found: dict[str, Any]) -> str:
-    append(output, knowns[label] | found, COLUMNS)
-    return f"{found['top1']:.2f}%"
+  def keep(label: str, columns: dict[str, Any]) -> str:
+    append(output, knowns[label] | columns, COLUMNS)
+    return f"{columns['top1']:.2f}%"
 
   workers.run_all(train, jobs, keep, deadline=deadline)
   print(summary(read(output)))

@@ -63,11 +63,11 @@ class Job:
     if method.is_pruned:
       check_pruned(dense, self.rate)
     elif self.method not in ("dense", "int8"):
-      wanted, found = target(dense, self.rate), stored(config)
-      if abs(found - wanted) > 0.01 * wanted:
+      target_params, params = target(dense, self.rate), stored(config)
+      if abs(params - target_params) > 0.01 * target_params:
         raise UserError(
-          f"{self.method} stores {found:,} parameters at rate {self.rate:g}, not the "
-          f"{wanted:,} of the others."
+          f"{self.method} stores {params:,} parameters at rate {self.rate:g}, not the "
+          f"{target_params:,} of the others."
         )
     training = dataclasses.replace(config.training, seed=self.seed)
     data = config.data
@@ -122,7 +122,7 @@ def _is_close(
   """
 
   def mean(method: str, rate: float) -> float | None:
-    wanted = {
+    conditions = {
       "suite": arguments.suite,
       "size": arguments.size,
       "backbone": setting.backbone,
@@ -131,13 +131,13 @@ def _is_close(
       "method": method,
       "rate": f"{rate:g}",
     }
-    found = [
+    tops = [
       float(row["top1"])
       for row in rows
       if int(row["seed"]) < arguments.seeds
-      and all(row[column] == value for column, value in wanted.items())
+      and all(row[column] == value for column, value in conditions.items())
     ]
-    return statistics.fmean(found) if len(found) == arguments.seeds else None
+    return statistics.fmean(tops) if len(tops) == arguments.seeds else None
 
   if name in ("dense", "learned"):
     return True
@@ -153,8 +153,8 @@ def _rate_of_trials(setting: Setting, name: str, first: float) -> float:
   rates = [
     rate
     for rank in range(len(setting.rates))
-    for found, rate in methods_at(setting.rates, setting.brief, rank)
-    if found == name
+    for method, rate in methods_at(setting.rates, setting.brief, rank)
+    if method == name
   ]
   seed, trial = VALIDATION_SEED, METHODS[name].trials[0]
   for rate in rates:
@@ -167,19 +167,19 @@ def _named(settings: list[Setting], what: str, names: str | None) -> list[Settin
   """The settings whose `what` is among the names; all where there are none."""
   if not names:
     return settings
-  wanted, known = names.split(","), {getattr(s, what): None for s in settings}
-  for name in wanted:
+  requested, known = names.split(","), {getattr(s, what): None for s in settings}
+  for name in requested:
     if name not in known:
       raise UserError(f"There is no {what} {name!r}; there are {', '.join(known)}.")
-  return [s for s in settings if getattr(s, what) in wanted]
+  return [s for s in settings if getattr(s, what) in requested]
 
 
 def _check_rates(rates: Sequence[float] | None, settings: Sequence[Setting]) -> None:
   known = {rate for setting in settings for rate in setting.rates}
   for rate in rates or ():
     if rate not in known:
-      told = ", ".join(f"{value:g}" for value in sorted(known))
-      raise UserError(f"--rates has {rate:g}; there are {told}.")
+      choices = ", ".join(f"{value:g}" for value in sorted(known))
+      raise UserError(f"--rates has {rate:g}; there are {choices}.")
 
 
 def _trials(
@@ -251,8 +251,8 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
   began = time.monotonic()
   try:
     if METHODS[job.method].is_pruned:
-      wanted = target(job.setting.dense, job.rate)
-      report = run_pruned(config, workdir, wanted, quiet=True)
+      target_params = target(job.setting.dense, job.rate)
+      report = run_pruned(config, workdir, target_params, quiet=True)
     else:
       report = ne.run(config, workdir, quiet=True)
   except UserError:
@@ -266,8 +266,8 @@ def execute(job: Job, workdir: Path, data_dir: str | None) -> dict[str, Any]:
     report |= {"top1": 0.0, "seconds": round(time.monotonic() - began, 2)}
   # Checkpoints of hundreds of runs would fill a disk.
   shutil.rmtree(workdir, ignore_errors=True)
-  told = ("stored_params", "stored_bytes", "madds", "seconds")
-  return {name: report[name] for name in told} | {
+  fields = ("stored_params", "stored_bytes", "madds", "seconds")
+  return {name: report[name] for name in fields} | {
     "top1": round(100 * report["top1"], 3),
     "device": jax.devices()[0].device_kind,
     "commit": commit(),
@@ -303,7 +303,7 @@ def main() -> None:
   rows = read(arguments.output)
   validates = arguments.split == "validation"
   done = {key(row, validates) for row in rows}
-  told = {
+  shared = {
     "suite": arguments.suite,
     "size": arguments.size,
     "split": arguments.split,
@@ -311,7 +311,7 @@ def main() -> None:
   }
   pending, knowns = [], {}
   for job in jobs(arguments, rows):
-    known = told | {
+    known = shared | {
       "backbone": job.setting.backbone,
       "dataset": job.setting.dataset,
       "method": job.method,
@@ -325,8 +325,8 @@ def main() -> None:
       pending.append((label, (job, workdir, arguments.data_dir)))
       knowns[label] = known
 
-  def keep(label: str, found: dict[str, Any]) -> str:
-    append(arguments.output, knowns[label] | found)
-    return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
+  def keep(label: str, columns: dict[str, Any]) -> str:
+    append(arguments.output, knowns[label] | columns)
+    return f"{columns['top1']:.2f}%  {columns['seconds']:.0f} s"
 
   workers.run_all(execute, pending, keep, deadline=deadline, workers=arguments.workers)

@@ -36,9 +36,11 @@ def not_run(rows: Sequence[Mapping[str, Any]]) -> str:
     for suite in ("2d", "1d"):
       for setting in control_suites.settings(suite, size):
         group = (suite, size, setting.backbone, setting.dataset)
-        told = _missing(setting, lambda *key, g=group: len(seeds.get((*g, *key), ())))
-        if told:
-          body.append([title(group), told])
+        missing = _missing(
+          setting, lambda *key, g=group: len(seeds.get((*g, *key), ()))
+        )
+        if missing:
+          body.append([title(group), missing])
   if not body:
     return "Every setting has three seeds."
   table = tabulate(body, ["setting", "fewer than three seeds"], "pipe")
@@ -54,9 +56,9 @@ def _missing(
   """Methods without three runs, by rate; `count(method, rate)` says how many."""
   parts = []
   for index, rate in enumerate(setting.rates):
-    wanted = list(control_methods.methods_at(setting.rates, setting.brief, index))
-    missing = [name for name, at in wanted if count(name, at) < 3]
-    if len(missing) == len(wanted):
+    at_rate = list(control_methods.methods_at(setting.rates, setting.brief, index))
+    missing = [name for name, at in at_rate if count(name, at) < 3]
+    if len(missing) == len(at_rate):
       parts.append(f"rate {rate:g}: all")
     elif missing:
       names = ", ".join(f"`{name}`" for name in missing)
@@ -77,17 +79,23 @@ def digest(rows: Sequence[Mapping[str, Any]]) -> str:
     summary = comparison.summarise(tested, ())
     dense = next((row for row in summary if row["method"] == "dense"), None)
     for rate in rates_of(summary):
-      found = {row["method"]: row for row in summary if row["rate"] == rate}
-      if "learned" not in found:
+      by_method = {row["method"]: row for row in summary if row["rate"] == rate}
+      if "learned" not in by_method:
         continue
-      fixed = [found[name] for name in methods.FIXED if name in found]
+      fixed = [by_method[name] for name in methods.FIXED if name in by_method]
       best = max(fixed, key=lambda row: row["top1"], default=None)
-      told = [dense, found.get("width"), found.get("tile"), best, found["learned"]]
-      cells = [comparison.top1_text(row) if row else "" for row in told]
+      compared = [
+        dense,
+        by_method.get("width"),
+        by_method.get("tile"),
+        best,
+        by_method["learned"],
+      ]
+      cells = [comparison.top1_text(row) if row else "" for row in compared]
       if best:
         cells[-2] += f", `{best['method']}` of {len(fixed)}"
       _, _, backbone, dataset = group
-      size = f"{found['learned']['stored_params']:,}"
+      size = f"{by_method['learned']['stored_params']:,}"
       body.append([f"{backbone}, {dataset}", f"{rate:g}", size, *cells])
   heads = ["setting", "rate", "stored", "dense", "`width`", "`tile`", "best fixed"]
   return markdown([*heads, "`learned`"], body)

@@ -50,8 +50,8 @@ def chosen(rows: Sequence[Mapping[str, str]], backbone: str, method: str) -> str
     UserError: the method was not tested.
   """
   for row in rows:
-    told = tuple(row[name] for name in ("size", "backbone", "split", "method"))
-    if told == ("small", backbone, "test", method):
+    setting = tuple(row[name] for name in ("size", "backbone", "split", "method"))
+    if setting == ("small", backbone, "test", method):
       return row["trial"]
   raise UserError(
     f"{method} was not tested on {backbone}; run python -m benchmarks.controls "
@@ -151,13 +151,13 @@ def main() -> None:
     tasks.append((label, (job, taught_by, arguments.workdir / label)))
     keys[label] = known
 
-  def show(label: str, found: dict[str, Any]) -> str:
+  def show(label: str, columns: dict[str, Any]) -> str:
     del label
-    return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
+    return f"{columns['top1']:.2f}%  {columns['seconds']:.0f} s"
 
-  def keep(label: str, found: dict[str, Any]) -> str:
-    append(output, keys[label] | found | command, COLUMNS)
-    return show(label, found)
+  def keep(label: str, columns: dict[str, Any]) -> str:
+    append(output, keys[label] | columns | command, COLUMNS)
+    return show(label, columns)
 
   deadline = time.monotonic() + 60 * arguments.minutes
   # One that is there is not trained again: a finished run tells its report.

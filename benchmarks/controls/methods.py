@@ -44,7 +44,7 @@ class Method:
     trials: options of each alternative.
     rates: at which it is run; None for all of the suite.
     is_brief: whether it is run at a setting's brief rates too.
-    is_pruned: whether it trains dense first (see `training.pruned`).
+    is_pruned: whether it trains dense first (see `training.pruning`).
   """
 
   configure: Callable[..., Config]
@@ -89,11 +89,11 @@ def check_pruned(dense: Config, rate: float) -> None:
   """Raises UserError if the dense network cannot be pruned to what others store."""
   narrow = pruning.narrowest(dense.model, inventory_of(dense).kernels)
   fewest = inventory_of(dataclasses.replace(dense, model=narrow)).size
-  wanted = target(dense, rate)
-  if fewest > 1.01 * wanted:
+  target_params = target(dense, rate)
+  if fewest > 1.01 * target_params:
     raise UserError(
-      f"pruned cannot store {wanted:,} parameters: with 8 channels at least in every "
-      f"group it stores {fewest:,}."
+      f"pruned cannot store {target_params:,} parameters: with 8 channels at least in "
+      f"every group it stores {fewest:,}."
     )
 
 
@@ -121,8 +121,8 @@ def _planned(
     )
     weights = {} if classifier == 1.0 else {"classifier/kernel": classifier}
     planner = RatePlanner(rate=rate, rule=ruled, allocation=allocation, weights=weights)
-    found = dataclasses.replace(indices, **changes)
-    config = dataclasses.replace(dense, planner=planner, indices=found, **settings)
+    options = dataclasses.replace(indices, **changes)
+    config = dataclasses.replace(dense, planner=planner, indices=options, **settings)
     return with_learning_rate(config, factor)
 
   return configure
@@ -151,8 +151,12 @@ def _depth_multiplier(dense: Config, rate: float, factor: float = 1.0) -> Config
 def _of_size(config: Config, parameters: int) -> Config:
   data = config.data
   assert data.classes is not None
-  model = match_width(config.model, parameters, data.classes, data.input_shape)
+  model = _match_width(config.model, parameters, data.classes, data.input_shape)
   return dataclasses.replace(config, model=model)
+
+
+# Every trial asks for the same one.
+_match_width = functools.cache(match_width)
 
 
 RATES = tuple({"factor": factor} for factor in (0.5, 1.0, 2.0, 4.0))

@@ -63,12 +63,12 @@ def run(config: Config, workdir: Path) -> list[dict[str, Any]]:
     file = workdir / f"bits-{bits}.safetensors"
     compact.write(file, shipped, bits)
     loaded = ne.load(file)
-    found = dataclasses.replace(loaded, config=shipped.config)
+    read_back = dataclasses.replace(loaded, config=shipped.config)
     rows.append(
       {
         "bits": bits,
         "how": "float32" if bits == 32 else "ptq" if config.bits == 32 else "qat",
-        "top1_percent": round(100 * loading.evaluate(found)["top1"], 2),
+        "top1_percent": round(100 * loading.evaluate(read_back)["top1"], 2),
         "stored_bytes": totals.price(loaded.plan, inventory).stored_bytes,
         "file_bytes": os.path.getsize(file),
         "seconds": round(report["seconds"], 1),
@@ -87,11 +87,11 @@ def main() -> None:
   [setting] = [s for s in settings("2d", "small") if s.backbone == "mbconv"]
   rows: list[dict[str, Any]] = []
 
-  def done(label: str, found: list[dict[str, Any]]) -> str:
+  def done(label: str, results: list[dict[str, Any]]) -> str:
     of = {"backbone": setting.backbone, "dataset": setting.dataset, "rate": RATE}
     seed = {"seed": int(label.partition("-")[0])}
-    rows.extend(of | seed | row for row in found)
-    return "  ".join(f"{r['how']} {r['bits']}: {r['top1_percent']}%" for r in found)
+    rows.extend(of | seed | row for row in results)
+    return "  ".join(f"{r['how']} {r['bits']}: {r['top1_percent']}%" for r in results)
 
   tasks = [
     (label, (configuration(setting.dense, bits, seed), arguments.workdir / label))

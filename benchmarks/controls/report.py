@@ -76,26 +76,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument("--page", type=Path, default=pages.DOCS / "controls.md")
   parser.add_argument("--overview", type=Path, default=pages.DOCS / "index.md")
   parser.add_argument("--figures", type=Path, default=common.RESULTS)
-  told = parser.parse_args(arguments)
+  options = parser.parse_args(arguments)
   try:
-    rows, study = read(told.csv), control_rows.read(told.csv.parent / STUDY)
-    overview = pages.edit(told.overview, {"digest": controls_digest.digest(rows)})
+    rows, study = read(options.csv), control_rows.read(options.csv.parent / STUDY)
+    overview = pages.edit(options.overview, {"digest": controls_digest.digest(rows)})
     parts = {
       "controls": "",
       "targets": controls_targets.table(rows),
       "missing": controls_digest.not_run(rows),
       "routing": controls_digest.study(study),
     }
-    pages.edit(told.page, parts)  # before any figure is written
-    folder = told.page.resolve().parent
-    parts["controls"] = controls_tables.block(rows, told.figures, folder)
-    page = pages.edit(told.page, parts)
-    told.page.write_text(page, encoding="utf-8")
-    told.overview.write_text(overview, encoding="utf-8")
+    pages.edit(options.page, parts)  # before any figure is written
+    folder = options.page.resolve().parent
+    parts["controls"] = controls_tables.block(rows, options.figures, folder)
+    page = pages.edit(options.page, parts)
+    options.page.write_text(page, encoding="utf-8")
+    options.overview.write_text(overview, encoding="utf-8")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
-  print(told.page, told.overview)
+  print(options.page, options.overview)
   return 0
 
 

@@ -102,16 +102,18 @@ def configuration(arm: str, rate: float, seed: int) -> Config:
   [setting] = [
     s for s in control_suites.settings("2d", "small") if s.backbone == "mbconv"
   ]
-  told, dense = ARMS[arm], setting.dense
+  settings, dense = ARMS[arm], setting.dense
   training = dataclasses.replace(dense.training, seed=seed)
-  if told.frozen is not None:
-    training = dataclasses.replace(training, frozen_fraction=told.frozen)
+  if settings.frozen is not None:
+    training = dataclasses.replace(training, frozen_fraction=settings.frozen)
   return dataclasses.replace(
     dense,
     name=arm,
-    planner=RatePlanner(rate=rate, rule=told.rule),
-    indices=told.indices,
-    optimizer=dataclasses.replace(dense.optimizer, index_multiplier=told.multiplier),
+    planner=RatePlanner(rate=rate, rule=settings.rule),
+    indices=settings.indices,
+    optimizer=dataclasses.replace(
+      dense.optimizer, index_multiplier=settings.multiplier
+    ),
     training=training,
   )
 
@@ -123,10 +125,10 @@ def execute(arm: str, rate: float, seed: int, workdir: Path) -> dict[str, Any]:
 
   keep_freed_memory()
   report = ne.run(configuration(arm, rate, seed), workdir, quiet=True)
-  found = {"top1": round(100 * report["top1"], 3), "seconds": report["seconds"]}
-  found |= look(ne.load(workdir), seed) | {"commit": commit()}
+  columns = {"top1": round(100 * report["top1"], 3), "seconds": report["seconds"]}
+  columns |= look(ne.load(workdir), seed) | {"commit": commit()}
   shutil.rmtree(workdir, ignore_errors=True)
-  return found
+  return columns
 
 
 def look(trained: Any, seed: int) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def look(trained: Any, seed: int) -> dict[str, Any]:
   import optax
   from flax import traverse_util
 
-  from neural_epitome.training import setup
+  from neural_epitome.training.feed import Feed
 
   flat = traverse_util.flatten_dict(trained.variables["routing"], sep="/")
   maps = {path: np.asarray(v) for path, v in flat.items() if "/map/" in path}
@@ -148,14 +150,14 @@ def look(trained: Any, seed: int) -> dict[str, Any]:
   start = traverse_util.flatten_dict(begun["routing"], sep="/")
   moves = np.concatenate([np.ravel(np.abs(maps[p] - start[p])) for p in maps])
 
-  images, labels = first_images(setup.Feed(trained.config), IMAGES)
+  images, labels = first_images(Feed(trained.config), IMAGES)
 
   @jax.jit
   def loss(maps: Any) -> jax.Array:
     routing = traverse_util.unflatten_dict(flat | maps, sep="/")
     logits = model.apply(variables | {"routing": routing}, images, train=False)
-    found = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return jnp.mean(found)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(losses)
 
   before, slopes = loss(maps), jax.jit(jax.grad(loss))(maps)
   places = [(path, i) for path, value in maps.items() for i in np.ndindex(value.shape)]
@@ -205,7 +207,7 @@ def main() -> None:
   arguments = parser.parse_args()
   output = common.RESULTS / "routing_study.csv"
   done = {(r["arm"], float(r["rate"]), int(r["seed"])) for r in read(output)}
-  told = {"command": common.circumstances()["command"]}
+  command = {"command": common.circumstances()["command"]}
   tasks, keys = [], {}
   for rate in arguments.rates:
     for seed in range(arguments.seeds):
@@ -215,9 +217,9 @@ def main() -> None:
           keys[label] = {"arm": arm, "rate": f"{rate:g}", "seed": seed}
           tasks.append((label, (arm, rate, seed, Path(arguments.workdir) / label)))
 
-  def keep(label: str, found: dict[str, Any]) -> str:
-    append(output, keys[label] | found | told, COLUMNS)
-    return f"{found['top1']:.2f}%  {found['seconds']:.0f} s"
+  def keep(label: str, columns: dict[str, Any]) -> str:
+    append(output, keys[label] | columns | command, COLUMNS)
+    return f"{columns['top1']:.2f}%  {columns['seconds']:.0f} s"
 
   deadline = time.monotonic() + 60 * arguments.minutes
   workers.run_all(execute, tasks, keep, deadline=deadline)

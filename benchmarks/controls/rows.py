@@ -32,8 +32,8 @@ KEY = ("suite", "size", "backbone", "dataset", "split", "method", "rate", "seed"
 
 def key(row: dict[str, Any], with_trial: bool) -> tuple[str, ...]:
   """What a row is known by, as text; numbers in one spelling."""
-  told = [row[name] for name in KEY] + [row["trial"]] * with_trial
-  return tuple(f"{float(v):g}" if _is_number(v) else str(v) for v in told)
+  values = [row[name] for name in KEY] + [row["trial"]] * with_trial
+  return tuple(f"{float(v):g}" if _is_number(v) else str(v) for v in values)
 
 
 def _is_number(value: Any) -> bool:
@@ -68,14 +68,14 @@ def trial_text(options: Mapping[str, Any]) -> str:
 
 
 def trial_means(
-  rows: Iterable[Mapping[str, str]], wanted: Mapping[str, str]
+  rows: Iterable[Mapping[str, str]], conditions: Mapping[str, str]
 ) -> dict[str, float]:
-  """Mean top-1 of each trial over the rows that agree with `wanted`."""
-  found: dict[str, list[float]] = {}
+  """Mean top-1 of each trial over the rows that agree with `conditions`."""
+  by_trial: dict[str, list[float]] = {}
   for row in rows:
-    if all(row[name] == value for name, value in wanted.items()):
-      found.setdefault(row["trial"], []).append(float(row["top1"]))
-  return {trial: statistics.fmean(tops) for trial, tops in found.items()}
+    if all(row[name] == value for name, value in conditions.items()):
+      by_trial.setdefault(row["trial"], []).append(float(row["top1"]))
+  return {trial: statistics.fmean(tops) for trial, tops in by_trial.items()}
 
 
 def commit() -> str:
@@ -90,9 +90,9 @@ def commit() -> str:
       check=False,
     )
 
-  found = git("rev-parse", "--short=10", "HEAD").stdout.strip()
-  if not found:
+  revision = git("rev-parse", "--short=10", "HEAD").stdout.strip()
+  if not revision:
     return "unknown"
   # Results are tracked too, and every row that is appended changes them.
   differs = git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)*/results/*")
-  return found + "-dirty" * (differs.returncode != 0)
+  return revision + "-dirty" * (differs.returncode != 0)

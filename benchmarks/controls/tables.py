@@ -84,8 +84,8 @@ def _group(
       _accuracies(comparison.summarise(trials, ()), _best(validated)),
     ]
   if chosen := {row["method"]: row["trial"] for row in tested}:
-    told = (f"`{name}` {chosen[name]}" for name in sorted(chosen, key=methods.order))
-    parts.append(f"Chosen: {'; '.join(told)}.")
+    choices = (f"`{name}` {chosen[name]}" for name in sorted(chosen, key=methods.order))
+    parts.append(f"Chosen: {'; '.join(choices)}.")
   return parts
 
 
@@ -95,14 +95,14 @@ def _folded(rows: Sequence[Mapping[str, Any]]) -> str | None:
     name: {row["seed"]: row for row in rows if row["method"] == name}
     for name in ("learned_folded", "dense")
   }
-  found = comparison.paired(runs["learned_folded"], runs["dense"])
-  if found is None:
+  difference = comparison.paired(runs["learned_folded"], runs["dense"])
+  if difference is None:
     return None
   madds = [next(iter(mine.values()))["madds"] for mine in runs.values()]
   return (
     f"`learned_folded` runs {madds[0] / madds[1]:.2f} of the dense network's "
     f"multiply-adds; its top-1 minus the dense one's: "
-    f"{comparison.difference_text(found)}."
+    f"{comparison.difference_text(difference)}."
   )
 
 
@@ -121,8 +121,8 @@ def _accuracies(
   cells: dict[tuple[str, float], str] = {}
   for row in summary:
     key = (row["method"], row["rate"])
-    told = f", {best[key]:.2f}" if best else ""
-    cells[key] = comparison.top1_text(row) + told
+    suffix = f", {best[key]:.2f}" if best else ""
+    cells[key] = comparison.top1_text(row) + suffix
   rates = rates_of(summary)
   names = sorted({row["method"] for row in summary}, key=methods.order)
   body = [[f"`{name}`", *(cells.get((name, r), "") for r in rates)] for name in names]
@@ -159,9 +159,11 @@ def _differences(summary: Sequence[comparison.Summary]) -> str | None:
         cells.append("")
         continue
       best = max(present, key=lambda name: tops[name, rate])
-      found = learned[rate]["differences"][best]
-      suffix = f", `{best}` of {len(present)}" if found and len(members) > 1 else ""
-      cells.append(comparison.difference_text(found) + suffix)
+      difference = learned[rate]["differences"][best]
+      suffix = (
+        f", `{best}` of {len(present)}" if difference and len(members) > 1 else ""
+      )
+      cells.append(comparison.difference_text(difference) + suffix)
     if any(cells):
       body.append([f"learned {comparison.MINUS} {control}", *cells])
   headers = ["difference", *(f"rate {rate:g}" for rate in rates)]

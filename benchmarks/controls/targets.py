@@ -54,9 +54,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     for group in groups:
       if group[0] == target.suite:
         for rate in target.rates:
-          found = _measured(target, runs, group, rate)
-          if found:
-            body.append([_aim(target), title(group), f"{rate:g}", *found])
+          cells = _measured(target, runs, group, rate)
+          if cells:
+            body.append([_aim(target), title(group), f"{rate:g}", *cells])
   if not body:
     return "Nothing that a target speaks of has been run."
   return markdown(["target", "setting", "rate", "measured", ""], body)

@@ -67,10 +67,10 @@ def main() -> None:
   }
   rows: list[dict[str, Any]] = []
 
-  def done(label: str, found: dict[str, Any]) -> str:
+  def done(label: str, columns: dict[str, Any]) -> str:
     of = {"backbone": setting.backbone, "dataset": setting.dataset}
-    rows.append(of | cases[label] | found)
-    return f"{label}: {found['top1_percent']}%"
+    rows.append(of | cases[label] | columns)
+    return f"{label}: {columns['top1_percent']}%"
 
   tasks = [
     (label, (configuration(setting.dense, **case), arguments.workdir / label))

@@ -8,7 +8,7 @@ what is broken is mended and the same command resumes. Losses of all steps are c
 with those of a run without a fault, and which examples each step read with those it
 should have read. A row a fault, written as it is done, and also where the resume failed
 (column `resume`); the same command goes on with those that are missing. Linux only;
-`disk_full` needs the right to mount.
+`disk_full` and `read_only` need the right to mount, `date_set` a C compiler.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import csv
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from typing import Any
 
 from benchmarks import common
 from benchmarks.faults import data as fault_data
+from benchmarks.faults import date as dates
 from benchmarks.faults.runs import (
   PROCESSES,
   STEPS,
@@ -38,6 +40,8 @@ from neural_epitome.errors import UserError
 NAME = "faults"
 # config.data.maximum_bad_examples as it is.
 LIMIT = 10
+# Kinds whose run directory lies on a disk of its own.
+MOUNTED = ("disk_full", "read_only")
 # Column `resume` where it is as it should be.
 DONE = "done"
 # A whole run takes 1,300 KB, and one whose first checkpoint is being written 500.
@@ -87,6 +91,33 @@ def terminate(launch: Launch, draw: random.Random) -> tuple[str, float]:
   return f"{moment}, to {targets}", time.monotonic()
 
 
+def ctrl_c(launch: Launch, draw: random.Random) -> tuple[str, float]:
+  """Ctrl-C in one process or in all, as a terminal sends it."""
+  if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    raise UserError("ctrl_c: SIGINT is ignored here, as under nohup.")
+  targets = draw.choice([[0], [1], [0, 1]])
+  moment = _at_random_step(launch, draw)
+  for target in targets:
+    launch.processes[target].send_signal(signal.SIGINT)
+  return f"{moment}, to {targets}", time.monotonic()
+
+
+def second_run(launch: Launch, draw: random.Random) -> tuple[str, float]:
+  """The same command a second time, while the first one trains."""
+  moment = _at_random_step(launch, draw)
+  store = launch.logs[0].parent
+  second = start(launch.workdir, launch.data, store, "second")
+  codes = " ".join(map(str, second.wait()))
+  told = " / ".join(second.messages()) or "no message"
+  since = time.monotonic()
+  return f"{moment}; second: {codes}, {told}".replace(str(store), "store"), since
+
+
+def read_only(launch: Launch, draw: random.Random) -> tuple[str, float]:
+  """The disk of the run directory cannot be written; it can for the resume."""
+  return bad_data(launch, draw)
+
+
 def disk_full(launch: Launch, draw: random.Random) -> tuple[str, float]:
   """The disk of the run directory is full; there is space again for the resume."""
   del draw
@@ -106,6 +137,26 @@ def bad_data(launch: Launch, draw: random.Random) -> tuple[str, float]:
   return f"step {launch.step()}", since
 
 
+def removed_records(launch: Launch, draw: random.Random) -> tuple[str, float]:
+  """A file of the data goes while a run reads it; it is back for the resume."""
+  moment = _at_random_step(launch, draw)
+  file = draw.choice(sorted(launch.data.glob("*.array_record*")))
+  aside = launch.workdir.with_name(file.name)
+  file.rename(aside)
+  _, since = bad_data(launch, draw)
+  aside.rename(file)
+  return f"{moment}, {file.name}", since
+
+
+def date_set(launch: Launch, draw: random.Random) -> tuple[str, float]:
+  """The date of both processes is set back or forward; it stays so for the resume."""
+  hours = draw.choice([-1, 1]) * draw.uniform(0.1, 24.0)
+  moment = _at_random_step(launch, draw)
+  dates.set_hours(launch.logs[0].parent, hours)
+  _, since = bad_data(launch, draw)
+  return f"{moment}, by {hours:+.1f} h", since
+
+
 def damage(kind: str, root: Path, store: Path, draw: random.Random) -> tuple[Path, str]:
   """The data of a run, and what is wrong with them."""
   if kind == "truncated_records":
@@ -116,6 +167,8 @@ def damage(kind: str, root: Path, store: Path, draw: random.Random) -> tuple[Pat
     few, many = draw.randrange(1, LIMIT + 1), draw.randrange(2 * LIMIT + 1, 40)
     chosen = draw.sample(range(fault_data.TRAIN), draw.choice([few, many]))
     return fault_data.make(store / "data", chosen), f"{len(chosen)} images"
+  if kind == "removed_records":
+    return fault_data.make(store / "data"), ""
   return root / "data" / "faults" / "1.0.0", ""
 
 
@@ -123,7 +176,12 @@ KINDS: dict[str, Fault] = {
   "kill_one": kill_one,
   "kill_all_while_saving": kill_all_while_saving,
   "terminate": terminate,
+  "ctrl_c": ctrl_c,
+  "second_run": second_run,
+  "read_only": read_only,
   "disk_full": disk_full,
+  "removed_records": removed_records,
+  "date_set": date_set,
   "truncated_records": bad_data,
   "corrupt_images": bad_data,
 }
@@ -139,24 +197,27 @@ def run(
   disk.mkdir(parents=True)
   if kind == "disk_full":
     _mount(disk, f"size={draw.randrange(*SMALL_DISK_KB)}k")
+  if kind == "read_only":
+    _mount(disk, f"ro,size={LARGE_DISK_MB}m")
   try:
     workdir = disk / "run"
     data, damaged = damage(kind, root, store, draw)
-    launch = start(workdir, data, store, "fault")
+    more = dates.prepare(store) if kind == "date_set" else {}
+    launch = start(workdir, data, store, "fault", more)
     moment, since = KINDS[kind](launch, draw)
     codes = launch.wait()
     seconds = time.monotonic() - since
-    if kind == "disk_full" and not any(codes):
-      raise UserError(f"{kind} {number}: the disk was not full.")
-    if kind == "disk_full":
-      _mount(disk, f"remount,size={LARGE_DISK_MB}m")
+    if kind in MOUNTED and not any(codes):
+      raise UserError(f"{kind} {number}: what was mounted stopped nothing.")
+    if kind in MOUNTED:
+      _mount(disk, f"remount,rw,size={LARGE_DISK_MB}m")
     # Nothing is kept where the data could not even be opened.
     begin, whole = 0, ""
     if (workdir / "checkpoints").exists():
       begin, whole = _newest(workdir)
     if damaged:
       fault_data.make(store / "data")
-    again = start(workdir, data, store, "resume")
+    again = start(workdir, data, store, "resume", more)
     resume = _verdict(again, store)
     losses = metrics(workdir)
     # What was done without some images learned something else.
@@ -175,7 +236,7 @@ def run(
       "repeated_or_skipped_examples": wrong_positions([launch, again], begin),
     }
   finally:
-    if kind == "disk_full":
+    if kind in MOUNTED:
       subprocess.run(["umount", str(disk)], check=True)
   if resume == DONE:
     shutil.rmtree(disk, ignore_errors=True)
@@ -186,8 +247,8 @@ def _verdict(again: Launch, store: Path) -> str:
   """What became of the resume: `done`, or what is wrong with it."""
   codes = again.wait()
   if any(codes):
-    told = " / ".join(again.messages()) or "no message"
-    return f"failed with {' '.join(map(str, codes))}: {told} (see {store})"
+    messages = " / ".join(again.messages()) or "no message"
+    return f"failed with {' '.join(map(str, codes))}: {messages} (see {store})"
   if repeated := repeated_steps(again.workdir):
     return f"steps twice: {' '.join(map(str, repeated))} (see {store})"
   return DONE
@@ -198,7 +259,7 @@ def _mount(disk: Path, options: str) -> None:
   try:
     subprocess.run(command, check=True, capture_output=True)
   except (OSError, subprocess.CalledProcessError) as error:
-    raise UserError(f"disk_full needs the right to mount: {error}.") from None
+    raise UserError(f"This fault needs the right to mount: {error}.") from None
 
 
 def _newest(workdir: Path) -> tuple[int, str]:

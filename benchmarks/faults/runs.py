@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.faults import data as fault_data
@@ -30,13 +30,15 @@ FLAGS = [
   "--config.indices.source=fixed",
   "--config.training.ema_decay=0",
 ]
+# Of the page that JAX prints as it ends a process.
+_FATAL = "the JAX distributed service detected fatal errors"
 # As `quick`; it also writes which examples each step reads.
 EXPERIMENT = '''"""As quick; every process notes the positions that it reads."""
 
 import json, os
 
 from experiments.quick import CONFIG  # noqa: F401
-from neural_epitome.training.setup import Feed
+from neural_epitome.training.feed import Feed
 
 plain = Feed.training
 
@@ -67,12 +69,14 @@ class Launch:
   Attributes:
     processes: the processes.
     workdir: the run directory.
+    data: what it reads.
     logs: what each prints.
     positions: what each reads.
   """
 
   processes: list[subprocess.Popen]
   workdir: Path
+  data: Path
   logs: list[Path]
   positions: list[Path]
 
@@ -97,13 +101,13 @@ class Launch:
 
   def messages(self) -> list[str]:
     """The lines that say why they ended, the same line of several once."""
-    told = [
-      line.removeprefix("error: ")
+    lines = [
+      _FATAL if _FATAL in line else line.removeprefix("error: ")
       for log in self.logs
       for line in log.read_text().splitlines()
-      if line.startswith(("error: ", "Stopped by"))
+      if line.startswith(("error: ", "Stopped by")) or _FATAL in line
     ]
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(lines))
 
   def skipped(self) -> set[str]:
     """The examples that were named as left out."""
@@ -115,8 +119,17 @@ class Launch:
     }
 
 
-def start(workdir: Path, data: Path, store: Path, label: str) -> Launch:
-  """Starts two processes that train on `data` in `workdir`; notes lie in `store`."""
+def start(
+  workdir: Path,
+  data: Path,
+  store: Path,
+  label: str,
+  more: Mapping[str, str] | None = None,
+) -> Launch:
+  """Starts two processes that train on `data` in `workdir`; notes lie in `store`.
+
+  They have the variables `more` beside those of this process.
+  """
   store.mkdir(parents=True, exist_ok=True)
   experiment = store / "quick_noted.py"
   experiment.write_text(EXPERIMENT)
@@ -124,17 +137,18 @@ def start(workdir: Path, data: Path, store: Path, label: str) -> Launch:
     flag.format(experiment=experiment, workdir=workdir, data=data) for flag in FLAGS
   ]
   address = f"127.0.0.1:{local_cluster.free_port()}"
-  found = Launch([], workdir, [], [])
+  launch = Launch([], workdir, data, [], [])
   for index in range(PROCESSES):
     log, positions = (store / f"{label}.{index}.{end}" for end in ("log", "positions"))
     variables = local_cluster.environment(os.environ, index, PROCESSES)
     variables |= {
       "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
       "POSITIONS": str(positions),
+      **(more or {}),
     }
     positions.write_text("")
     with log.open("w") as output:
-      found.processes.append(
+      launch.processes.append(
         subprocess.Popen(
           [
             *(sys.executable, "-u", "-m", "neural_epitome.main", *flags),
@@ -147,9 +161,9 @@ def start(workdir: Path, data: Path, store: Path, label: str) -> Launch:
           stderr=subprocess.STDOUT,
         )
       )
-    found.logs.append(log)
-    found.positions.append(positions)
-  return found
+    launch.logs.append(log)
+    launch.positions.append(positions)
+  return launch
 
 
 def metrics(workdir: Path) -> dict[int, float]:
@@ -186,10 +200,10 @@ def wrong_positions(launches: list[Launch], begin: int) -> int:
       read.setdefault(step, []).extend(positions)
       complete[step] = complete.get(step, 0) + 1
     for step, positions in read.items():
-      wanted = set(range(step * BATCH, (step + 1) * BATCH))
-      wrong += len(set(positions) - wanted) + len(positions) - len(set(positions))
+      expected = set(range(step * BATCH, (step + 1) * BATCH))
+      wrong += len(set(positions) - expected) + len(positions) - len(set(positions))
       if complete[step] == PROCESSES:
-        wrong += len(wanted - set(positions))
+        wrong += len(expected - set(positions))
   # The resume reads all that is left, and one that was done before it reads nothing.
   last = {step for file in launches[-1].positions for step, _ in _noted(file)}
   return wrong + BATCH * len(last ^ set(range(begin, STEPS)))

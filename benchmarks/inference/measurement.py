@@ -170,8 +170,8 @@ def measure(
   for worker in workers.values():
     worker.close()
   return {
-    case: (workers[case].ready, [turn["seconds"] for turn in found])
-    for case, found in taken.items()
+    case: (workers[case].ready, [turn["seconds"] for turn in turns])
+    for case, turns in taken.items()
   }
 
 
@@ -179,7 +179,7 @@ def rows(
   rate: float, side: str, size: int, batches: Sequence[int], rounds: int, core: int
 ) -> list[dict[str, Any]]:
   """Rows of one rate, every runtime that is installed, mode and batch size."""
-  config, found = configuration(rate, side, size), []
+  config, rows = configuration(rate, side, size), []
   with tempfile.TemporaryDirectory() as temporary:
     directory = Path(temporary)
     by_runtime = {
@@ -199,9 +199,9 @@ def rows(
         files["torch", "dense"] = Path(os.devnull)
       inputs = directory / "inputs.npz"
       save_inputs(config, batch, inputs)
-      told = measure(files, inputs, rounds if batch == 1 else rounds // 2, core)
-      torch = told.get(("torch", "dense"))
-      for (runtime, mode), (ready, seconds) in told.items():
+      timings = measure(files, inputs, rounds if batch == 1 else rounds // 2, core)
+      torch = timings.get(("torch", "dense"))
+      for (runtime, mode), (ready, seconds) in timings.items():
         row = {
           "model": "mobilenet_v2",
           "image_size": size,
@@ -212,7 +212,7 @@ def rows(
           "mode": mode,
           "median_ms": round(1e3 * statistics.median(seconds), 2),
           "minimum_ms": round(1e3 * min(seconds), 2),
-          "ratio_to_dense": _ratio(seconds, told[runtime, "dense"][1]),
+          "ratio_to_dense": _ratio(seconds, timings[runtime, "dense"][1]),
           "ratio_to_torch": _ratio(seconds, torch[1]) if torch else "",
         }
         row |= _size(*written[runtime, mode]) if runtime != "torch" else _NO_SIZE
@@ -222,8 +222,8 @@ def rows(
           "max_abs_diff": "" if mode == "floor" else ready["max_abs_diff"],
           "rounds": len(seconds),
         }
-        found.append(row)
-  return found
+        rows.append(row)
+  return rows
 
 
 _NO_SIZE = dict.fromkeys(("file_bytes", "stored_params", "madds", "folded"), "")
@@ -266,12 +266,12 @@ def main() -> None:
     for row in common.read("inference")
     if float(row["rate"]) not in arguments.rates or row["side"] not in arguments.sides
   ]
-  found = []
+  written = []
   for rate in arguments.rates[:1] if arguments.quick else arguments.rates:
     for side in arguments.sides[:1] if arguments.quick else arguments.sides:
       new = rows(rate, side, size, batches, rounds, arguments.core)
-      found += new
+      written += new
       for row in new:
         print(*row.values(), sep="\t")
       if not arguments.quick:
-        common.write("inference", found, PACKAGES, kept)
+        common.write("inference", written, PACKAGES, kept)

@@ -55,7 +55,7 @@ def main() -> None:
     (quantised.model, quantised.variables),
     (dense, {"params": flat_variables.nested(expanded)}),
   )
-  wanted, found = (
+  quantised_logits, expanded_logits = (
     np.asarray(jax.jit(model.apply)(variables, images)) for model, variables in runs
   )
   row = {
@@ -67,8 +67,8 @@ def main() -> None:
     "priced_bytes": price.stored_bytes,
     "stored_numbers": price.stored_params,
     "expanded_params": sum(array.size for array in expanded.values()),
-    "largest_logit": float(np.abs(wanted).max()),
-    "largest_difference": float(np.abs(found - wanted).max()),
+    "largest_logit": float(np.abs(quantised_logits).max()),
+    "largest_difference": float(np.abs(expanded_logits - quantised_logits).max()),
   }
   print(*(f"{name}: {value}" for name, value in row.items()), sep="\n")
   print(common.write("one_megabyte", [row]))

@@ -76,8 +76,8 @@ def torch(path: str) -> Run:
 def peak_ram() -> int:
   """Most bytes that the process has held; getrusage would count its parent's."""
   with open("/proc/self/status") as file:
-    [told] = [line for line in file if line.startswith("VmHWM")]
-  return 1024 * int(told.split()[1])
+    [peak] = [line for line in file if line.startswith("VmHWM")]
+  return 1024 * int(peak.split()[1])
 
 
 RUNTIMES = {"xla": xla, "onnxruntime": onnxruntime, "litert": litert, "torch": torch}
@@ -88,10 +88,10 @@ def main() -> None:
   runtime, path, inputs, core = sys.argv[1:]
   os.sched_setaffinity(0, {int(core)})
   with np.load(inputs) as arrays:
-    images, wanted = arrays["images"], arrays["logits"]
+    images, expected = arrays["images"], arrays["logits"]
   begin = time.perf_counter()
   run = RUNTIMES[runtime](path)
-  found = np.asarray(run(images))
+  logits = np.asarray(run(images))
   load = time.perf_counter() - begin
   for _ in range(3):
     np.asarray(run(images))
@@ -106,7 +106,9 @@ def main() -> None:
   ready = {
     "load_ms": 1e3 * load,
     "peak_ram_bytes": peak_ram(),
-    "max_abs_diff": None if runtime == "torch" else float(np.abs(found - wanted).max()),
+    "max_abs_diff": None
+    if runtime == "torch"
+    else float(np.abs(logits - expected).max()),
   }
   interleave.serve(ready, turn)
 

@@ -12,6 +12,21 @@ SIZES = (25, 16, 40, 8)
 # Arms that store what their bits say, and arms that are given a size.
 ROUNDED = ("int8", "int4", "int3", "int2")
 SIZED = ("narrower", "low_rank", "random", "tile")
+# Arms that code the teacher's kernels in a size, with no image: those that come near,
+# and those that do not.
+CODED = ("best", "nnc", "nnc_small_finer", "product_quantisation_weighted")
+CODED_BADLY = (
+  "product_quantisation",
+  "uniform_scalars",
+  "palette",
+  "singular_vectors",
+)
+# Those of them that have numbers to train, for a few epochs from where they start.
+REFINED = ("best", "best_moving", "product_quantisation_weighted", "low_rank")
+# The rate is the better one of `refined_rates` for both arms that were looked at.
+REFINED_EPOCHS, REFINED_RATE = 4, 1.0
+# A palette of two levels takes a bit a weight.
+_PALETTE_SIZES = (8, 16, 25)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +105,36 @@ def trained(
         yield Job(network, arm, seed, NETWORKS[network].epochs, size)
 
 
+def coded(
+  network: str, arms: tuple[str, ...] = CODED, seeds: tuple[int, ...] = SEEDS
+) -> Iterator[Job]:
+  """The teacher's kernels in other codes, as they are: a minute each."""
+  for size in SIZES:
+    for seed in seeds:
+      for arm in arms:
+        if arm != "palette" or size in _PALETTE_SIZES:
+          yield Job(network, arm, seed, 0, size)
+
+
+def refined(
+  network: str, sizes: tuple[int, ...], seeds: tuple[int, ...] = SEEDS
+) -> Iterator[Job]:
+  """Arms that start from the teacher's kernels and learn from it for a few epochs."""
+  for seed in seeds:
+    for size in sizes:
+      for arm in REFINED:
+        yield Job(network, arm, seed, REFINED_EPOCHS, size, REFINED_RATE)
+
+
+def refined_rates(
+  network: str, arms: tuple[str, ...], size: int, factors: tuple[float, ...]
+) -> Iterator[Job]:
+  """A look at the learning rate of `refined`, on images nothing is trained on."""
+  for arm in arms:
+    for factor in factors:
+      yield Job(network, arm, 0, REFINED_EPOCHS, size, factor=factor, tested=TRAIN[-1])
+
+
 def all_jobs() -> tuple[Job, ...]:
   """Every job, the most worth first."""
   return (
@@ -97,12 +142,19 @@ def all_jobs() -> tuple[Job, ...]:
     *rates("plain"),
     *teachers("plain", SEEDS[1:]),
     *rounded("plain"),
+    *coded("plain"),
+    *refined_rates("plain", REFINED[:3], SIZES[0], (0.25, 1.0)),
+    *refined("plain", (40, 25)),
+    *coded("plain", CODED_BADLY),
+    *refined("plain", (16, 8)),
     *teachers("resnet20"),
     *rounded("resnet20"),
+    *coded("resnet20"),
     *trained("plain", SIZED, SIZES[:2], SEEDS[:1]),
     *trained("plain", ("int4", "int3", "int2"), (1,), SEEDS[:1]),
     *teachers("mobilenet_v2_05"),
     *rounded("mobilenet_v2_05"),
+    *coded("mobilenet_v2_05"),
     *trained("plain", SIZED, SIZES[:2], SEEDS[1:]),
     *trained("plain", SIZED, SIZES[2:], SEEDS),
     *trained("plain", ("int4", "int3", "int2"), (1,), SEEDS[1:]),

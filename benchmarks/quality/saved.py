@@ -35,8 +35,10 @@ def told(path: Path) -> dict[str, Any]:
 
 
 def load(path: Path, like: Tree) -> Tree:
-  """The tree in a file, of the structure of `like`."""
+  """The tree in a file, of the structure and dtypes of `like`."""
+
+  def leaf(at: Any, one: Any) -> jax.Array:
+    return jnp.asarray(file[f"leaf{jax.tree_util.keystr(at)}"], one.dtype)
+
   with np.load(path) as file:
-    return jax.tree_util.tree_map_with_path(
-      lambda at, _: jnp.asarray(file[f"leaf{jax.tree_util.keystr(at)}"]), like
-    )
+    return jax.tree_util.tree_map_with_path(leaf, like)

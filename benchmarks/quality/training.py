@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.quality.images import CLASSES, DEVIATION, MEAN, Images
+from neural_epitome.training.compressed_statistics import measured
 from neural_epitome.training.losses import cross_entropy, distillation
 from neural_epitome.training.optimizer import decay_mask
 
 Tree = Any
 _MARGIN = 4  # pixels that a crop may be off by
-_EVALUATED = 500  # images at a time
+_EVALUATED, _MEASURED = 500, 100  # images at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,9 +107,19 @@ class Course:
     return {"params": variables["params"], "rest": rest, "optimiser": moments}
 
 
-def _step(
+def step(
   course: Course, state: Tree, images: Images, taught_by: Tree, chosen: Any, key: Any
 ) -> tuple[Tree, jax.Array]:
+  """One step of one run: the state after it, and the loss; a pure function.
+
+  Args:
+    course: see there.
+    state: see `Course.start`.
+    images: of which some are chosen.
+    taught_by: the teacher's variables; empty without one.
+    chosen: indices of the step's images, int32 (batch,).
+    key: of the augmentation.
+  """
   recipe = course.recipe
   image = normalised(augmented(key, images.image[chosen]))
   label = jax.nn.one_hot(images.label[chosen], CLASSES)
@@ -142,13 +153,13 @@ def _step(
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _one_step(course, state, images, taught_by, chosen, key):
-  return _step(course, state, images, taught_by, chosen, key)
+  return step(course, state, images, taught_by, chosen, key)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _all_steps(course, state, images, taught_by, order, keys):
   def body(state, told):
-    return _step(course, state, images, taught_by, *told)
+    return step(course, state, images, taught_by, *told)
 
   return jax.lax.scan(body, state, (order, keys))
 
@@ -211,3 +222,27 @@ def evaluate(model: Any, variables: Tree, images: Images) -> dict[str, float]:
     sum(float(value) for value in column) for column in zip(*found, strict=True)
   )
   return {"top1": 100 * right / count, "loss": loss / count}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _after_a_step(model: Any, variables: Tree, image: jax.Array) -> Tree:
+  _, moved = model.apply(
+    variables, normalised(image), train=True, mutable=["batch_stats"]
+  )
+  return moved["batch_stats"]
+
+
+def remeasured(model: Any, variables: Tree, image: jax.Array) -> Tree:
+  """The variables with statistics of batch norms measured on these images, bytes.
+
+  As in training the images are augmented: the black margins of crops shift statistics
+  by more than what most arms lose.
+  """
+  image = augmented(jax.random.key(0), image)
+
+  def after(old: Tree, image: jax.Array) -> Tree:
+    return _after_a_step(model, {**variables, "batch_stats": old}, image)
+
+  statistics, batch = variables["batch_stats"], min(_MEASURED, len(image))
+  statistics = measured(after, statistics, image, batch, quiet=True)
+  return {**variables, "batch_stats": statistics}

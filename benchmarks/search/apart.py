@@ -74,13 +74,13 @@ class Apart:
     variables = {part: trained.variables[part] for part in ("params", "batch_stats")}
     initialization.save(jax.device_get(variables), directory / "variables.npz")
     (directory / "arch.json").write_text(json.dumps(best.to_json()))
-    found = prices.of(best)
+    price = prices.of(best)
     return {
       "seconds": round(sum(taken), 1),
       "evaluations": len(taken),
       "top1": top1[best],
-      "madds": found["madds"],
-      "stored_bytes": found["bytes"],
+      "madds": price["madds"],
+      "stored_bytes": price["bytes"],
     }
 
   def _final(self, name: str, seed: int) -> Row:

@@ -24,7 +24,8 @@ from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.cost_model import UNITS, Prices
 from neural_epitome.strategies import Problem, Strategy
-from neural_epitome.training import initialization, loop, setup
+from neural_epitome.training import initialization, loop
+from neural_epitome.training.feed import Feed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Lab:
     self.config, self.size, self.table = config, size, table
     self.space: ChainSpace = config.model.space
     self._root, self.deadline = root, deadline
-    feed = setup.Feed(config)
+    feed = Feed(config)
     self.examples, self.classes = feed.examples, len(feed.classes)
     self._answers: dict[tuple[str, int], Answers] = {}
 
@@ -77,9 +78,9 @@ class Lab:
     """Adds a row, unless it is known, what it needs is not, or time is over."""
     if self.table.find(strategy, seed, stage) or time.monotonic() > self.deadline:
       return
-    found = run(strategy, seed)
-    if found:
-      self.table.add(strategy, seed, stage, **found)
+    columns = run(strategy, seed)
+    if columns:
+      self.table.add(strategy, seed, stage, **columns)
 
   def directory(self, name: str, seed: int) -> Path:
     """Where a run of that name lies."""
@@ -174,13 +175,13 @@ class Lab:
       strategy: what is asked for next.
       problem: what is searched for.
       top1: of a choice.
-      train: see `asking.ask_all`.
+      train: see `driver.ask_all`.
     """
-    asked = 0
+    evaluations = 0
 
     def counted(arch: Arch) -> float:
-      nonlocal asked
-      asked += 1
+      nonlocal evaluations
+      evaluations += 1
       return top1(arch)
 
     known = driver.ask_all(problem, strategy, counted, train)
@@ -190,15 +191,15 @@ class Lab:
     directory = self.directory(name, seed)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "arch.json").write_text(json.dumps(best.to_json()))
-    found = Prices(self.space, self.classes, self.config.data.channels).of(best)
+    price = Prices(self.space, self.classes, self.config.data.channels).of(best)
     return best, {
-      "evaluations": asked,
+      "evaluations": evaluations,
       "top1": percent(known[best]),
-      "madds": found["madds"],
-      "stored_bytes": found["bytes"],
+      "madds": price["madds"],
+      "stored_bytes": price["bytes"],
     }
 
-  def found(self, name: str, seed: int) -> Arch | None:
+  def arch(self, name: str, seed: int) -> Arch | None:
     """What a search kept, if it was done in this directory."""
     file = self.directory(name, seed) / "arch.json"
     if not file.exists():
@@ -223,7 +224,7 @@ class Lab:
       seed: of both.
       origin: `supernet`, `scratch`, or `own`, the choice's as it was trained by itself.
     """
-    arch = self.found(search, seed)
+    arch = self.arch(search, seed)
     if arch is None:
       return {}
     start = ""
@@ -312,23 +313,23 @@ def narrowed_to(
     space: see `narrowed`.
     classes: of the network.
     channels: of its images.
-    metric: of the budget, as in `search.prices`.
+    metric: of the budget, as in `spaces.cost_model`.
     budget: in its units.
 
   Raises:
     UserError: if the narrowest costs more.
   """
-  found = None
+  widest = None
   for step in range(5, 100):
     candidate = narrowed(space, step / 100)
     price = Prices(candidate, classes, channels).of(candidate.largest)
     if price[metric] <= budget:
-      found = candidate
-  if found is None:
+      widest = candidate
+  if widest is None:
     raise UserError(
       f"No scaling of the largest network is within {budget:,.0f} {UNITS[metric]}."
     )
-  return found
+  return widest
 
 
 def percent(share: float) -> float:

@@ -113,11 +113,11 @@ class AtLatency:
     problem = Problem(space, price, budget, seed)
     strategy = NetAdapt(layers=2, samples=12)
     row = lab.search(name, self._sampler, seed, strategy, problem)
-    return row | {"latency_ms": round(price(lab.found(name, seed)), 4)}
+    return row | {"latency_ms": round(price(lab.arch(name, seed)), 4)}
 
   def _final(self, name: str, seed: int) -> Row:
     search, _, origin = name.rpartition("_from_")
-    if self._lab.found(search, seed) is None:
+    if self._lab.arch(search, seed) is None:
       return {}
     times = self._timed(search, seed)
     row = self._lab.final(search, self._sampler, seed, origin)
@@ -126,7 +126,7 @@ class AtLatency:
   def _width(self, name: str, seed: int) -> Row:
     lab = self._lab
     search = name.partition("_width")[0]
-    if lab.found(search, seed) is None:
+    if lab.arch(search, seed) is None:
       return {}
     times = self._timed(search, seed)
     space = narrowed(lab.space, times["width"], times["multiple"])
@@ -146,12 +146,12 @@ class AtLatency:
     path = lab.directory(search, seed) / "times.json"
     if path.exists():
       return json.loads(path.read_text())
-    arch = lab.found(search, seed)
-    wanted = lab.space.network(arch)
+    arch = lab.arch(search, seed)
+    chosen = lab.space.network(arch)
     spaces = {(m, w): narrowed(lab.space, w, m) for m in (2, 8) for w in WIDTHS}
     same = {space.network(space.largest): key for key, space in spaces.items()}
     networks = {key: network for network, key in same.items()}
-    found, *times = self.times([wanted, *networks.values()], COARSE)
+    seconds, *times = self.times([chosen, *networks.values()], COARSE)
     data = lab.config.data
 
     def madds(key: tuple[int, float]) -> float:
@@ -162,16 +162,16 @@ class AtLatency:
     near = [
       key
       for key, taken in zip(networks, times, strict=True)
-      if taken <= (1 + 3 * TOLERANCE) * found
+      if taken <= (1 + 3 * TOLERANCE) * seconds
     ]
     for key in sorted(near, key=madds, reverse=True):
-      found, narrower = self.times([wanted, networks[key]])
-      if narrower <= (1 + TOLERANCE) * found:
-        told = {"found": found, "narrower": narrower}
-        told |= {"multiple": key[0], "width": key[1]}
-        path.write_text(json.dumps(told))
-        print(f"{search}: {json.dumps(told)}")
-        return told
+      seconds, narrower = self.times([chosen, networks[key]])
+      if narrower <= (1 + TOLERANCE) * seconds:
+        result = {"found": seconds, "narrower": narrower}
+        result |= {"multiple": key[0], "width": key[1]}
+        path.write_text(json.dumps(result))
+        print(f"{search}: {json.dumps(result)}")
+        return result
     raise UserError(f"{search}: no narrower network is as fast as what was found.")
 
   def times(self, networks: Sequence[ChainConfig], rounds: int = ROUNDS) -> list[float]:

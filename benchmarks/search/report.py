@@ -34,7 +34,7 @@ SEARCHES = {
 # Trains supernets of its own, in the time of the one that the others search.
 ROUNDS = {"subset_evolution": "subset evolution in three rounds, training included"}
 # Of each comparison, the control that differences are taken to, and its rivals.
-FOUND = {
+COMPARISONS = {
   "madds": {
     "width": "narrower, all channels alike",
     "width_longer": "narrower, trained as long as all stages took",
@@ -86,8 +86,8 @@ class Rows:
   def latencies(self) -> list[str]:
     """`latency_SHARE` of each share of the latency that was searched to, most first."""
     named = {row["strategy"] for row in self._rows}
-    found = [name for name in named if re.fullmatch(r"latency_[\d.]+", name)]
-    return sorted(found, key=_share, reverse=True)
+    latencies = [name for name in named if re.fullmatch(r"latency_[\d.]+", name)]
+    return sorted(latencies, key=_share, reverse=True)
 
   def of(self, strategy: str, column: str) -> dict[int, float]:
     """A column's values by seed, where there are any."""
@@ -161,9 +161,9 @@ def bypass(rows: Rows) -> str:
       if not rows.of(row, "top1"):
         continue
       columns = [("evaluations", 0), ("latency_ms", 3), ("top1", 2)]
-      told = [rows.text(row, column, digits) for column, digits in columns]
+      cells = [rows.text(row, column, digits) for column, digits in columns]
       title = f"{_share(latency):g} of the latency, {title} may be left out"
-      body.append([title, *told])
+      body.append([title, *cells])
   if not body:
     return NOT_RUN
   headers = ["descent", "questions", "ms by the table", "held-out top-1"]
@@ -176,35 +176,37 @@ def harder(rows: Rows) -> str:
     "madds": "Half of the multiply-adds",
     "bytes": "A quarter of the bytes, rates in the space",
   }
-  made = {title: found(rows, name) for name, title in titles.items()}
-  parts = [f"{title}:\n\n{table}" for title, table in made.items() if table != NOT_RUN]
+  tables = {title: compare(rows, name) for name, title in titles.items()}
+  parts = [
+    f"{title}:\n\n{table}" for title, table in tables.items() if table != NOT_RUN
+  ]
   parts += [part for part in (at_latency(rows), bypass(rows)) if part != NOT_RUN]
   return "\n\n".join(parts) or NOT_RUN
 
 
 def at_latency(rows: Rows) -> str:
   """What was found at each share of the latency, against its controls."""
-  made = {latency: found(rows, latency) for latency in rows.latencies}
+  tables = {latency: compare(rows, latency) for latency in rows.latencies}
   parts = [
     f"{_share(latency):g} of the latency:\n\n{table}"
-    for latency, table in made.items()
+    for latency, table in tables.items()
     if table != NOT_RUN
   ]
   return "\n\n".join(parts) or NOT_RUN
 
 
-def found(rows: Rows, comparison: str) -> str:
+def compare(rows: Rows, comparison: str) -> str:
   """What was found, against its controls.
 
   Args:
     rows: of one data set.
-    comparison: of `FOUND`, or one of the rows' `latencies`.
+    comparison: of `COMPARISONS`, or one of the rows' `latencies`.
   """
-  is_timed = comparison not in FOUND
+  is_timed = comparison not in COMPARISONS
   if is_timed:
     named = {f"{comparison}_{name}": title for name, title in AT_LATENCY.items()}
   else:
-    named = FOUND[comparison]
+    named = COMPARISONS[comparison]
   control = next(iter(named))
   columns = ["madds", "stored_bytes"]
   headers = ["network", "top-1", "ahead", "multiply-adds", "bytes"]
@@ -268,19 +270,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
   parser.add_argument("--csv", type=Path, default=common.RESULTS / "search.csv")
   parser.add_argument("--page", type=Path, default=pages.DOCS / "search.md")
-  told = parser.parse_args(arguments)
+  options = parser.parse_args(arguments)
   try:
-    everything = read(told.csv)
+    everything = read(options.csv)
     rows = Rows(everything, "embedded")
     parts = {"supernets": supernets(rows), "searches": searches(rows)}
     parts |= {"bypass": bypass(rows), "harder": harder(Rows(everything, HARDER))}
     parts |= {"costs": costs(rows), "latency": at_latency(rows)}
-    parts |= {name: found(rows, name) for name in FOUND}
-    told.page.write_text(pages.edit(told.page, parts), encoding="utf-8")
+    parts |= {name: compare(rows, name) for name in COMPARISONS}
+    options.page.write_text(pages.edit(options.page, parts), encoding="utf-8")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
-  print(told.page)
+  print(options.page)
   return 0
 
 

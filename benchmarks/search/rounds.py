@@ -49,9 +49,9 @@ class InRounds:
     def top1(arch: Arch) -> float:
       answers = labs[-1].answers(self._sampler, seed)
       begin = time.monotonic()
-      found = answers.of(arch)["top1"]
+      top1 = answers.of(arch)["top1"]
       seconds.append(time.monotonic() - begin)
-      return found
+      return top1
 
     best, row = lab.ask(name, seed, strategy, problem, top1, train)
     labs[-1].cut_out(lab.directory(name, seed), self._sampler, seed, best)

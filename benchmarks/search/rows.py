@@ -33,9 +33,9 @@ class Table:
 
   def find(self, strategy: str, seed: int, stage: str) -> Row | None:
     """The row of an answer, if it is known."""
-    wanted = (strategy, str(seed), stage)
-    found = (r for r in self._rows if (r["strategy"], r["seed"], r["stage"]) == wanted)
-    return next(found, None)
+    key = (strategy, str(seed), stage)
+    matches = (r for r in self._rows if (r["strategy"], r["seed"], r["stage"]) == key)
+    return next(matches, None)
 
   def add(self, strategy: str, seed: int, stage: str, **values: Any) -> None:
     """Appends a row, and prints what is in it."""

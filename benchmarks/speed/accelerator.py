@@ -138,16 +138,16 @@ def measure(rounds: int, kind: str) -> dict[str, Speed]:
   taken = interleave.alternate(workers, rounds)
   for worker in workers.values():
     worker.close()
-  times = {v: [turn["clock"] for turn in found] for v, found in taken.items()}
-  peak, found = peaks.peak_flops(kind), {}
+  times = {v: [turn["clock"] for turn in turns] for v, turns in taken.items()}
+  peak, speeds = peaks.peak_flops(kind), {}
   for variant, clock in times.items():
     config = our_config("dense" if variant == "timm" else variant, SIZE, BATCH)
     flops = throughput.step_flops(our_madds(config), BATCH)
     median = statistics.median(clock)
     share = flops / median / peak if peak else None
     ratio = common.paired_ratio(times["timm"], clock)
-    found[variant] = Speed(BATCH / median, share, ratio)
-  return found
+    speeds[variant] = Speed(BATCH / median, share, ratio)
+  return speeds
 
 
 if __name__ == "__main__":

@@ -19,17 +19,17 @@ def arrays(program: str) -> list[tuple[str, Shape]]:
   Args:
     program: the text of a compiled program, `compiled.as_text()`.
   """
-  found = []
+  arrays = []
   for line in program.splitlines():
     # Where an all-reduce is split, its second half names the same arrays again.
     if not re.search(r"= .* all-reduce(-start)?\(", line):
       continue
     result = re.split(r" all-reduce", line)[0].partition("=")[2]
-    found += [
+    arrays += [
       (kind, tuple(int(n) for n in dims.split(",") if n))
       for kind, dims in re.findall(r"\b(b?f\d+)\[([\d,]*)\]", result)
     ]
-  return found
+  return arrays
 
 
 def itemised(program: str, state: Any) -> dict[str, int]:

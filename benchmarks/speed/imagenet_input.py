@@ -76,12 +76,12 @@ def run(arguments: argparse.Namespace, data_dir: str) -> list[dict[str, object]]
     (name, *mode): [] for name in RECIPES for mode in modes
   }
   for _ in range(arguments.repeats):
-    for (name, threads, workers), found in rates.items():
-      found.append(measure(name, data_dir, threads, workers, arguments.seconds))
+    for (name, threads, workers), measured in rates.items():
+      measured.append(measure(name, data_dir, threads, workers, arguments.seconds))
   rows = []
-  for (name, threads, workers), found in rates.items():
-    wall = [rate for rate, _ in found]
-    busy = [rate for _, rate in found]
+  for (name, threads, workers), measured in rates.items():
+    wall = [rate for rate, _ in measured]
+    busy = [rate for _, rate in measured]
     per_core = statistics.median(busy)
     rows.append(
       {

@@ -62,25 +62,25 @@ def largest_difference(one: Mapping[int, float], other: Mapping[int, float]) -> 
 def parity(experiment: str) -> Iterator[Row]:
   """Losses in any number of processes, and from checkpoints of any other."""
   from neural_epitome.experiment import load_experiment
-  from neural_epitome.training import setup
+  from neural_epitome.training.feed import Feed
 
   config = load_experiment(experiment)
   batch = config.data.batch_size
-  epochs = STEPS * batch / setup.Feed(config).examples
-  found: dict[int, dict[int, float]] = {}
+  epochs = STEPS * batch / Feed(config).examples
+  curves: dict[int, dict[int, float]] = {}
 
   def row(what: str, processes: int, difference: float, **more: Any) -> Row:
-    told = {"value": f"{difference:.3g}", "unit": "nats", "batch": batch}
+    values = {"value": f"{difference:.3g}", "unit": "nats", "batch": batch}
     shared = {"experiment": experiment, "processes": processes}
-    return {"part": "parity", "what": what} | shared | told | more
+    return {"part": "parity", "what": what} | shared | values | more
 
   with tempfile.TemporaryDirectory() as folder:
     for processes in PROCESSES:
       workdir = pathlib.Path(folder) / str(processes)
       train(workdir, experiment, processes, epochs, 0.5)
-      found[processes] = losses(workdir)
-      assert len(found[processes]) == STEPS
-      difference = largest_difference(found[processes], found[PROCESSES[0]])
+      curves[processes] = losses(workdir)
+      assert len(curves[processes]) == STEPS
+      difference = largest_difference(curves[processes], curves[PROCESSES[0]])
       yield row("whole_run", processes, difference)
     for saver in PROCESSES:
       for restorer in PROCESSES:
@@ -90,7 +90,7 @@ def parity(experiment: str) -> Iterator[Row]:
         step = half_a_run(pathlib.Path(folder) / str(saver), workdir)
         train(workdir, experiment, restorer, epochs, 60.0)
         resumed = losses(workdir)
-        difference = largest_difference(resumed, found[saver])
+        difference = largest_difference(resumed, curves[saver])
         what = f"resumed_at_step_{step}"
         yield row(what, saver, difference, resumed_in=restorer)
 
@@ -121,8 +121,8 @@ def step_time(experiment: str, batch: int, cores: int, rounds: int) -> Iterator[
   taken = interleave.alternate(workers, rounds)
   for worker in workers.values():
     worker.close()
-  times = {count: [turn["clock"] for turn in found] for count, found in taken.items()}
-  for processes, found in times.items():
+  times = {count: [turn["clock"] for turn in turns] for count, turns in taken.items()}
+  for processes, clock in times.items():
     yield {
       "part": "step",
       "what": "median_step",
@@ -131,9 +131,9 @@ def step_time(experiment: str, batch: int, cores: int, rounds: int) -> Iterator[
       "batch": batch,
       "cores": cores,
       "rounds": rounds,
-      "value": round(1e3 * statistics.median(found), 1),
+      "value": round(1e3 * statistics.median(clock), 1),
       "unit": "ms",
-      "ratio": round(common.paired_ratio(found, times[PROCESSES[0]]), 3),
+      "ratio": round(common.paired_ratio(clock, times[PROCESSES[0]]), 3),
     }
 
 

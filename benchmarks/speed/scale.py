@@ -91,11 +91,11 @@ def on_gpu(rounds: int) -> Iterator[Row]:
   shared = {"part": "accelerator", "experiment": "mobilenet_v2", "processes": 1}
   shared |= {"batch": accelerator.BATCH, "rounds": rounds}
   for variant, speed in accelerator.measure(rounds, kind).items():
-    told = shared | {"what": variant}
+    known = shared | {"what": variant}
     rate, ratio = round(speed.images_per_second, 1), round(speed.over_timm, 3)
-    yield told | {"value": rate, "unit": f"images/s on {kind}", "ratio": ratio}
+    yield known | {"value": rate, "unit": f"images/s on {kind}", "ratio": ratio}
     if speed.utilisation is not None:
-      yield told | {"value": round(speed.utilisation, 4), "unit": "of peak"}
+      yield known | {"value": round(speed.utilisation, 4), "unit": "of peak"}
 
 
 def main() -> None:
@@ -123,8 +123,8 @@ def main() -> None:
   }
   rows = []
   for part in arguments.part:
-    for found in parts[part]():
-      rows.append(dict.fromkeys(COLUMNS, "") | found)
+    for row in parts[part]():
+      rows.append(dict.fromkeys(COLUMNS, "") | row)
       print(*rows[-1].values(), sep="\t", flush=True)
   if not rows:
     return

@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import statistics
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -152,6 +153,18 @@ def make_step(config: Config, classes: int = 10) -> Any:
   return run
 
 
+def alternated(
+  name: str, configs: Mapping[str, Config], rounds: int
+) -> dict[str, list[float]]:
+  """Seconds of a step of each variant of a network, all in turn in every round."""
+  cases = {}
+  for variant, config in configs.items():
+    print(f"{name}: compiling {variant}", file=sys.stderr, flush=True)
+    cases[variant] = make_step(config)
+  malloc.retire_fragments()  # as the trainer does
+  return latency.alternate(cases, rounds)
+
+
 def measure(
   name: str, experiment: str, overrides: dict[str, str], rounds: int
 ) -> list[dict[str, Any]]:
@@ -159,12 +172,7 @@ def measure(
   configs = variants(experiment)
   for path, text in overrides.items():
     configs = {k: override(c, path, text) for k, c in configs.items()}
-  cases = {}
-  for variant, config in configs.items():
-    print(f"{name}: compiling {variant}", file=sys.stderr, flush=True)
-    cases[variant] = make_step(config)
-  malloc.retire_fragments()  # as the trainer does
-  seconds = latency.alternate(cases, rounds)
+  seconds = alternated(name, configs, rounds)
   first = configs["dense"]
   share = 1.0 - common.paired_ratio(seconds.pop("left out"), seconds["dense"])
   return [

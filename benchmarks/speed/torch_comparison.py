@@ -124,7 +124,7 @@ def measure(size: int, batch: int, variants: list[str], rounds: int) -> list[dic
   taken = interleave.alternate(workers, rounds)
   for worker in workers.values():
     worker.close()
-  clock = {v: [turn["clock"] for turn in found] for v, found in taken.items()}
+  clock = {v: [turn["clock"] for turn in turns] for v, turns in taken.items()}
   rows = []
   for variant, times in clock.items():
     row = {

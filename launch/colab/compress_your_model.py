@@ -151,8 +151,9 @@ print(f"dense: {TOP1['dense']:.1f}% of {len(test_labels):,} test images")
 # relative error; kernels of fewer than five inputs stay dense, and are only rounded.
 
 # %%
-closed = ne.compress(params, BUDGET, bits=BITS)
-small = ne.compress(params, BUDGET, bits=BITS, fit="full", quiet=True)
+RULE = ne.ChannelEpitomeRule()
+closed = ne.compress(params, BUDGET, rule=RULE, bits=BITS)
+small = ne.compress(params, BUDGET, rule=RULE, bits=BITS, fit="full", quiet=True)
 TOP1["closed"] = top1(closed.expand(closed.compact))
 TOP1["full"] = top1(small.expand(small.compact))
 print(small)
@@ -254,4 +255,4 @@ STATE_DICT = ""  # "mobilenet_v2.pth"
 
 if STATE_DICT:
   trained = ne.load_pretrained(STATE_DICT, ne.load_experiment("mbv2_epitome_imagenet"))
-  print(ne.compress(trained.variables, "4MB", bits=BITS))
+  print(ne.compress(trained.variables, "4MB", rule=RULE, bits=BITS))

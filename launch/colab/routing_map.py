@@ -48,6 +48,7 @@ from neural_epitome.cost.plan_table import shape_text
 from neural_epitome.epitome import folding, routing, sampling
 from neural_epitome.report import figures, routing_maps, tables
 from neural_epitome.training import setup
+from neural_epitome.training.feed import Feed
 
 plt.rcParams.update(figures.STYLE)
 EPOCHS = float(os.environ.get("EPOCHS", 3))
@@ -295,7 +296,7 @@ print(
 # The whole network, its kernels built and folded:
 
 # %%
-with setup.Feed(trained.config).evaluation() as batches:
+with Feed(trained.config).evaluation() as batches:
   images = next(batches)["image"]
 runs = {}
 for execution in ("materialise", "fold"):

@@ -50,6 +50,7 @@ from neural_epitome.cost import plan_table
 from neural_epitome.export.job import export
 from neural_epitome.report import figures, tables
 from neural_epitome.training import setup
+from neural_epitome.training.feed import Feed
 
 plt.rcParams.update(figures.STYLE)
 print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, JAX {jax.__version__}")
@@ -105,7 +106,7 @@ for picture in pictures[len(pictures) // 2 :][:1]:
 
 # %%
 trained = ne.load(WORKDIR)
-batches = setup.Feed(trained.config).evaluation()
+batches = Feed(trained.config).evaluation()
 batch = next(batches)
 batches.close()
 

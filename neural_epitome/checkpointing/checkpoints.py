@@ -17,15 +17,15 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from neural_epitome.checkpointing import orbax_noise
+from neural_epitome.checkpointing import orbax_clock, orbax_noise
 from neural_epitome.checkpointing.errors import (
-  explain_full_disk,
+  explain_unwritable,
   first_line,
   is_passing,
 )
 from neural_epitome.checkpointing.write_failures import WriteFailures
 from neural_epitome.distributed import collectives
-from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome import plan_json
 from neural_epitome.errors import UserError
 
 Record = dict[str, Any]
@@ -68,6 +68,7 @@ class Checkpoints:
         what a checkpoint must agree with to be restored.
     """
     orbax_noise.quieten()
+    orbax_clock.steady()
     self.directory = pathlib.Path(directory).absolute()
     self._record = json.loads(json.dumps(record))
     self._read_only = keep is None
@@ -100,10 +101,10 @@ class Checkpoints:
     this one is raised here.
 
     Raises:
-      UserError: if the disk is full.
+      UserError: if the disk is full or cannot be reached.
     """
     step = int(state.step)
-    with explain_full_disk(self.directory):
+    with explain_unwritable(self.directory):
       self._finish_write()
       if step in self._manager.all_steps():
         return step
@@ -118,9 +119,9 @@ class Checkpoints:
     """Returns once the write in progress is on disk.
 
     Raises:
-      UserError: if the disk is full.
+      UserError: if the disk is full or cannot be reached.
     """
-    with explain_full_disk(self.directory):
+    with explain_unwritable(self.directory):
       self._finish_write()
 
   def _finish_write(self) -> None:
@@ -164,8 +165,8 @@ class Checkpoints:
       The state and the JSON record, or None if no checkpoint can be used.
 
     Raises:
-      UserError: if one cannot be read, in some process, for another reason than that
-        it is damaged, also not a while later.
+      UserError: if a process cannot read one that is not damaged, not at a later
+        attempt either.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like))
     arguments = ocp.args.Composite(
@@ -178,7 +179,7 @@ class Checkpoints:
       content, reason = self._read(step, arguments)
       if content is not None:
         record, flat = content["record"], content["state"]
-        if not plans.is_same(record.get("plan"), self._record.get("plan")):
+        if not plan_json.is_same(record.get("plan"), self._record.get("plan")):
           reason = "is of another plan"
         elif int(flat[".step"]) != step:
           reason = "does not hold the step it is named after"

@@ -1,4 +1,4 @@
-"""What an error in reading or writing a checkpoint says of disk, network and files."""
+"""Errors in reading or writing a checkpoint: which are the disk's or the network's."""
 
 import errno
 import os
@@ -17,6 +17,8 @@ _PASSING = (
   *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN),
   *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
 )
+# Of these, and beside them, what only files answer.
+_OF_FILES = (errno.ESTALE, errno.EIO, errno.EROFS)
 _PASSING_STATUS = (
   *("UNAVAILABLE:", "DEADLINE_EXCEEDED:", "RESOURCE_EXHAUSTED:", "ABORTED:"),
   *("CANCELLED:", "PERMISSION_DENIED:", "UNAUTHENTICATED:"),
@@ -39,8 +41,8 @@ def is_disk_full(error: BaseException | None) -> bool:
 def is_passing(error: BaseException | None) -> bool:
   """Whether `error`, or what caused it, may be gone at another attempt to read.
 
-  Whatever is wrong with a file, Orbax and tensorstore have many words for; these are
-  the others.
+  Orbax and tensorstore have many words for a damaged file. The errors listed here are
+  those of a disk or a network, which pass.
   """
   while error is not None:
     if isinstance(error, MemoryError):
@@ -56,23 +58,58 @@ def is_passing(error: BaseException | None) -> bool:
   return False
 
 
+def unreachable(error: BaseException | None, directory: pathlib.Path) -> str:
+  """Which error of a disk or its server `error`, or its cause, is, in words.
+
+  Args:
+    error: from a write below `directory`, or from something else.
+    directory: that is written to.
+
+  Returns:
+    As "Stale file handle"; empty for all others, also those that name another file.
+  """
+  while error is not None:
+    if isinstance(error, OSError):
+      named, number = error.filename, error.errno
+      # A write to an open file names none; a connection that fails does not either.
+      known = number in (_OF_FILES if named is None else (*_PASSING, *_OF_FILES))
+      inside = named is None or _lies_in(pathlib.Path(os.fsdecode(named)), directory)
+      return str(error.strerror) if known and inside else ""
+    # Tensorstore tells errors of the file system in words only.
+    for number in _OF_FILES:
+      if os.strerror(number) in str(error):
+        return os.strerror(number)
+    error = error.__cause__
+  return ""
+
+
+def _lies_in(path: pathlib.Path, directory: pathlib.Path) -> bool:
+  return path.absolute().is_relative_to(directory.absolute())
+
+
 @contextmanager
-def explain_full_disk(directory: pathlib.Path) -> Iterator[None]:
-  """Turns a full disk into a UserError that says what is safe."""
+def explain_unwritable(directory: pathlib.Path) -> Iterator[None]:
+  """Turns a disk that is full or cannot be reached into a UserError on what is safe."""
   try:
     yield
     return
   except UserError:
     raise
   except Exception as error:
-    if not is_disk_full(error):
+    is_full, reason = is_disk_full(error), unreachable(error, directory)
+    if not is_full and not reason:
       raise
   # Out of the handler: the error would keep Orbax's coroutines alive.
   with orbax_noise.silent_coroutines():
     pass
+  if is_full:
+    raise UserError(
+      f"No space left on the disk of {directory}; earlier checkpoints there are "
+      "whole. Free some space and run the same command again to resume."
+    )
   raise UserError(
-    f"No space left on the disk of {directory}; earlier checkpoints there are "
-    "whole. Free some space and run the same command again to resume."
+    f"{directory} cannot be written ({reason}); earlier checkpoints there are whole. "
+    "Run the same command again, when it can be, to resume."
   )
 
 

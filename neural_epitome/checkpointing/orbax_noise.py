@@ -1,4 +1,4 @@
-"""What Orbax says beside the errors that it raises, kept from the terminal."""
+"""Silences the log lines and warnings that Orbax adds to the errors that it raises."""
 
 import functools
 import gc
@@ -12,7 +12,7 @@ from typing import Any
 
 @functools.cache
 def quieten() -> None:
-  """Nothing of saves, or of threads that outlive a failed one."""
+  """Silences log lines about saves, and about threads that outlive a failed save."""
   # It narrates every save and prints every traceback of a failed one; what matters
   # is raised as well.
   logging.getLogger("absl").addFilter(
@@ -33,13 +33,17 @@ def quieten() -> None:
 
 @contextmanager
 def silent_coroutines() -> Iterator[None]:
-  """Inside, and of what is collected at the end, nothing is told."""
+  """Silences warnings of coroutines that are never awaited, inside the block.
+
+  Garbage is collected at its end, so that those of the block warn before that.
+  """
   # A read or write that fails leaves the coroutines of Orbax's others unfinished,
-  # and Python prints a page about each as it collects them.
-  hook = sys.unraisablehook
-  sys.unraisablehook = lambda _: None
+  # and Python prints or logs a page about each as it collects them.
+  hook, logger = sys.unraisablehook, logging.getLogger("asyncio")
+  sys.unraisablehook, was_disabled = lambda _: None, logger.disabled
+  logger.disabled = True
   try:
     yield
     gc.collect()
   finally:
-    sys.unraisablehook = hook
+    sys.unraisablehook, logger.disabled = hook, was_disabled

@@ -1,4 +1,4 @@
-"""The errors of checkpoint writes, told before other processes are waited for."""
+"""The errors of checkpoint writes, reported without a wait for other processes."""
 
 import sys
 
@@ -6,7 +6,7 @@ import orbax.checkpoint as ocp
 
 
 class WriteFailures:
-  """What the threads that write a checkpoint failed with.
+  """The errors with which threads that write a checkpoint failed.
 
   Orbax takes an error of its thread through a barrier (in a `finally`) to which the
   other processes, whose writes did not fail, do not come for twenty minutes. `barrier`

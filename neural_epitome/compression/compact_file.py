@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from neural_epitome import codec
-from neural_epitome.compression import compact_reader
+from neural_epitome.compression import compact_reader, entropy_coding
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.plan import Plan
@@ -23,7 +23,13 @@ from neural_epitome.errors import UserError
 
 # Bytes up to which a tensor lies in a row with others.
 _SMALL = 4096
-_DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
+_DTYPES = {
+  "float32": "F32",
+  "float16": "F16",
+  "int32": "I32",
+  "int8": "I8",
+  "uint8": "U8",
+}
 
 
 def write_numbers(
@@ -39,7 +45,8 @@ def write_numbers(
   Args:
     path: of the file.
     plan: how kernels come out of the numbers, and in how many bits each is stored.
-    params: the plan's tensors and all parameters that are no kernel, by name.
+    params: the plan's tensors and all parameters that are no kernel, by name; the
+      latter stay float16 where they are.
     offsets: routing maps by kernel and axis, whole cells on channel axes.
     network: what a runtime must know beside, as JSON.
     shapes: of parameters whose kernel is generated in another shape.
@@ -57,8 +64,9 @@ def write_numbers(
   tensors: dict[str, np.ndarray] = {}
   for name, array in params.items():
     width = plan.tensors[name].bits if name in plan.tensors else 32
-    if width == 32:
-      tensors[name] = array.astype(_stored_dtype(array.dtype))
+    if width > 8:
+      dtype = np.float16 if width == 16 else _stored_dtype(array.dtype)
+      tensors[name] = array.astype(dtype)
       continue
     tensors[name], tensors[name + ".scale"] = map(
       np.asarray, rounding.quantise(array, width)
@@ -67,10 +75,13 @@ def write_numbers(
       tensors[name] = pack(tensors[name], width)
   for kernel_path, axes in offsets.items():
     for axis, offset in axes.items():
-      bits = plan.kernels[kernel_path].generator.offset_bits(axis)
+      generator = plan.kernels[kernel_path].generator
+      bits, symbols = generator.offset_bits(axis), generator.coded_symbols(axis)
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, _offset_dtype(axis))
-      if bits < 32:
+      if symbols:
+        tensors[name] = entropy_coding.encode(tensors[name], symbols)
+      elif bits < 32:
         tensors[name] = pack(tensors[name] - (1 << (bits - 1)), bits)
   header, rows = _laid_out(plan, tensors, network, shapes)
   with open(path, "wb") as file:
@@ -101,17 +112,18 @@ def file_bytes(
     name: blank(array.shape, _stored_dtype(array.dtype)) for name, array in rest.items()
   }
   for name, spec in plan.tensors.items():
-    tensors[name] = blank(spec.shape, np.float32 if spec.bits == 32 else np.int8)
-    if spec.bits < 32:
+    dtype = {32: np.float32, 16: np.float16}.get(spec.bits, np.int8)
+    tensors[name] = blank(spec.shape, dtype)
+    if spec.bits < 16:
       tensors[name + ".scale"] = blank(spec.factors, np.float32)
     if spec.bits < 8:
       size = -(-math.prod(spec.shape) * spec.bits // 8)
       tensors[name] = blank([size], np.uint8)
   for kernel_path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      bits, dtype = kernel.generator.offset_bits(axis), _offset_dtype(axis)
-      if bits < 32:
-        shape, dtype = (-(-math.prod(shape) * bits // 8),), np.uint8
+      generator, dtype = kernel.generator, _offset_dtype(axis)
+      if generator.offset_bits(axis) < 32:
+        shape, dtype = (generator.offset_bytes(axis, kernel.shape),), np.uint8
       tensors[plans.beside(kernel_path, f"offsets.{axis}")] = blank(shape, dtype)
   header, stored = _laid_out(plan, tensors, network, shapes)
   return len(header) + sum(tensor.nbytes for tensor in stored)
@@ -122,6 +134,8 @@ def _offset_dtype(axis: str) -> Any:
 
 
 def _stored_dtype(dtype: Any) -> Any:
+  if dtype == np.float16:
+    return np.float16
   return np.int32 if np.issubdtype(dtype, np.integer) else np.float32
 
 

@@ -12,8 +12,9 @@ import zlib
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "I32": "<i4", "I8": "i1", "U8": "u1"}
+DTYPES = {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I8": "i1", "U8": "u1"}
 LARGEST_DESCRIPTION, LARGEST = 2**24, 2**28  # bytes; numbers in full, 1024 a byte too
+MOST_SYMBOLS = 2**14  # that one row tells apart: each takes one word at most
 
 
 class CompactError(ValueError):
@@ -40,15 +41,15 @@ def read(path, largest=None):
     header, data = json.loads(raw[8:start]), raw[start:]
     metadata = header.pop("__metadata__")
     _need(metadata.get("format") == "neural_epitome", "of another format")
-    for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-      (begin, stop), dtype = told["data_offsets"], np.dtype(DTYPES[told["dtype"]])
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+      (begin, stop), dtype = entry["data_offsets"], np.dtype(DTYPES[entry["dtype"]])
       _need(begin == end and stop <= len(data), f"{name} lies outside of the file")
       end, tensor = stop, np.frombuffer(data[begin:stop], dtype)
       _need(dtype.kind != "f" or np.isfinite(tensor).all(), f"{name} has NaN")
-      tensors[name] = tensor.reshape(_checked(name, told["shape"]))
+      tensors[name] = tensor.reshape(_checked(name, entry["shape"]))
     _need(end == len(data), "bytes that belong to no tensor")
-    told = base64.b64decode(metadata["description"])
-    description = json.loads(zlib.decompressobj().decompress(told, LARGEST_DESCRIPTION))
+    text = base64.b64decode(metadata["description"])
+    description = json.loads(zlib.decompressobj().decompress(text, LARGEST_DESCRIPTION))
     for row, parts in description["parts"].items():
       left = tensors.pop(row)
       for name, shape in parts:
@@ -66,6 +67,57 @@ def unpacked(row, shape, bits):
   return digits @ (1 << np.arange(bits)[::-1])
 
 
+def frequencies(codes):
+  """Of symbols, from codes of half an octave; 0 means that a symbol does not occur."""
+  shift, odd = np.divmod(np.maximum(codes.astype(np.int64), 1) - 1, 2)
+  counts = np.where(codes > 0, np.where(odd, 181, 128) << shift, 0)
+  # No symbol is so rare that it would take more than one word.
+  return np.where(codes > 0, np.maximum(counts, counts.sum() >> 15), 0)
+
+
+def lanes(count):
+  """How many streams a row of symbols is dealt out to, so that NumPy reads it fast."""
+  return min(max(count >> 10, 1), 4096)
+
+
+def coded(row, count, symbols):
+  """Symbols in 0 .. symbols - 1 of a row of bytes, entropy coded (interleaved rANS).
+
+  The codes of the frequencies come first, coded likewise where they are many; then a
+  state of 64 bits a lane, and words of 16 bits. Returns them, and the bytes behind.
+  """
+  _need(symbols <= MOST_SYMBOLS, f"{symbols} different symbols")
+  if symbols <= 64:
+    codes, row = row[:symbols], row[symbols:]
+  else:
+    codes, row = coded(row, symbols, 64)
+  is_used = count == 0 or codes.any()
+  _need(len(codes) == symbols and is_used and codes.max(initial=0) <= 41, "frequencies")
+  counts, size = frequencies(codes), lanes(count)
+  ends = np.cumsum(counts)
+  total, starts = max(int(ends[-1]), 1), ends - counts
+  least = total << (44 - total.bit_length())
+  head, row = np.split(row, [8 * size + 4])
+  _need(len(head) == 8 * size + 4, "cut states")
+  state, length = head[:-4].view("<u8").astype(np.int64), int(head[-4:].view("<u4")[0])
+  words, row = np.split(row, [2 * length])
+  _need(len(words) == 2 * length, "cut words")
+  words = words.view("<u2")
+  _need(((state >= least) & (state < least << 16)).all(), "states")
+  result, at = np.empty(count, np.int32), 0
+  for begin in range(0, count, size):
+    now = state[: count - begin]  # a view
+    slot = now % total
+    symbol = np.searchsorted(ends, slot, "right")
+    now[:] = counts[symbol] * (now // total) + slot - starts[symbol]
+    low = np.flatnonzero(now < least)
+    _need(at + len(low) <= length, "too few words")
+    now[low] = (now[low] << 16) | words[at : at + len(low)]
+    at, result[begin : begin + size] = at + len(low), symbol
+  _need(at == length and (state == least).all(), "words that belong to no symbol")
+  return result, row
+
+
 class Network:
   """What a compact file holds: `tensors` as they are stored, and the `metadata`."""
 
@@ -75,26 +127,46 @@ class Network:
     size = sum(math.prod(_checked(n, k["shape"], 1)) for n, k in self.kernels.items())
     _need(size <= largest, f"{size:,} numbers in full are over largest={largest:,}")
 
-  def tensor(self, name):
-    """A stored tensor in float32."""
-    stored = self.tensors[name]
+  def numbers(self, name):
+    """A stored tensor: integers, unpacked, their factors and bits; or floats, 1, 0."""
+    stored, bits = self.tensors[name], 0 if self.tensors[name].dtype.kind == "f" else 8
     if stored.dtype == np.uint8:
       spec = self.metadata["plan"]["tensors"][name]
       bits = spec["bits"] if "bits" in spec else self.metadata["bits"][name]  # plan 1
       _need(bits in range(2, 9), f"{name} of {bits} bits")
       stored = unpacked(stored, spec["shape"], bits) - (1 << (bits - 1))
-    scale = self.tensors[name + ".scale"] if stored.dtype.kind != "f" else 1
+    return stored, self.tensors[name + ".scale"] if bits else 1, bits
+
+  def tensor(self, name):
+    """A stored tensor in float32."""
+    stored, scale, _ = self.numbers(name)
     return np.asarray(stored * np.broadcast_to(scale, stored.shape), np.float32)
+
+  def offsets(self, path):
+    """The routing maps of a kernel by axis, unpacked or decoded."""
+    layer = f"{path.removesuffix('kernel').removesuffix('/')}/offsets.".lstrip("/")
+    maps = {k[len(layer) :]: t for k, t in self.tensors.items() if k.startswith(layer)}
+    spec, shape = self.kernels[path]["generator"], self.kernels[path]["shape"]
+    if spec["kind"] != "windowed_epitome":
+      return maps
+    window, length, row = [*spec["window"], 1], spec["length"], maps["start"]
+    counts = [-(-n // w) for n, w in zip(shape, window, strict=False)]
+    if spec.get("coded_bytes") is None:
+      starts = unpacked(row, counts, (length - 1).bit_length() or 1)
+    else:
+      starts, row = coded(row, math.prod(counts), length)
+      _need(not len(row), "bytes behind the starts")
+    _need((starts < length).all(), "starts outside of the ring")
+    return {"start": starts.reshape(counts)}
 
   @np.errstate(divide="raise", invalid="raise", over="raise")
   def kernel(self, path):
     """A kernel in full, float32. Raises CompactError if its parts do not fit."""
-    layer = f"{path.removesuffix('kernel').removesuffix('/')}/offsets.".lstrip("/")
-    maps = {k[len(layer) :]: t for k, t in self.tensors.items() if k.startswith(layer)}
-    told, shape = self.kernels[path], tuple(self.kernels[path]["shape"])
+    entry, shape = self.kernels[path], tuple(self.kernels[path]["shape"])
     try:
-      tensors = {role: self.tensor(name) for role, name in told["tensors"].items()}
-      spec = told["generator"]
+      maps = self.offsets(path)
+      tensors = {role: self.tensor(name) for role, name in entry["tensors"].items()}
+      spec = entry["generator"]
       kernel = KINDS[spec["kind"]](spec, tensors, maps, shape).reshape(shape)
       return kernel.reshape(self.metadata.get("shapes", {}).get(path, shape))
     except Exception as error:
@@ -104,7 +176,8 @@ class Network:
     """Every kernel in full and everything beside them, by path."""
     read = {name for k in self.kernels.values() for name in k["tensors"].values()}
     beside = self.tensors.keys() - read - {name + ".scale" for name in read}
-    rest = {name: self.tensors[name] for name in beside if "/offsets." not in name}
+    rest = {n: self.tensors[n] for n in beside if "/offsets." not in f"/{n}"}
+    rest = {k: np.float32(t) if t.dtype == "f2" else t for k, t in rest.items()}
     return {path: self.kernel(path) for path in self.kernels} | rest
 
 
@@ -146,14 +219,14 @@ def _shared_epitome(spec, tensors, offsets, shape):
 
 
 def _windowed_epitome(spec, tensors, offsets, shape):
-  ring, window, axes = tensors["ring"], spec["window"], range(len(shape) - 1)
-  where, size = np.indices(shape[:-1]), [-(-shape[a] // window[a]) for a in axes]
-  bits, inside = (len(ring) - 1).bit_length() or 1, [where[a] % window[a] for a in axes]
-  starts = unpacked(offsets["start"], (*size, shape[-1]), bits)
-  _need((starts < len(ring)).all(), "starts outside of the ring")
-  first = starts[tuple(where[a] // window[a] for a in axes)]
-  tap = np.asarray(np.ravel_multi_index(inside, window))[..., None]
-  return ring[(first + tap) % len(ring)] * tensors["scale"]
+  ring, window, start = tensors["ring"], [*spec["window"], 1], offsets["start"]
+  where, axes = np.indices(shape, sparse=True), range(len(shape))
+  _need(len(ring) == spec["length"], "ring")
+  tap = 0
+  for a in axes:
+    tap = tap * window[a] + where[a] % window[a]
+  first = start[tuple(where[a] // window[a] for a in axes)]
+  return ring[(first + tap) % len(ring)] * tensors.get("scale", 1)
 
 
 KINDS = {

@@ -1,6 +1,6 @@
 """`compress`: the parameters of any Flax model, in as many bytes as you say.
 
-    small = ne.compress(params, budget="1.0MB", bits=8)
+    small = ne.compress(params, "1.0MB")
     logits = model.apply({"params": small.expand(small.compact)}, x)
     grads = jax.grad(lambda compact: loss(small.expand(compact)))(small.compact)
     small.save("model.safetensors")
@@ -10,18 +10,24 @@ What is stored is a flat dictionary, and `expand` a pure function of it.
 
 import dataclasses
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.compression import compact_file, trees
+from neural_epitome.compression import (
+  accuracy,
+  best,
+  compact_file,
+  importance_of_inputs,
+  progress,
+  trees,
+)
 from neural_epitome.compression.compressed import Compressed, Tree
 from neural_epitome.cost import totals
-from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import fitting, rounding
-from neural_epitome.epitome.generators import ChannelEpitomeRule, Rule
+from neural_epitome.epitome.generators import Rule
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning import RatePlanner
@@ -30,16 +36,18 @@ from neural_epitome.planning import budget as budgets
 
 def compress(
   tree: Tree,
-  budget: str,
+  budget: str | None = None,
   *,
   bits: int = 32,
-  rule: Rule | None = None,
+  rule: Rule | Literal["best"] = "best",
   allocation: float = 1.0,
   fit: Literal["closed", "full"] = "closed",
   only: Sequence[str] = trees.KERNELS,
   keep: Sequence[str] = (),
   outputs: Mapping[str, int] | None = None,
   importance: Mapping[str, np.ndarray] | None = None,
+  evaluate: accuracy.Evaluate | None = None,
+  max_drop: float | None = None,
   quiet: bool = False,
 ) -> Compressed:
   """Stores a parameter tree in a budget, its values kept as well as they can be.
@@ -48,49 +56,93 @@ def compress(
     tree: parameters, or all variables, of a Linen model, or a state of an NNX one.
       Statistics of batch norms in it are stored as they are.
     budget: of everything in the tree: bytes of the file that `save` writes, names and
-      plan included ("1.0MB", "300kB", "2MiB"), numbers
-      ("1.2M parameters"), or the rate of the compressed kernels alone ("4x").
-    bits: of a stored number of a kernel's tensors: 32, or integers of 2 to 8 with a
-      factor an output channel.
-    rule: the weight generator; channels that share by default.
-    allocation: see `RatePlanner`; below 1, small kernels are compressed less.
-    fit: `closed` keeps the routing as it starts, and the tensors are the least-squares
-      fit; `full` searches the routing too, with a progress bar.
+      plan included ("1.0MB", "300kB", "2MiB"), or how many times smaller it is than
+      the tree ("10x"). With a rule also numbers ("1.2M parameters"), and "4x" is the
+      rate of the compressed kernels alone.
+    bits: with a rule: of a stored number of a kernel's tensors: 32, 16 (float16), or
+      integers of 2 to 8 with a factor an output channel.
+    rule: `best`, by default, tries the dense kernel in few bits, palettes, low ranks
+      and windows on each kernel, and takes what has the least error in all (see
+      `choices`); the rest is stored in float16 where that keeps three digits. Or the
+      weight generator of all kernels, as `ChannelEpitomeRule()`: only such kernels may
+      run folded.
+    allocation: with a rule, see `RatePlanner`; below 1, small kernels are compressed
+      less.
+    fit: with a rule: `closed` keeps the routing as it starts, and the tensors are the
+      least-squares fit; `full` searches the routing too, with a progress bar.
     only: shell patterns of the names that are kernels.
-    keep: those of them that stay dense, as kernels of fewer than five inputs do.
+    keep: those of them that stay dense, as with a rule kernels of fewer than five
+      inputs do.
     outputs: see `trees.take_inventory`; beside those of attention.
-    importance: (inputs,) of kernels by name, what the squared difference of each
-      input's weights counts in the fit; `input_importance` measures it on data. Of
-      kernels that it does not name, all count alike. Kernels of a `DenseGeneral` must
-      be told by `outputs`, but for those of attention.
+    importance: with a rule: (inputs,) of kernels by name, what the squared difference
+      of each input's weights counts in the fit; `input_importance` measures it on data.
+      Of kernels that it does not name, all count alike. Kernels of a `DenseGeneral`
+      must be told by `outputs`, but for those of attention.
+    evaluate: of the best rule alone: the score of a tree such as this one, higher is
+      better. Each kernel's share of the budget then follows from what its error costs,
+      which takes one call a kernel, unless that does worse than even shares.
+    max_drop: in place of a budget: by how much the score of `evaluate` may become less
+      than that of the tree. The smallest file is found in which it does not, in about
+      eight trials.
     quiet: shows no progress.
 
   Returns:
     What is stored, and `expand` to get the tree back.
 
   Raises:
-    UserError: for a tree without kernels, a pattern that matches nothing, a rule that
-      cannot be fitted, an importance that is none of its kernels', or a budget that
-      cannot be met, naming the smallest that can.
+    UserError: for a tree without kernels or with values that are not finite, a pattern
+      that matches nothing, a rule that cannot be fitted, an importance that is none of
+      its kernels', or a budget that cannot be met, naming the smallest that can.
   """
+  if not isinstance(rule, Rule):
+    if rule != "best":
+      raise UserError(f"rule={rule!r} must be 'best' or a Rule.")
+    _refuse_of_rules(
+      bits=bits != 32,
+      allocation=allocation != 1.0,
+      fit=fit != "closed",
+      importance=importance is not None,
+    )
+    accuracy.check_aim(budget, max_drop, evaluate)
+    choosing = best.prepare(tree, only=only, keep=keep, outputs=outputs, quiet=quiet)
+    weights = None
+    if evaluate is not None:
+      weights = accuracy.sensitivities(choosing, evaluate, quiet)
+    if budget is not None:
+      if evaluate is None or weights is None:
+        return choosing.times_smaller(budget)
+      return accuracy.best_of(
+        lambda some: choosing.times_smaller(budget, sensitivity=some),
+        weights,
+        lambda small: evaluate(small.expand(small.compact)),
+      )
+    assert evaluate is not None  # see `check_aim`
+    assert max_drop is not None
+    return choosing.dropping(max_drop, evaluate, weights)
+  if evaluate is not None or max_drop is not None:
+    raise UserError("evaluate= and max_drop= are of rule='best'.")
+  if budget is None:
+    raise UserError("compress needs a budget: '300kB', '1.2M parameters', '4x'.")
   rounding.check_bits(bits)
   if fit not in ("closed", "full"):
     raise UserError(f"fit={fit!r} must be 'closed' or 'full'.")
   leaves = trees.take_apart(tree)
+  trees.check_finite(leaves)
   inventory = trees.take_inventory(leaves, only, trees.HEADS | dict(outputs or {}))
   small = (glob.escape(u.path) for u in inventory.kernels if trees.is_small(u))
   rules = RatePlanner(
-    rule=rule or ChannelEpitomeRule(),
+    rule=rule,
     allocation=allocation,
     keep=(*keep, *small),
     keep_first=False,
   )
   if not inventory.kernels or not rules.compressible(inventory):
-    raise UserError(f"The tree has no kernel to compress: {_told(inventory)}.")
-  importances = _importance(importance or {}, inventory)
+    raise UserError(f"The tree has no kernel to compress: {trees.named(inventory)}.")
+  importances = importance_of_inputs.by_kernel(importance or {}, inventory)
   rest = {name: leaves.arrays[name] for name in inventory.rest}
 
   def file_bytes(plan: Plan) -> int:
+    plan = plan.apart_from(rest)
     return compact_file.file_bytes(plan, rest, shapes=leaves.reshaped(plan))
 
   planner = budgets.planner(budget, rules, bits)
@@ -98,7 +150,7 @@ def compress(
     plan = planner.fitted(inventory, file_bytes)
   else:
     plan = planner.plan(inventory)
-  plan = plan.narrowed(bits)
+  plan = plan.narrowed(bits).apart_from(rest)
   kernels = {
     path: np.asarray(leaves.arrays[path], np.float32).reshape(kernel.shape)
     for path, kernel in plan.kernels.items()
@@ -111,7 +163,7 @@ def compress(
   if fit == "closed":
     tensors = fitting.fit(plan, kernels, offsets, importance=importances)
   else:
-    rounds = _shown(fitting.SEARCH, quiet)
+    rounds = progress.shown(fitting.SEARCH, quiet, "fitting")
     tensors, offsets = fitting.search(
       plan, kernels, offsets, rounds, importance=importances
     )
@@ -128,38 +180,13 @@ def compress(
   return dataclasses.replace(compressed, errors=_errors(compressed, kernels))
 
 
-def _shown(rounds: Iterable[int], quiet: bool) -> Iterable[int]:
-  """The rounds of a search, with a progress bar where tqdm is installed."""
-  try:
-    from tqdm import tqdm
-  except ModuleNotFoundError:  # with the core alone it is not
-    return rounds
-  return tqdm(rounds, "fitting", disable=quiet, leave=False)
-
-
-def _importance(
-  given: Mapping[str, np.ndarray], inventory: Inventory
-) -> dict[str, np.ndarray]:
-  """By the names of the tree, which may have `params/` before those of the layers."""
-  importances = {}
-  for use in inventory.kernels:
-    name = use.path if use.path in given else use.path.removeprefix("params/")
-    if name not in given:
-      continue
-    value, shape = np.asarray(given[name]), use.shape[-2:-1]
-    if value.shape != shape or not np.all(np.isfinite(value) & (value >= 0)):
+def _refuse_of_rules(**given: bool) -> None:
+  for name, is_given in given.items():
+    if is_given:
       raise UserError(
-        f"importance[{name!r}] must be {shape[0]} finite numbers of at least 0, one an "
-        f"input of the kernel, not of shape {list(value.shape)}; where the kernel has "
-        "several axes of inputs or outputs, outputs= says which."
+        f"{name}= is of a rule, as rule=ne.ChannelEpitomeRule(); rule='best', the "
+        "default, finds the bits of each kernel itself."
       )
-    importances[use.path] = value
-  if given and not importances:
-    raise UserError(
-      f"importance names {next(iter(given))!r} and others, and none of the kernels "
-      f"{', '.join(use.path for use in inventory.kernels[:3])}, ..."
-    )
-  return importances
 
 
 def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -172,8 +199,3 @@ def _errors(small: Compressed, kernels: Mapping[str, np.ndarray]) -> dict[str, f
     )
     for path, kernel in kernels.items()
   }
-
-
-def _told(inventory: Inventory) -> str:
-  names = [use.path for use in inventory.kernels] or list(inventory.rest)
-  return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

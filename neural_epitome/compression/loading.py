@@ -14,7 +14,7 @@ from neural_epitome.compression import compact_file, compact_reader, trees
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome import flat_variables
+from neural_epitome.epitome import flat_variables, plan_json
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.plan import Plan
@@ -40,20 +40,21 @@ def load_compressed(
     UserError: if the file is absent or damaged, or its generators are not known here.
   """
   with explained(path):
-    found = compact_reader.read(path, largest)
-    plan = read_plan(found, path)
+    file = compact_reader.read(path, largest)
+    plan = read_plan(file, path)
     for name in plan.kernels:
-      found.kernel(name)  # refuses what does not fit
-    numbers = {name: found.tensor(name) for name in plan.tensors}
+      file.kernel(name)  # refuses what does not fit
+    numbers = {name: file.tensor(name) for name in plan.tensors}
     offsets: dict[str, dict[str, np.ndarray]] = {}
     read = {*plan.tensors, *(f"{name}.scale" for name in plan.tensors)}
-    for kernel_path, kernel in plan.kernels.items():
-      for axis in kernel.generator.offsets(kernel.shape):
-        name = plans.beside(kernel_path, f"offsets.{axis}")
-        offsets.setdefault(kernel_path, {})[axis] = found.tensors[name]
-        read.add(name)
-    rest = {name: array for name, array in found.tensors.items() if name not in read}
-    shapes = found.metadata.get("shapes", {})
+    for kernel_path in plan.kernels:
+      if maps := file.offsets(kernel_path):
+        offsets[kernel_path] = maps
+        read |= {plans.beside(kernel_path, f"offsets.{axis}") for axis in maps}
+    rest = {name: array for name, array in file.tensors.items() if name not in read}
+    halves = frozenset(name for name, array in rest.items() if array.dtype == "f2")
+    shapes = file.metadata.get("shapes", {})
+    network = dict(file.metadata.get("network", {}))
     kernels = {
       kernel_path: np.broadcast_to(
         np.float32(0.0), shapes.get(kernel_path, kernel.shape)
@@ -65,7 +66,8 @@ def load_compressed(
     tuple(KernelUse(name, kernel.shape) for name, kernel in plan.kernels.items()),
     {name: array.shape for name, array in rest.items()},
   )
-  size = compact_file.file_bytes(plan, rest, shapes=leaves.reshaped(plan))
+  size = compact_file.file_bytes(plan, rest, network, leaves.reshaped(plan))
+  rest |= {name: rest[name].astype(np.float32) for name in halves}
   price = totals.price(plan, inventory)
   return Compressed(
     compact={name: jnp.asarray(array) for name, array in (numbers | rest).items()},
@@ -75,12 +77,14 @@ def load_compressed(
     totals=dataclasses.replace(price, stored_bytes=size),
     _leaves=leaves,
     _inventory=inventory,
+    _halves=halves,
+    _network=network,
   )
 
 
-def read_plan(found: compact_reader.Network, path: str | os.PathLike) -> Plan:
+def read_plan(file: compact_reader.Network, path: str | os.PathLike) -> Plan:
   """The plan of a file, checked."""
-  return plans.from_json(json.dumps(found.metadata["plan"]), f"{path}: plan")
+  return plan_json.from_json(json.dumps(file.metadata["plan"]), f"{path}: plan")
 
 
 @contextlib.contextmanager

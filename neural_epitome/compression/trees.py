@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
@@ -89,6 +90,16 @@ def _keys(path: Iterable[Any]) -> list[str]:
   return keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys
 
 
+def check_finite(leaves: Leaves) -> None:
+  """Raises UserError, naming a leaf that has NaN or infinite values: none is stored."""
+  for name, leaf in leaves.arrays.items():
+    if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
+      raise UserError(
+        f"{name} has values that are not finite, of which no file is written; take the "
+        "parameters of an earlier step."
+      )
+
+
 def take_inventory(
   leaves: Leaves, only: Sequence[str], outputs: Mapping[str, int]
 ) -> Inventory:
@@ -143,3 +154,9 @@ def _kernel_shape(name: str, leaf: Any, outputs: Mapping[str, int]) -> Shape | N
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
   return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def named(inventory: Inventory) -> str:
+  """The first few names of a tree, of its kernels if there are any, for a message."""
+  names = [use.path for use in inventory.kernels] or list(inventory.rest)
+  return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""Measured time of a few ways to compute the same."""
+"""Measured time of several ways to compute the same result, called in turn."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,9 @@ from typing import Any
 def alternate(
   cases: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, list[float]]:
-  """Seconds of each case, one call of each a round, so that drift hits all alike.
+  """Seconds of every call, by case: one call of each case a round.
+
+  Cases alternate so that a machine that slows down or speeds up does so for all alike.
 
   Args:
     cases: what is called, by name; each returns when its work is done.

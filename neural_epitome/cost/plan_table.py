@@ -3,8 +3,9 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from neural_epitome.cost import kernel_storage
 from neural_epitome.cost.inventory import Inventory
-from neural_epitome.epitome.generators import Dense, GeneratorSpec
+from neural_epitome.epitome.generators import Dense, GeneratorSpec, WindowedEpitome
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.epitome.plan import Plan
 
@@ -21,9 +22,10 @@ def shape_text(shape: tuple[int, ...]) -> str:
 def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
   """One row a generated kernel, then the dense ones and the rest in a row each.
 
-  `stored` counts routing offsets in; `rate` is the kernel's size over it. A tensor
-  that several kernels share has a row of its own, with the rate of them all; beside
-  it they show what they store themselves.
+  `stored` counts routing offsets in; `rate` is the kernel's size over it, or, of
+  windows, whose places are stored in few bits each, its float32 bytes over those that
+  are stored. A tensor that several kernels share has a row of its own, with the rate of
+  them all; beside it they show what they store themselves.
   """
   readers: dict[str, list[KernelUse]] = {}
   for use in inventory.kernels:
@@ -43,6 +45,10 @@ def plan_rows(plan: Plan, inventory: Inventory) -> Rows:
     layer = use.path.removesuffix("/kernel")
     text = _generator_text(generator) + _bits_text(plan, use.path)
     rate = "" if names else f"{use.size / stored:.2f}"
+    if isinstance(generator, WindowedEpitome) and not names:
+      kernel = plan.kernels[use.path]
+      text = kernel_storage.stored_text(kernel, plan)
+      rate = f"{4 * use.size / kernel_storage.kernel_bytes(kernel, plan):.2f}"
     rows.append([layer, shape_text(use.shape), text, f"{stored:,}", rate])
   for name, uses in shared.items():
     total = _size(plan, name) + sum(

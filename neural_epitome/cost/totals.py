@@ -60,30 +60,30 @@ def price(
 
   Returns:
     The totals. Tensors count at the bits that the plan gives them, those below 32 with
-    their factors beside them, and routing maps at the bits of their generator;
+    their factors beside them, and routing maps at the bytes of their generator;
     everything else (factors, biases, batch norm) counts 32. Tensors that kernels share
     count once.
   """
   total = sum(kernel_costs(plan, inventory, execution).values(), Cost())
   tensors = sum(math.prod(spec.shape) for spec in plan.tensors.values())
   tensor_bits = sum(math.prod(spec.shape) * spec.bits for spec in plan.tensors.values())
-  offsets, offset_bits = _offsets(plan)
+  offsets, offset_bytes = _offsets(plan)
   plain = inventory.rest_size
   plain += sum(math.prod(spec.factors) for spec in plan.tensors.values())
   return Totals(
     stored_params=tensors + offsets + plain,
     expanded_params=inventory.size,
-    stored_bytes=-(-(tensor_bits + offset_bits) // 8) + 4 * plain,
+    stored_bytes=-(-tensor_bits // 8) + offset_bytes + 4 * plain,
     madds=total.madds,
     adds=total.adds,
   )
 
 
 def _offsets(plan: Plan) -> tuple[int, int]:
-  """How many offsets a plan stores, and their bits."""
-  counts = [
-    (math.prod(size), kernel.generator.offset_bits(axis))
+  """How many offsets a plan stores, and their bytes."""
+  pairs = [
+    (math.prod(size), kernel.generator.offset_bytes(axis, kernel.shape))
     for kernel in plan.kernels.values()
     for axis, size in kernel.generator.offsets(kernel.shape).items()
   ]
-  return sum(count for count, _ in counts), sum(count * bits for count, bits in counts)
+  return sum(count for count, _ in pairs), sum(size for _, size in pairs)

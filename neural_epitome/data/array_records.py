@@ -1,7 +1,7 @@
 """Prepared TFDS directories of array_record files, written without TensorFlow.
 
-TFDS needs TensorFlow to encode raw pixels, and none where it is handed files that
-are encoded already. What comes out is an ordinary prepared directory.
+TFDS needs TensorFlow to encode raw pixels, but not to store pictures that are encoded
+already. The result is an ordinary prepared directory.
 """
 
 import io
@@ -34,11 +34,11 @@ def write_prepared(
   """Writes `data_dir/name/version`, a prepared TFDS directory of array_record files.
 
   Args:
-    data_dir: directory of prepared data sets; made when absent.
+    data_dir: directory of prepared data sets; made if it does not exist.
     name: of the data set, in snake_case.
-    splits: encoded image and label of every example, by split.
+    splits: (encoded image, label) of every example, by split.
     classes: class names in the order of the labels.
-    shape: (height, width, channels) of the images, None where they differ.
+    shape: (height, width, channels) of the images, None for what differs among them.
     version: `major.minor.patch`.
     encoding: "png" or "jpeg", the form of the encoded images.
     description: one paragraph kept with the data.
@@ -82,8 +82,8 @@ def write_prepared_signals(
   Args:
     data_dir: as in `write_prepared`.
     name: likewise.
-    splits: (samples, channels) of `dtype`, of any number of samples, and label of
-      every example, by split.
+    splits: (signal, label) of every example, by split; signals have the shape
+      (samples, channels) and type `dtype`, with any number of samples.
     classes: as in `write_prepared`.
     dtype: of the samples.
     channels: of every signal.

@@ -9,7 +9,7 @@ from neural_epitome import packages
 
 
 class AudioError(ValueError):
-  """A file that is no whole sound; whoever lists files tells the user."""
+  """Raised for a file that is not a whole sound; the caller adds the file's name."""
 
 
 def read(path: str | pathlib.Path, sample_rate: int) -> np.ndarray:
@@ -26,8 +26,8 @@ def read(path: str | pathlib.Path, sample_rate: int) -> np.ndarray:
     float32 (samples,), fractions of full scale.
 
   Raises:
-    AudioError: if the file is absent, empty, truncated beyond its header or no
-      sound.
+    AudioError: if the file is absent, empty, not sound, truncated within its header,
+      or holds samples that are not finite.
     UserError: if soundfile is not installed.
   """
   soundfile = packages.needed("soundfile", "audio", "Reading sound")
@@ -57,7 +57,7 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-  """Rounds float (samples,) to int16, its peak at full scale; silence stays silent."""
+  """Scales float (samples,) to a peak of 32767 and rounds it to int16; silence is 0."""
   peak = float(np.max(np.abs(samples), initial=0.0))
   scale = 32767 / peak if peak > 0 else 0.0
   return np.round(samples * scale).astype(np.int16)

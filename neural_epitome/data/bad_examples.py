@@ -1,4 +1,4 @@
-"""Examples that cannot be decoded: named, left out, counted, and no more than so many.
+"""Examples that cannot be decoded: named, left out and counted, up to a limit.
 
 In training a neighbour takes the place of such an example (`images.Augment`), in
 evaluation its row is masked: batches keep their shape, and what they hold remains a
@@ -14,27 +14,32 @@ from neural_epitome.errors import UserError
 
 
 class BadExamples:
-  """Those of one split that this process has met, or has been told of.
+  """The examples of one split that cannot be decoded, as far as this process knows.
 
   Attributes:
-    indices: in the split; each counts once, however often it comes.
-    untold: those of them that other processes have not been told of.
+    indices: their indices in the split, each once, however often it is read.
+    untold: those that the other processes have not been told of, see `merge`.
   """
 
   def __init__(self, limit: int, known: Iterable[int] = ()):
-    """Allows `limit` of them; those of an earlier session are `known`."""
+    """Starts with the indices that are known.
+
+    Args:
+      limit: how many there may be.
+      known: indices that earlier sessions met.
+    """
     self._limit = limit
     self.indices = set(known)
     self.untold: set[int] = set()
 
   def note(self, bad: Mapping[int, str]) -> None:
-    """Names new ones on stderr.
+    """Adds examples, and names those on stderr that are new.
 
     Args:
-      bad: what is wrong, by index in the split.
+      bad: what is wrong with each, by its index in the split.
 
     Raises:
-      UserError: if there are more than allowed.
+      UserError: if there are more than the limit.
     """
     for index, fault in bad.items():
       if index in self.indices:
@@ -46,10 +51,13 @@ class BadExamples:
       tqdm.write(f"Skipped: {fault}.", file=sys.stderr)
 
   def merge(self, indices: Iterable[int]) -> None:
-    """Adds what the processes have told each other, in all of them the same.
+    """Adds the indices that the processes have exchanged.
+
+    Args:
+      indices: the union of `untold` of all processes.
 
     Raises:
-      UserError: if there are more than allowed, though no process met so many.
+      UserError: if there are more than the limit, though no process met so many.
     """
     self.untold.clear()
     self.indices.update(indices)
@@ -61,7 +69,13 @@ class BadExamples:
 
 
 def too_many(fault: str, limit: int, excess: str = "one ") -> str:
-  """The message that ends a run, at the example that was one too many."""
+  """The message that ends a run when the limit is passed.
+
+  Args:
+    fault: what is wrong, as the beginning of a sentence.
+    limit: how many bad examples are allowed.
+    excess: by how many the limit is passed, as a word with a space behind it, or "".
+  """
   return (
     f"{fault}, {excess}more than config.data.maximum_bad_examples={limit}; repair the "
     "data set, or allow more."

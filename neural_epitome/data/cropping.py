@@ -1,4 +1,4 @@
-"""Which part of a picture the network sees: random in training, central after."""
+"""Which part of a picture the network sees: random in training, else central."""
 
 import math
 
@@ -23,6 +23,9 @@ def random_box(
     height: of the picture, pixels.
     width: of the picture, pixels.
     minimum_area: smallest share of the picture's area; the largest is 1.
+
+  Returns:
+    (top, left, height, width) of the box, pixels.
   """
   low, high = map(math.log, _ASPECT_RATIOS)
   # One draw of fixed size: what follows does not depend on the picture's shape.
@@ -44,9 +47,11 @@ def random_box(
 def central_box(height: int, width: int, fraction: float) -> Box:
   """The central square whose side is `fraction` of the picture's short side.
 
-  Resized to the network's input it is what resizing the short side to input /
-  fraction and cutting the centre gives, in one step and without the pixels that
-  would be cut.
+  Cutting it out and resizing it to the network's input is the same as resizing the
+  short side to input / fraction and cutting the centre, but decodes fewer pixels.
+
+  Returns:
+    (top, left, height, width) of the box, pixels.
   """
   side = max(1, round(min(height, width) * fraction))
   return (height - side) // 2, (width - side) // 2, side, side

@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels: a region of a picture, resized to what is wanted.
+"""Decoding pictures: whole, or a region resized to the network's input.
 
 JPEG goes through simplejpeg (libjpeg-turbo), everything else through OpenCV. Both
 release the interpreter's lock and decode a whole JPEG in about the same time; the
@@ -8,7 +8,9 @@ more, the finest frequencies (libjpeg decodes at 1/2, 1/4 or 1/8, which is also 
 antialiasing that bicubic resampling lacks).
 
 Colours are RGB. Transparency is dropped, palettes are looked up, 16 bits become 8,
-CMYK becomes RGB, and orientation tags are ignored, as the field's readers do.
+CMYK becomes RGB. Pictures are turned upright as their EXIF orientation says, of every
+form: a phone's portrait is one for training, evaluation, prediction and preparation
+alike, which all decode here.
 """
 
 from collections.abc import Callable
@@ -17,12 +19,16 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from neural_epitome.data import orientation, picture_faults
+
 # Parallelism is by image; OpenCV's own threads would only compete with it.
 cv2.setNumThreads(0)
+# What cannot be decoded is an error with a reason; its own lines name no file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 # (top, left, height, width) in pixels of the whole picture.
 Box = tuple[int, int, int, int]
-# From the height and width of a picture to the part of it that is wanted.
+# From the height and width of a picture to the box that is cut out of it.
 BoxOf = Callable[[int, int], Box]
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -31,7 +37,7 @@ _ROWS_BELOW = 2
 
 
 class ImageError(ValueError):
-  """Bytes that are no whole picture; whoever knows its name tells the user."""
+  """Raised for bytes that are not a whole picture; the caller adds the file's name."""
 
 
 def decode(data: bytes, channels: int) -> np.ndarray:
@@ -42,36 +48,43 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     channels: 1 for grey, 3 for RGB.
 
   Returns:
-    uint8 (H, W, channels).
+    uint8 (H, W, channels), upright.
 
   Raises:
-    ImageError: if `data` is truncated or no picture.
+    ImageError: if `data` is truncated or not a picture.
   """
   if is_jpeg(data):
     height, width, colorspace = _jpeg_header(data)
     if colorspace not in ("CMYK", "YCCK"):
-      return _decode_jpeg(data, height, width, channels)
+      pixels = _decode_jpeg(data, height, width, channels)
+      return orientation.turned(pixels, orientation.of_jpeg(data))
   return _decode_other(data, channels)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-  """Returns (height, width); decodes no pixels of a JPEG."""
+  """Returns (height, width) in pixels, upright; reads only the header of a JPEG.
+
+  Raises:
+    ImageError: if `data` is truncated or not a picture.
+  """
   if is_jpeg(data):
-    return _jpeg_header(data)[:2]
+    height, width, _ = _jpeg_header(data)
+    is_turned = orientation.swaps(orientation.of_jpeg(data))
+    return (width, height) if is_turned else (height, width)
   return _decode_other(data, 1).shape[:2]
 
 
 def resized_region(
   image: bytes | np.ndarray, box_of: BoxOf, size: int, channels: int
 ) -> np.ndarray:
-  """Cuts the box that `box_of` wants and resizes it to a square.
+  """Cuts a box out of a picture and resizes it to a square.
 
-  Where the box is at least twice the size of the square, it is first shrunk by a
-  power of two by averaging; the rest is bicubic (OpenCV's, a = -0.75).
+  A box at least twice the size of the square is first shrunk by a power of two by
+  averaging; the rest of the way is bicubic (OpenCV's, a = -0.75).
 
   Args:
     image: an encoded picture, or uint8 (H, W, channels).
-    box_of: from (height, width) to the box.
+    box_of: returns the box from the picture's (height, width).
     size: height and width of the result, pixels.
     channels: 1 for grey, 3 for RGB.
 
@@ -79,18 +92,21 @@ def resized_region(
     uint8 (size, size, channels); may be a view of `image`.
 
   Raises:
-    ImageError: if the encoded picture is truncated or no picture.
+    ImageError: if the encoded picture is truncated or not a picture.
   """
   if isinstance(image, bytes) and is_jpeg(image):
     height, width, colorspace = _jpeg_header(image)
     if colorspace not in ("CMYK", "YCCK"):
-      top, left, box_height, box_width = box_of(height, width)
+      how = orientation.of_jpeg(image)
+      upright = (width, height) if orientation.swaps(how) else (height, width)
+      box = orientation.stored_box(box_of(*upright), *upright, how)
+      top, left, box_height, box_width = box
       shrink = _shrink(box_height, box_width, size)
       bottom = min(height, top + box_height + _ROWS_BELOW * shrink)
       pixels = _decode_jpeg(image, height, width, channels, bottom, shrink)
       rows = slice(top // shrink, -(-(top + box_height) // shrink))
       columns = slice(left // shrink, -(-(left + box_width) // shrink))
-      return _resize(pixels[rows, columns], size)
+      return _resize(orientation.turned(pixels[rows, columns], how), size)
   if isinstance(image, bytes):
     image = _decode_other(image, channels)
   top, left, height, width = box_of(*image.shape[:2])
@@ -108,7 +124,7 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def convert_channels(image: np.ndarray, channels: int) -> np.ndarray:
-  """Makes uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of `channels` channels."""
+  """Converts uint8 (H, W) or (H, W, 1, 3 or 4) to uint8 (H, W, channels)."""
   image = _with_channels(image)
   if image.shape[2] == 4:
     image = image[:, :, :3]
@@ -189,11 +205,9 @@ def _ends_at(data: bytes, bottom: int) -> bytes:
 def _decode_other(data: bytes, channels: int) -> np.ndarray:
   mode = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
   try:
-    pixels = cv2.imdecode(
-      np.frombuffer(data, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION
-    )
-  except cv2.error as error:
-    raise ImageError(str(error).strip().splitlines()[-1]) from None
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+  except cv2.error:
+    pixels = None
   if pixels is None:
-    raise ImageError("it is truncated or of an unknown format")
+    raise ImageError(picture_faults.reason(data))
   return _with_channels(pixels)

@@ -1,4 +1,4 @@
-"""What happens to one image, and to the batch that it becomes part of.
+"""From one encoded image to its row of a batch: decoding, augmentation, normalisation.
 
 `signals` offers the same names for signals; `pipeline` chooses between the two.
 """
@@ -14,15 +14,15 @@ from neural_epitome.data.bad_examples import too_many
 from neural_epitome.data.kept_images import Examples as Examples
 from neural_epitome.data.options import DataOptions
 from neural_epitome.data.sources import Source
-from neural_epitome.errors import UserError
+from neural_epitome.errors import FileError, UserError
 
 Batch = dict[str, Any]
-# What `Evaluate` calls the input.
+# Key of the input in the examples that `Evaluate` returns.
 FIELD = "image"
 
 
 def normalise(images: np.ndarray, options: DataOptions) -> np.ndarray:
-  """Takes uint8 (B, H, W, C) to float32 (value / 255 - mean) / std."""
+  """Normalises uint8 (B, H, W, C) to float32 (value / 255 - mean) / std."""
   channels = images.shape[-1]
   std = np.broadcast_to(np.asarray(options.std, np.float32), channels)
   mean = np.broadcast_to(np.asarray(options.mean, np.float32), channels)
@@ -63,16 +63,16 @@ def load(path: str | pathlib.Path, options: DataOptions) -> np.ndarray:
     float32 (size, size, channels), normalised.
 
   Raises:
-    UserError: if the file is absent or no whole image.
+    FileError: if the file cannot be read or is not a whole image.
   """
   try:
     data = pathlib.Path(path).expanduser().read_bytes()
   except OSError as error:
-    raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    raise FileError(f"{path} cannot be read: {error.strerror}.") from error
   try:
     image = central_view(data, options)
   except decoding.ImageError as error:
-    raise UserError(f"{path} cannot be decoded: {error}.") from error
+    raise FileError(f"{path} cannot be decoded: {error}.") from error
   return normalise(image[None], options)[0]
 
 
@@ -80,7 +80,7 @@ def central_view(image: bytes | np.ndarray, options: DataOptions) -> np.ndarray:
   """The image as evaluation sees it: uint8 (size, size, channels).
 
   Raises:
-    ImageError: if the encoded image is truncated or no image.
+    ImageError: if the encoded image is truncated or not an image.
   """
 
   def box(height: int, width: int) -> decoding.Box:
@@ -95,10 +95,12 @@ def _unreadable(source: Source, index: int, error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """An example to the image that training sees: uint8 (size, size, channels).
+  """Makes the training image of an example: cropped and augmented.
 
-  The next example of the source takes the place of one that cannot be decoded, which
-  is told as "bad", {index: what is wrong}.
+  Attributes:
+    source: of the examples. The next one in it takes the place of an example that
+      cannot be decoded.
+    options: size and channels of the image, and its augmentation.
   """
 
   source: Source
@@ -107,7 +109,19 @@ class Augment:
   def __call__(
     self, example: dict[str, Any], generator: np.random.Generator
   ) -> dict[str, Any]:
-    """Draws in a fixed order: crop, flip, jitter, policy."""
+    """Makes one image; draws numbers in the order crop, flip, jitter, policy.
+
+    Args:
+      example: {"image", "label", "index"}, see `kept_images.Examples`.
+      generator: source of randomness.
+
+    Returns:
+      {"image": uint8 (size, size, channels), "label": int, "bad": what is wrong with
+      the examples that could not be decoded, by their index}.
+
+    Raises:
+      UserError: if more examples in a row cannot be decoded than are allowed.
+    """
     bad: dict[int, str] = {}
     while True:
       try:
@@ -155,13 +169,27 @@ class Augment:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-  """A position to the image that evaluation sees; zeros past the last example."""
+  """Makes the image that evaluation sees from the position of an example.
+
+  Attributes:
+    source: of the examples.
+    options: size and channels of the image.
+  """
 
   source: Source
   options: DataOptions
 
   def __call__(self, position: int) -> dict[str, Any]:
-    """Adds a mask: 1 for an example, 0 for padding and what cannot be decoded."""
+    """Makes one image.
+
+    Args:
+      position: index of the example; from the number of examples on, it is padding.
+
+    Returns:
+      {"image": uint8 (size, size, channels), "label": int, "mask": 1.0, or 0.0 for
+      padding and for an example that cannot be decoded, whose images are zeros,
+      "bad": as of `Augment`}.
+    """
     options = self.options
     if position >= len(self.source):
       return self._nothing({})
@@ -183,12 +211,17 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Collate:
-  """Examples to a batch of normalised images, and what was "bad" among them."""
+  """Makes a batch of the results of `Augment` or `Evaluate`: stacked, normalised."""
 
   options: DataOptions
 
   def __call__(self, examples: list[dict[str, Any]]) -> Batch:
-    """Stacks in order."""
+    """Stacks examples in order.
+
+    Returns:
+      {"image": float32 (B, size, size, channels), "label": int32 (B,), "bad"}, and
+      "mask", float32 (B,), if the examples have one.
+    """
     images = normalise(np.stack([e["image"] for e in examples]), self.options)
     labels = np.array([e["label"] for e in examples], np.int32)
     batch = {"image": images, "label": labels}

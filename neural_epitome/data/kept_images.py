@@ -1,4 +1,4 @@
-"""The images of a source, kept in memory decoded where all of them fit."""
+"""The images of a source, kept decoded in memory if all of them fit."""
 
 from typing import Any
 
@@ -13,10 +13,12 @@ _SAMPLES = 16
 
 
 class Examples:
-  """A source with its index beside each example, decoded once where it fits.
+  """A source that adds the "index" to each example and may keep images decoded.
 
-  Whether it fits decides how images are shrunk, by their decoder or after it, so it
-  follows from the data set alone. What is kept at the moment decides nothing.
+  If the decoded images of the whole source fit in `options.cache_megabytes`, examples
+  hold pixels, uint8 (H, W, channels), which are kept once decoded; otherwise they hold
+  encoded bytes. The choice changes pixels, since a decoder shrinks a JPEG in another
+  way than OpenCV does; so it depends on the data set alone, not on what is in memory.
   """
 
   def __init__(self, source: Source, options: DataOptions):

@@ -1,49 +1,54 @@
-"""What a run reads and the form in which its network sees it, as data."""
+"""Options of the data set, of its augmentation and of the network's input."""
 
 import abc
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from neural_epitome import codec
+from neural_epitome.domains import Amount, Count, Domain, Finite, Positive, Share, Whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Data(codec.Variant, abc.ABC):
-  """What every kind of data has; the arms are `DataOptions` and `SignalOptions`.
+  """Fields of every kind of data; the kinds are `DataOptions` and `SignalOptions`.
 
-  An arm adds the form of the network's input and `augmentation`, random changes of
-  training examples, of which `mixup` is one wherever it comes from.
+  A kind adds the form of the network's input and `augmentation`, random changes of
+  training examples, which always includes `mixup`.
 
   Attributes:
-    dataset: the name of a prepared TFDS data set, or its folder; an arm may know
+    dataset: the name of a prepared TFDS data set, or its folder; a kind may take
       others.
     data_dir: directory of prepared TFDS data sets; None is TFDS's own default.
     train_split: TFDS split to train on, slices and sums included (`train[:90%]`,
       `fold_1+fold_2`).
     evaluation_split: TFDS split to evaluate on.
-    classes: number of classes, so that a plan can be made where the data is not;
-      training asks the data.
-    batch_size: examples a training step, over all devices and processes.
-    evaluation_batch_size: examples an evaluation step, over all of them.
+    classes: number of classes, for making a plan without the data; training takes the
+      number from the data.
+    batch_size: examples of a training step, over all devices and processes.
+    evaluation_batch_size: examples of an evaluation step, over all devices and
+      processes.
     workers: reading processes; 0 reads in threads of this process.
     threads: reading threads of each process.
-    cache_megabytes: a training set whose decoded examples take no more than this is
-      kept in memory decoded, by each process; 0 keeps none.
-    maximum_bad_examples: of a split; so many images that cannot be decoded are named
-      on stderr, left out and counted, one more ends the run.
+    cache_megabytes: MiB in which each process may keep decoded training examples;
+      images are kept only if all of them fit. 0 keeps none.
+    maximum_bad_examples: how many images of a split may fail to decode; each is named
+      on stderr, left out and counted, and one more ends the run.
+    accept_changes: whether a run resumes although its data have changed since it
+      began; the classes must be the same.
   """
 
   dataset: str = "embedded"
   data_dir: str | None = None
   train_split: str = "train"
   evaluation_split: str = "test"
-  classes: int | None = None
-  batch_size: int = 64
-  evaluation_batch_size: int = 500
-  workers: int = 0
-  threads: int = 4
-  cache_megabytes: int = 256
-  maximum_bad_examples: int = 10
+  classes: Count | None = None
+  batch_size: Count = 64
+  evaluation_batch_size: Count = 500
+  workers: Annotated[int, Domain(least=0, most=1024)] = 0
+  threads: Annotated[int, Domain(least=0, most=1024)] = 4
+  cache_megabytes: Whole = 256
+  maximum_bad_examples: Whole = 10
+  accept_changes: bool = False
 
   @property
   @abc.abstractmethod
@@ -63,25 +68,26 @@ class Augmentation:
   Attributes:
     minimum_area: smallest share of the image's area a RandomResizedCrop keeps;
       1.0 leaves it out: the image is resized and cut as in evaluation.
-    padding: pixels of zero padding before a random crop of the original size
-      (the CIFAR recipe); excludes `minimum_area` < 1.
-    flip: mirror left to right with probability one half.
-    color_jitter: strength of random brightness, contrast and saturation.
+    padding: pixels of zero padding on each side before a random crop of the original
+      size (the CIFAR recipe); not together with `minimum_area` < 1.
+    flip: whether images are mirrored left to right with probability one half.
+    color_jitter: strength of random brightness, contrast and saturation: each factor
+      is uniform in [1 - color_jitter, 1 + color_jitter], at least 0.
     policy: a named policy applied after crop, flip and jitter.
-    policy_operations: operations of RandAugment applied to one image.
+    policy_operations: number of operations that RandAugment applies to an image.
     policy_magnitude: strength of RandAugment, from 0 to 10.
-    mixup: alpha of the beta distribution images are mixed by; 0 is off. Mixing
-      happens in the training step, between neighbours in the order of the data.
+    mixup: alpha of the beta distribution of the weights by which two images are
+      mixed; 0 is off. The training step mixes neighbours in the order of the data.
   """
 
-  minimum_area: float = 1.0
-  padding: int = 0
+  minimum_area: Annotated[float, Domain(above=0, most=1)] = 1.0
+  padding: Whole = 0
   flip: bool = False
-  color_jitter: float = 0.0
+  color_jitter: Amount = 0.0
   policy: Literal["none", "randaugment", "autoaugment"] = "none"
-  policy_operations: int = 2
-  policy_magnitude: float = 9.0
-  mixup: float = 0.0
+  policy_operations: Whole = 2
+  policy_magnitude: Annotated[float, Domain(least=0, most=10)] = 9.0
+  mixup: Amount = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +108,11 @@ class DataOptions(Data):
 
   kind: ClassVar[str] = "image"
 
-  image_size: int = 28
-  crop_fraction: float = 1.0
+  image_size: Annotated[int, Domain(least=1, most=65535)] = 28
+  crop_fraction: Annotated[float, Domain(above=0, most=1)] = 1.0
   channels: Literal[1, 3] = 1
-  mean: tuple[float, ...] = (0.2860,)
-  std: tuple[float, ...] = (0.3530,)
+  mean: tuple[Finite, ...] = (0.2860,)
+  std: tuple[Positive, ...] = (0.3530,)
   augmentation: Augmentation = Augmentation(flip=True)
 
   @property
@@ -120,14 +126,15 @@ class SignalAugmentation:
   """Random changes of a training signal; a field's default leaves it out.
 
   Attributes:
-    random_crop: cut what is longer than the network's input at a random place, and
-      put what is shorter at one; without it both lie as in evaluation.
-    shift: largest further move in time to either side, a share of the input's
-      length; what it uncovers is zero.
+    random_crop: whether a signal longer than the network's input is cut at a random
+      place, and a shorter one put at a random place among zeros; otherwise both lie as
+      in evaluation.
+    shift: largest additional shift in time to either side, a share of the input's
+      length; uncovered samples are zero.
     speed: largest relative change of speed (and pitch): by a factor between
       1 / (1 + speed) and 1 + speed, uniform in its logarithm.
-    flip: change the sign with probability one half: the polarity of a recording is
-      arbitrary.
+    flip: whether the sign is changed with probability one half: the polarity of a
+      recording is arbitrary.
     gain: largest change of level to either side after normalisation, decibels.
     noise: largest level of added white noise over that of the signal (both root
       mean square); the level is uniform between it and 0.
@@ -135,28 +142,28 @@ class SignalAugmentation:
   """
 
   random_crop: bool = False
-  shift: float = 0.0
-  speed: float = 0.0
+  shift: Share = 0.0
+  speed: Amount = 0.0
   flip: bool = False
-  gain: float = 0.0
-  noise: float = 0.0
-  mixup: float = 0.0
+  gain: Amount = 0.0
+  noise: Amount = 0.0
+  mixup: Amount = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class SignalOptions(Data):
-  """Signals in time: sound, currents.
+  """Signals in time, such as sound or electric currents.
 
   Attributes:
     length: of the network's input, samples.
     channels: of the network's input.
-    sample_rate: of the network's input, Hz, so that a sound file can be brought to
-      it; None where the data set's examples are no sound.
+    sample_rate: of the network's input, Hz, to which sound files are resampled; None
+      if the data are not sound.
     anchor: the part of a longer signal that evaluation cuts, and the end of the
       input at which a shorter one lies among zeros: the `start` (sounds that begin
       with their onset) or the `centre`.
-    normalisation: divides what was cut by its `peak` (largest magnitude) or `rms`
-      (root mean square, zeros around it not counted), or, `none`, by nothing.
+    normalisation: what the cut signal is divided by: its `peak` (largest magnitude),
+      its `rms` (root mean square of the samples that are not zero) or `none`.
       16-bit samples are fractions of full scale before that.
     augmentation: random changes of training signals.
   """
@@ -164,9 +171,9 @@ class SignalOptions(Data):
   kind: ClassVar[str] = "signal"
 
   dataset: str = "drums"
-  length: int = 16000
-  channels: int = 1
-  sample_rate: int | None = None
+  length: Count = 16000
+  channels: Count = 1
+  sample_rate: Count | None = None
   anchor: Literal["start", "centre"] = "centre"
   normalisation: Literal["peak", "rms", "none"] = "peak"
   augmentation: SignalAugmentation = SignalAugmentation()

@@ -136,7 +136,7 @@ def evaluation_batches(
 def evaluation_inputs(
   source: Source, options: Data, positions: Sequence[int]
 ) -> list[np.ndarray]:
-  """Examples as evaluation sees them, to be looked at.
+  """Examples as evaluation sees them, for pages that show them.
 
   Args:
     source: the examples.
@@ -159,7 +159,8 @@ def load_file(path: str | os.PathLike, options: Data) -> np.ndarray:
     float32 of shape `options.input_shape`, normalised.
 
   Raises:
-    UserError: if the file is absent or not what the options speak of.
+    FileError: if the file cannot be read, or is not of the kind of the options.
+    UserError: if the network takes no files of any kind.
   """
   form = _form(options)
   form.check(options)

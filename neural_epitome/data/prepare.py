@@ -15,15 +15,15 @@ from neural_epitome.data import recipes
 from neural_epitome.errors import UserError
 
 
-def make_parser(asked: str = "") -> argparse.ArgumentParser:
+def make_parser(requested: str = "") -> argparse.ArgumentParser:
   """The parser of the command line: a subcommand a recipe.
 
   Args:
-    asked: the recipe that will be run: of those of other packages, the one that is
-      imported.
+    requested: name of the recipe that will be run. If it belongs to another package,
+      it is imported for its flags; other packages' recipes are listed by name only.
 
   Raises:
-    UserError: if it is of another package and does not import.
+    UserError: if the recipe belongs to another package whose import fails.
   """
   parser = argparse.ArgumentParser(
     prog="python -m neural_epitome.data.prepare",
@@ -38,14 +38,21 @@ def make_parser(asked: str = "") -> argparse.ArgumentParser:
   for name in sorted({*plugins.names("recipes")} - recipes.RECIPES.keys()):
     command = commands.add_parser(name, help=f"of {plugins.package('recipes', name)}")
     command.add_argument("--data_dir", required=True, help="folder to write to")
-    recipe = recipes.find(name) if name == asked else None
+    recipe = recipes.find(name) if name == requested else None
     if recipe is not None:
       recipe.add_arguments(command)
   return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-  """Runs the command line; returns its exit code."""
+  """Runs the command line.
+
+  Args:
+    arguments: without the name of the program; None takes those of the process.
+
+  Returns:
+    The exit code: 0, or 1 after an error of the user, which is printed to stderr.
+  """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
   known = {*recipes.RECIPES, *plugins.names("recipes")}
   if arguments and not arguments[0].startswith("-") and arguments[0] not in known:

@@ -4,6 +4,7 @@ TFDS is imported only when one is opened, TensorFlow never.
 """
 
 import bisect
+import hashlib
 import itertools
 import json
 import os
@@ -16,6 +17,8 @@ from neural_epitome.errors import UserError
 
 class PreparedSource:
   """A split of a prepared TFDS directory of array_record files."""
+
+  notes: tuple[str, ...] = ()
 
   def __init__(self, directory: pathlib.Path, split: str):
     """Opens `split`, slices included, of the prepared `directory`.
@@ -81,6 +84,12 @@ class PreparedSource:
   def describe(self, index: int) -> str:
     """How to find the example, for a message to the user."""
     return f"example {index} of {self._name} {self._split}"
+
+  def digest(self) -> str:
+    """See `Source`: of the slice, and the names and sizes of its files."""
+    names = [f"{os.path.basename(f)} {os.path.getsize(f)}" for f in self._files]
+    text = "\n".join([f"{len(self)} of {self._split}", *self.classes, *names])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_format(directory: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Work for several processes, which never outlive the one that they work for."""
+"""A pool of worker processes that end with their parent, even if it is killed."""
 
 import concurrent.futures
 import contextlib
@@ -17,7 +17,11 @@ Result = TypeVar("Result")
 def parallel(
   processes: int,
 ) -> Iterator[Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]]:
-  """A `map` over so many processes, which end with this one, even if it is killed."""
+  """Yields a function like `map` that runs in worker processes.
+
+  Args:
+    processes: number of workers; below 2 it is the builtin `map` in this process.
+  """
   if processes < 2:
     yield map
     return

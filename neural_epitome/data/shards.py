@@ -32,11 +32,11 @@ class Record(NamedTuple):
   """Where an encoded image lies.
 
   Attributes:
-    name: of the image.
-    label: its class.
-    path: of the file that holds it.
-    offset: of its first byte there.
-    size: in bytes; None is all of the file.
+    name: file name of the image.
+    label: of its class.
+    path: of the file that holds it: an archive, or the image's own.
+    offset: of the image's first byte in that file.
+    size: in bytes; None is the whole file.
   """
 
   name: str
@@ -67,20 +67,20 @@ def write_shards(
 ) -> None:
   """Writes `target`, a prepared TFDS directory of images, labels and file names.
 
-  The same call after an interruption goes on where it was.
+  The same call continues after an interruption.
 
   Args:
     target: `.../name/version`, which must not exist.
     splits: the images of every split.
     classes: class names in the order of the labels.
-    processes: that read and write; 1 is this one.
-    per_shard: images of a shard, more or less.
+    processes: number of worker processes; 1 works in this one.
+    per_shard: images of a shard, approximately.
     description: one paragraph kept with the data.
     citation: BibTeX kept with the data.
 
   Raises:
-    UserError: naming the file, if an image is truncated or none, a file cannot be
-      read or written, or another set of images was begun at this place.
+    UserError: naming the file, if an image is truncated or not an image, a file cannot
+      be read or written, or `target` was begun with other images.
   """
   partial = target.with_name(f"incomplete.{target.name}")
   partial.mkdir(parents=True, exist_ok=True)

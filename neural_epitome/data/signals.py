@@ -1,4 +1,4 @@
-"""What happens to one signal, and to the batch that it becomes part of.
+"""From one signal to its row of a batch: cropping, augmentation, normalisation.
 
 `images` offers the same names for images; `pipeline` chooses between the two.
 """
@@ -14,9 +14,9 @@ from neural_epitome.data import audio
 from neural_epitome.data.images import Batch
 from neural_epitome.data.options import SignalOptions
 from neural_epitome.data.sources import Source
-from neural_epitome.errors import UserError
+from neural_epitome.errors import FileError, UserError
 
-# What `Evaluate` calls the input.
+# Key of the input in the examples that `Evaluate` returns.
 FIELD = "signal"
 
 
@@ -41,7 +41,8 @@ def load(path: str | pathlib.Path, options: SignalOptions) -> np.ndarray:
     float32 (length, channels), normalised.
 
   Raises:
-    UserError: if the file is absent or no sound, or the network does not take sound.
+    FileError: if the file cannot be read as sound.
+    UserError: if the network takes no sound.
   """
   if options.sample_rate is None or options.channels != 1:
     raise UserError(
@@ -51,7 +52,7 @@ def load(path: str | pathlib.Path, options: SignalOptions) -> np.ndarray:
   try:
     sound = audio.read(path, options.sample_rate)
   except audio.AudioError as error:
-    raise UserError(f"{path} cannot be read as sound: {error}.") from error
+    raise FileError(f"{path} cannot be read as sound: {error}.") from error
   return view(sound[:, None], options)
 
 
@@ -63,25 +64,25 @@ def view(signal: np.ndarray, options: SignalOptions) -> np.ndarray:
     options: the form of the network's input.
 
   Returns:
-    float32 (length, channels), cut or among zeros, normalised.
+    float32 (length, channels): cut or padded with zeros, then normalised.
   """
   signal = as_float(signal)
   return normalise(place(signal, options.length, anchor(signal, options)), options)
 
 
 def as_float(signal: np.ndarray) -> np.ndarray:
-  """Takes int16 to float32 fractions of full scale, other types to float32."""
+  """Converts int16 to float32 fractions of full scale, other types to float32."""
   scale = np.float32(1 / 32768) if signal.dtype == np.int16 else np.float32(1)
   return signal.astype(np.float32) * scale
 
 
 def anchor(signal: np.ndarray, options: SignalOptions) -> int:
-  """The sample of `signal` that evaluation puts first; negative in a shorter one."""
+  """Index of the first sample that evaluation takes; negative in a shorter signal."""
   return 0 if options.anchor == "start" else (len(signal) - options.length) // 2
 
 
 def place(signal: np.ndarray, length: int, start: int) -> np.ndarray:
-  """Samples [start, start + length) of `signal`, zero where there are none."""
+  """Samples [start, start + length) of (samples, channels), zeros outside of it."""
   placed = np.zeros((length, signal.shape[1]), signal.dtype)
   begin, end = max(0, start), min(len(signal), start + length)
   if begin < end:
@@ -90,7 +91,7 @@ def place(signal: np.ndarray, length: int, start: int) -> np.ndarray:
 
 
 def normalise(signal: np.ndarray, options: SignalOptions) -> np.ndarray:
-  """Divides by the peak or the root mean square; silence stays as it is."""
+  """Divides (samples, channels) by its peak or root mean square; silence stays zero."""
   if options.normalisation == "none":
     return signal
   if options.normalisation == "peak":
@@ -108,7 +109,7 @@ def rms(signal: np.ndarray) -> float:
 
 
 def change_speed(signal: np.ndarray, factor: float) -> np.ndarray:
-  """Resamples (samples, channels) linearly to 1 / factor of its length."""
+  """Resamples (samples, channels) linearly to float32 of 1 / factor its length."""
   count = max(1, round(len(signal) / factor))
   places = np.arange(count, dtype=np.float64) * factor
   known = np.arange(len(signal), dtype=np.float64)
@@ -117,7 +118,7 @@ def change_speed(signal: np.ndarray, factor: float) -> np.ndarray:
 
 
 class Examples:
-  """A source with its index beside each example, kept in memory while it fits."""
+  """A source that adds the "index" to each example, and keeps as many as fit."""
 
   def __init__(self, source: Source, options: SignalOptions):
     self._source, self._budget = source, options.cache_megabytes << 20
@@ -142,7 +143,12 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """An example to the signal that training sees: float32 (length, channels)."""
+  """Makes the training signal of an example: cropped, augmented, normalised.
+
+  Attributes:
+    source: of the examples, to name one in an error.
+    options: form of the signal, and its augmentation.
+  """
 
   source: Source
   options: SignalOptions
@@ -150,7 +156,18 @@ class Augment:
   def __call__(
     self, example: dict[str, Any], generator: np.random.Generator
   ) -> dict[str, Any]:
-    """Draws in a fixed order: speed, crop, shift, flip, gain, noise."""
+    """Makes one signal; draws speed, crop, shift, flip, gain and noise in this order.
+
+    Args:
+      example: {"signal": int16 or float32 (samples, channels), "label", "index"}.
+      generator: source of randomness.
+
+    Returns:
+      {"signal": float32 (length, channels), "label": int}.
+
+    Raises:
+      UserError: if the example has another number of channels.
+    """
     options, augmentation = self.options, self.options.augmentation
     signal, length = as_float(_checked(self.source, example, options)), options.length
     if augmentation.speed:
@@ -179,13 +196,29 @@ class Augment:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-  """A position to the signal that evaluation sees; zeros past the last example."""
+  """Makes the signal that evaluation sees from the position of an example.
+
+  Attributes:
+    source: of the examples.
+    options: form of the signal.
+  """
 
   source: Source
   options: SignalOptions
 
   def __call__(self, position: int) -> dict[str, Any]:
-    """Adds a mask: 1 for an example, 0 for padding."""
+    """Makes one signal.
+
+    Args:
+      position: index of the example; from the number of examples on, it is padding.
+
+    Returns:
+      {"signal": float32 (length, channels), zeros for padding, "label": int, "mask":
+      1.0, or 0.0 for padding}.
+
+    Raises:
+      UserError: if the example has another number of channels.
+    """
     if position >= len(self.source):
       zeros = np.zeros(self.options.input_shape, np.float32)
       return {"signal": zeros, "label": 0, "mask": 0.0}
@@ -196,12 +229,17 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Collate:
-  """Examples to a batch; the network's input goes by the name `image` in it."""
+  """Makes a batch of the results of `Augment` or `Evaluate`."""
 
   options: SignalOptions
 
   def __call__(self, examples: list[dict[str, Any]]) -> Batch:
-    """Stacks in order."""
+    """Stacks examples in order.
+
+    Returns:
+      {"image": float32 (B, length, channels), "label": int32 (B,)}, and "mask", float32
+      (B,), if the examples have one. The network's input is "image" for signals too.
+    """
     batch = {
       "image": np.stack([e["signal"] for e in examples]),
       "label": np.array([e["label"] for e in examples], np.int32),

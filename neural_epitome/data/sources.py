@@ -7,8 +7,10 @@ samples of a signal as "signal".
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from neural_epitome.data import classes as class_lists
 from neural_epitome.data.folders import FolderSource
 from neural_epitome.data.options import Data
 from neural_epitome.data.prepared import PreparedSource
@@ -23,11 +25,13 @@ class Source(Protocol):
 
   Attributes:
     classes: the name of each label.
-    kind: "image" or "signal", the key of its examples beside "label".
+    kind: "image" or "signal": the key of the input in its examples.
+    notes: sentences for the user on how it was read, such as what was left out.
   """
 
   classes: tuple[str, ...]
   kind: str
+  notes: tuple[str, ...]
 
   def __len__(self) -> int:
     """Number of examples."""
@@ -42,8 +46,65 @@ class Source(Protocol):
     ...
 
   def describe(self, index: int) -> str:
-    """How to find the example, for a message to the user."""
+    """Where to find an example, in words for a message to the user."""
     ...
+
+  def digest(self) -> str:
+    """A hash of the names and sizes of files; a copy elsewhere has the same."""
+    ...
+
+
+class Relabelled:
+  """A source whose labels are those of a network; see `Source`."""
+
+  def __init__(self, source: Source, labels: tuple[int, ...], classes: tuple[str, ...]):
+    """Wraps a source.
+
+    Args:
+      source: the examples.
+      labels: the network's label for each label of the source.
+      classes: the network's class names, by label.
+    """
+    self.source, self.labels, self.classes = source, labels, classes
+    self.kind, self.notes = source.kind, source.notes
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    example = self.source[index]
+    return {**example, "label": self.labels[example["label"]]}
+
+  def describe(self, index: int) -> str:
+    """See `Source`."""
+    return self.source.describe(index)
+
+  def digest(self) -> str:
+    """See `Source`."""
+    return self.source.digest()
+
+
+def relabelled(source: Source, classes: Sequence[str], of: str) -> Source:
+  """The source with the labels of a network, matched by class name.
+
+  Args:
+    source: the examples.
+    classes: the network's class names, by label; the data may lack some of them.
+    of: what the network is called in an error.
+
+  Raises:
+    UserError: if the data have a class that the network does not have.
+  """
+  labels = class_lists.labels(classes, source.classes)
+  if labels is None:
+    words = class_lists.difference(classes, source.classes)
+    raise UserError(
+      f"The data have other classes than {of}: {words} (there: {of}, here: the data). "
+      "Name its own data with --dataset, or train on these."
+    )
+  if labels == tuple(range(len(classes))):
+    return source
+  return Relabelled(source, labels, tuple(classes))
 
 
 def open_source(options: Data, split: str) -> Source:
@@ -59,8 +120,8 @@ def open_source(options: Data, split: str) -> Source:
       `test[100:]`, `fold_1+fold_2`.
 
   Raises:
-    UserError: if the data set is absent, prepared in another form, not of the kind
-      that the options speak of, has no such split, or the split is empty.
+    UserError: if the data set is absent, prepared in another form or of another kind
+      than the options, or the split does not exist or is empty.
   """
   source = _open(options, split)
   if source.kind != options.kind:
@@ -92,10 +153,10 @@ def _open(options: Data, split: str) -> Source:
 
 
 def data_directory(data_dir: str | None) -> pathlib.Path:
-  """The directory of prepared data sets; TFDS's own default where None is given.
+  """The directory of prepared data sets; None gives TFDS's own default.
 
   Raises:
-    UserError: if it is an address: array_record reads files.
+    UserError: if it is an address such as gs://bucket: array_record reads files.
   """
   default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
   chosen = data_dir or default
@@ -121,13 +182,13 @@ def find_prepared(dataset: str, root: pathlib.Path) -> pathlib.Path | None:
   again for most of a minute.
 
   Raises:
-    UserError: if the name leaves open which of several configs is meant.
+    UserError: if the data set has several configs and the name gives none.
   """
   name, _, version = dataset.partition(":")
   if not re.fullmatch(r"\w+(/[\w.\-]+)?", name):
     return None
-  found = _versions(root / name, version)
-  if not found and "/" not in name:
+  versions = _versions(root / name, version)
+  if not versions and "/" not in name:
     configs = {
       path.name: versions
       for path in (sorted((root / name).iterdir()) if (root / name).is_dir() else ())
@@ -136,8 +197,8 @@ def find_prepared(dataset: str, root: pathlib.Path) -> pathlib.Path | None:
     if len(configs) > 1:
       known = ", ".join(f"{name}/{config}" for config in configs)
       raise UserError(f"{dataset!r} has several configs; name one of {known}.")
-    found = next(iter(configs.values()), [])
-  return max(found, default=None, key=_version_number)
+    versions = next(iter(configs.values()), [])
+  return max(versions, default=None, key=_version_number)
 
 
 def _versions(folder: pathlib.Path, version: str) -> list[pathlib.Path]:

@@ -1,4 +1,4 @@
-"""Which processes there are: as flags say, the environment, or a cluster.
+"""Which processes there are, from flags, the environment or a cluster.
 
 JAX reads Cloud TPU, SLURM, Kubernetes and Open MPI 4; what stands here keeps it from
 waiting where a cluster runs one process, from training alone in each of several that
@@ -27,6 +27,8 @@ _LAUNCHERS = (
   # SLURM_NTASKS would be that of the job, also in its script, which is one process.
   ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID"),
   ("PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID"),
+  # torchrun, and what starts processes as it does.
+  ("WORLD_SIZE", "RANK", "LOCAL_RANK"),
 )
 # What JAX looks for; Open MPI 5 has none of it.
 _OPEN_MPI_4 = "OMPI_MCA_orte_hnp_uri"
@@ -38,14 +40,15 @@ _FIRST_PORT, _PORTS = 61440, 4096
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-  """Processes that are named, not found.
+  """Processes whose number and address are known, without a look at a cluster.
 
   Attributes:
     address: HOST:PORT of process 0.
     count: how many there are.
     index: which this is.
-    local_index: which of those on its machine, where a launcher told it: it then has
-      the accelerator of that number, as in the clusters that JAX reads.
+    local_index: which this is of those on its machine; None where no launcher says so.
+      The process then has the accelerator of that number, as in the clusters that JAX
+      reads.
   """
 
   address: str
@@ -129,12 +132,18 @@ def _tpu_hosts(environment: Mapping[str, str]) -> str | None:
 def derived(environment: Mapping[str, str]) -> Named | None:
   """The processes of a launcher that JAX does not read; None if there is none.
 
-  Those of Open MPI 5 on one machine meet there. Where those on several do is not told.
+  Processes of Open MPI 5 on one machine meet on that machine. For processes on several
+  machines Open MPI 5 does not say where they can meet.
 
   Raises:
     UserError: if there are several and nothing says where they meet.
   """
   launched = _launched(environment)
+  if launched is None and environment.get("RANK", "0") != "0":
+    raise UserError(
+      f"RANK={environment['RANK']} says that this is one of several processes, and "
+      "WORLD_SIZE does not say of how many: unset it, or pass --num_processes=1."
+    )
   if launched is None or launched[1][0] == "1" or _OPEN_MPI_4 in environment:
     return None
   name, (count, index, local) = launched

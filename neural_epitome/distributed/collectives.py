@@ -1,4 +1,4 @@
-"""What several processes must see alike before they go on."""
+"""Values and files on which several processes must agree before they go on."""
 
 import pathlib
 import socket

@@ -55,7 +55,7 @@ def over_devices(
 ) -> Callable[[Any, Batch], Any]:
   """Compiles `function(tree, batch)` to run on each device of the mesh.
 
-  Since JAX 0.10 that is what `pmap` is.
+  This is `jax.shard_map` under `jax.jit`, which `jax.pmap` is too since JAX 0.10.
 
   Args:
     function: sees the whole tree and its device's rows of the batch, and returns

@@ -1,6 +1,7 @@
 """Notices of Google Compute Engine that it will stop this machine, taken as SIGTERM.
 
-A machine with a GPU is told an hour ahead, others a minute, and only those that ask:
+The metadata server of a machine with a GPU announces the stop an hour ahead, that of
+others a minute ahead, to those that ask it:
 https://cloud.google.com/compute/docs/metadata/getting-live-migration-notice
 """
 
@@ -21,11 +22,14 @@ _STOPS = "TERMINATE_ON_HOST_MAINTENANCE"
 
 @contextlib.contextmanager
 def watched(is_wanted: bool) -> Iterator[None]:
-  """Sends this process SIGTERM when the machine's stop is announced in the body.
+  """Sends this process SIGTERM when the machine's stop is announced in the block.
 
-  Not for a notice that stands at the start: a run that is restarted on the same machine
-  would end at once, again and again, for the hour in which it could train. Nor for a
-  migration, after which all goes on.
+  A notice that is there at the start does not count: a run that is restarted on the
+  same machine would end at once, again and again, for the hour in which it could train.
+  Neither does a migration, after which all goes on.
+
+  Args:
+    is_wanted: whether to watch at all.
 
   Raises:
     UserError: if there is no metadata server.
@@ -35,14 +39,14 @@ def watched(is_wanted: bool) -> Iterator[None]:
     return
   host = os.environ.get("GCE_METADATA_HOST", "metadata.google.internal")
   try:
-    is_told = _ask(host) == _STOPS
+    is_announced = _ask(host) == _STOPS
   except OSError as error:
     raise UserError(
       f"--maintenance_notices: the metadata server {host} does not answer ({error}); "
       "leave the flag out where this is no machine of Google Compute Engine."
     ) from None
   over = threading.Event()
-  arguments = (host, is_told, over)
+  arguments = (host, is_announced, over)
   watch = threading.Thread(target=_watch, args=arguments, daemon=True)
   watch.start()
   try:
@@ -52,16 +56,16 @@ def watched(is_wanted: bool) -> Iterator[None]:
     watch.join()
 
 
-def _watch(host: str, is_told: bool, over: threading.Event) -> None:
+def _watch(host: str, is_announced: bool, over: threading.Event) -> None:
   while not over.wait(POLL_SECONDS):
     try:
       is_stopping = _ask(host) == _STOPS
     except OSError:
       continue  # it is asked again
-    if is_stopping and not is_told:
+    if is_stopping and not is_announced:
       sys.stderr.write("This machine is to be stopped for maintenance.\n")
       os.kill(os.getpid(), signal.SIGTERM)
-    is_told = is_stopping
+    is_announced = is_stopping
 
 
 def _ask(host: str) -> str:

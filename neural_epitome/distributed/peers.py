@@ -32,8 +32,8 @@ FAREWELL_SECONDS = 5.0
 def end(line: str, code: int) -> NoReturn:
   """Ends this process at once, with a line for the user.
 
-  Not by an exception: the main thread may wait in a collective for ever, and JAX's own
-  way out for processes that are no more.
+  An exception would not do: the main thread may wait in a collective for ever, and at
+  exit JAX would wait for processes that are gone.
   """
   tell(line)
   sys.stdout.flush()
@@ -111,7 +111,7 @@ class Peers:
           message = message or {"code": INTERRUPTED, "process": key.data}
           if message["code"] and not self._is_ending and not code:
             code, deadline = message["code"], time.monotonic() + FAREWELL_SECONDS
-            tell(self._told(message))
+            tell(self._line(message))
             if jax.process_index() == 0:
               self._send(message)
     if code:
@@ -119,7 +119,7 @@ class Peers:
       os._exit(code)
     self._done.set()
 
-  def _told(self, message: Message) -> str:
+  def _line(self, message: Message) -> str:
     process = message["process"]
     name = self._names.get(process)
     who = f"process {process} of {jax.process_count()}" + (f" ({name})" if name else "")

@@ -63,8 +63,9 @@ def joined(
       yield
   except UserError as error:
     _fail(watch, str(error), 1)
-  except KeyboardInterrupt:
-    _fail(watch, "Interrupted; the same command resumes.", 130)
+  except KeyboardInterrupt as interrupt:
+    line = str(interrupt) or "Interrupted; the same command resumes."
+    _fail(watch, line, 130)
   except Exception as error:
     # Most likely a collective that broke because a peer ended. The watch knows, and
     # ends this process; what it does not explain is an error of our own.

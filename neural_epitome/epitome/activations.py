@@ -1,7 +1,8 @@
 """How large the inputs of every layer are, on data: what makes a weight matter.
 
     importance = input_importance(lambda x: model.apply(variables, x), batches)
-    small = ne.compress(variables["params"], "4x", importance=importance)
+    rule = ne.ChannelEpitomeRule()
+    small = ne.compress(params, "4x", rule=rule, importance=importance)
 
 A kernel is fitted for what it makes of its inputs where the squared difference of each
 input's weights counts as much as the mean square of that input: exactly so for inputs
@@ -34,9 +35,10 @@ def input_importance(
     batches: what it is called with.
 
   Returns:
-    (Cin,) float32 of each convolution and dense layer, by the name of its kernel; of
-    several groups their mean, and of a layer that is called more than once that of all
-    calls. A `DenseGeneral` that reads other axes than the last ones is left out.
+    (Cin,) float32 for each convolution and dense layer, by the name of its kernel: the
+    mean over the groups where there are several, and over all calls of a layer that is
+    called more than once. A `DenseGeneral` that reads other axes than the last ones is
+    left out.
 
   Raises:
     UserError: if no layer was seen, or one that reads what is not finite.
@@ -60,11 +62,11 @@ def input_importance(
       "No layer of the model was seen reading a batch: call a Linen model, outside "
       "jax.jit, on at least one batch."
     )
-  found = {name: np.mean(squares, 0) for name, squares in sums.items()}
-  for name, squares in found.items():
+  importance = {name: np.mean(squares, 0) for name, squares in sums.items()}
+  for name, squares in importance.items():
     if not np.all(np.isfinite(squares)):
       raise UserError(f"The layer of {name} reads infinite numbers or NaN.")
-  return found
+  return importance
 
 
 def _mean_squares(module: nn.Module, inputs: Any) -> Any:

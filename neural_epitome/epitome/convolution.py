@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from neural_epitome.epitome import depthwise, varying
+from neural_epitome.epitome import depthwise, kernel_gradient, varying
 from neural_epitome.epitome import padding as paddings
 from neural_epitome.epitome.padding import CanonicalPadding
 
@@ -35,14 +35,14 @@ _least: contextvars.ContextVar[int] = contextvars.ContextVar("least", default=1)
 def spelled(spelling: Spelling, least: int = 1) -> Iterator[None]:
   """Chooses how convolutions are written in the programs traced inside the block.
 
-  For programs that are exported to run elsewhere. A function that `jax.jit` has traced
-  before the block keeps what it was traced with.
+  It is meant for programs that are exported to run elsewhere. A function that `jax.jit`
+  has traced before the block keeps the spelling of that time.
 
   Args:
-    spelling: "backend", "platform" or "convolution": for the backend of this process,
-      for each platform that the program may be lowered to, or always as XLA's
-      convolution.
-    least: what `least_channels` answers inside the block.
+    spelling: "backend" for the form that is fast on the backend of this process,
+      "platform" for one form for each platform that the program may be lowered to, or
+      "convolution" for XLA's convolution everywhere.
+    least: what `least_channels` returns inside the block.
   """
   tokens = _spelling.set(spelling), _least.set(least)
   try:
@@ -133,7 +133,11 @@ def convolve(
     y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel, precision=precision)
     return y.reshape(*x.shape[:-1], y.shape[-1])
   if not feature_group_count == x.shape[-1] == kernel.shape[-1] > 1:
-    return standard(x, kernel)
+    is_cpu = spelling == "backend" and jax.default_backend() == "cpu"
+    if not is_cpu or not kernel_gradient.pays(x):
+      return standard(x, kernel)
+    x, kernel = varying.alike(x, kernel)
+    return kernel_gradient.convolve(standard, x, kernel)
   if spelling == "platform":
     return lax.platform_dependent(x, kernel, cpu=shifted, default=standard)
   return (shifted if jax.default_backend() == "cpu" else standard)(x, kernel)

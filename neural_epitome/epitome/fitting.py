@@ -82,16 +82,16 @@ def fit(
   tensors: Tensors = {}
   readers: dict[str, list[_Target]] = {}
   for path, kernel in plan.kernels.items():
-    wanted = np.asarray(kernels[path], np.float32)
+    target_kernel = np.asarray(kernels[path], np.float32)
     weights = _importance(path, kernel.shape, importance)
-    own = kernel.generator.fit(wanted, weights)
+    own = kernel.generator.fit(target_kernel, weights)
     if own is not None:
       tensors |= {kernel.tensors[role]: value for role, value in own.items()}
       continue
     here = offsets.get(path, {})
     read = weight_indices.find(kernel.generator, kernel.shape, here, kernel.tensors)
-    every = np.broadcast_to(weights[:, None], wanted.shape).reshape(-1)
-    target = _Target(wanted.reshape(-1), every, read)
+    every = np.broadcast_to(weights[:, None], target_kernel.shape).reshape(-1)
+    target = _Target(target_kernel.reshape(-1), every, read)
     for name in read.indices:
       readers.setdefault(name, []).append(target)
   # The largest first: what it makes of factors of one, the others' factors mend.
@@ -166,13 +166,13 @@ def _error(
 
 def _importance(path: str, shape: Shape, importance: Kernels | None) -> np.ndarray:
   """The importance of a kernel's inputs, (Cin,), scaled to a mean of one."""
-  found = (importance or {}).get(path)
-  if found is None:
+  weights = (importance or {}).get(path)
+  if weights is None:
     return np.ones(shape[-2], np.float32)
-  found = np.asarray(found, np.float32)
+  weights = np.asarray(weights, np.float32)
   # An input that is always zero may be multiplied by anything, but not divided.
-  found = np.maximum(found, 1e-6 * np.max(found, initial=1e-30))
-  return found / np.mean(found)
+  weights = np.maximum(weights, 1e-6 * np.max(weights, initial=1e-30))
+  return weights / np.mean(weights)
 
 
 def generate(plan: Plan, tensors: Tensors, offsets: Maps, path: str) -> np.ndarray:

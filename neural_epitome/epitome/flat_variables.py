@@ -15,7 +15,12 @@ Tree = dict[str, Any]
 
 
 def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:
-  """Routing maps by kernel and axis."""
+  """The routing maps of a network: offsets by axis, by the path of the kernel.
+
+  Args:
+    plan: of the network; kernels whose generator has no offsets are left out.
+    variables: of the network, with its `routing` collection.
+  """
   maps = flatten(variables.get("routing", {}))
   return {
     path: {axis: maps[plans.beside(path, f"map/{axis}")] for axis in axes}
@@ -24,10 +29,10 @@ def offsets(plan: Plan, variables: Tree) -> dict[str, dict[str, np.ndarray]]:
   }
 
 
-def with_offsets(found: dict[str, dict[str, np.ndarray]]) -> Tree:
-  """The `routing` collection that `offsets` read."""
+def with_offsets(offsets: dict[str, dict[str, np.ndarray]]) -> Tree:
+  """The `routing` collection from which `offsets` reads these maps, frozen."""
   flat: dict[str, Any] = {}
-  for path, axes in found.items():
+  for path, axes in offsets.items():
     for axis, offset in axes.items():
       flat[plans.beside(path, f"map/{axis}")] = np.asarray(offset, np.float32)
     flat[plans.beside(path, "weight")] = np.float32(1.0)
@@ -36,7 +41,7 @@ def with_offsets(found: dict[str, dict[str, np.ndarray]]) -> Tree:
 
 
 def parameters(variables: Tree) -> dict[str, np.ndarray]:
-  """Trained parameters by slash-separated path."""
+  """The collection `params` as arrays by slash-separated path."""
   return flatten(variables["params"])
 
 

@@ -19,7 +19,8 @@ class Application:
   """How a layer applies its kernel: as a convolution, or as a matrix product.
 
   Attributes:
-    strides: one a spatial axis; () for a dense layer, like all that is one an axis.
+    strides: one a spatial axis; () for a dense layer, as is every attribute here that
+      has one number for each spatial axis.
     padding: from `padding.canonical`.
     kernel_dilation: distance between the kernel's taps, one a spatial axis.
     feature_group_count: groups of channels that are convolved apart.
@@ -51,7 +52,9 @@ class Application:
     precision: Any = None,
     function: Callable[..., jax.Array] | None = None,
   ) -> "Application":
-    """A convolution told as to `flax.linen.Conv`: None is 1, a number is every axis's.
+    """A convolution from the arguments of `flax.linen.Conv`.
+
+    None stands for 1, and a number alone for that number on every spatial axis.
 
     Raises:
       UserError: if a sequence does not have one number for each spatial axis.
@@ -110,8 +113,8 @@ def kernel_sizes(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
   Raises:
     UserError: if there is no axis, or a size is not a whole number of at least 1.
   """
-  given: Any = kernel_size
-  sizes = (given,) if _is_whole(given) else tuple(given)
+  value: Any = kernel_size
+  sizes = (value,) if _is_whole(value) else tuple(value)
   if not sizes or not all(_is_whole(size) and size >= 1 for size in sizes):
     raise UserError(
       f"kernel_size={kernel_size!r} must be one whole number of at least 1 for each "

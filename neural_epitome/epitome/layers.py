@@ -6,9 +6,9 @@ with their defaults, so a layer is compressed by changing its class and adding a
     nn.Conv(64, (3, 3), strides=2)
     EpitomeConv(64, (3, 3), strides=2, rate=4)
 
-stores a quarter of the weights. What a layer keeps under which names is in `variables`;
-what is beside `params` is in the collection `routing`, which is made mutable in
-training, as batch statistics are.
+stores a quarter of the weights. The module `variables` lists what a layer keeps in
+Flax's collections. All but the parameters is in the collection `routing`, which is made
+mutable in training, as batch statistics are.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ from flax.linen import dtypes
 from neural_epitome.epitome import execution as executions
 from neural_epitome.epitome import (
   geometry,
-  rates,
   rounding,
   routing,
+  sources,
   stream,
   variables,
 )
@@ -54,7 +54,8 @@ class GeneratedLayer(nn.Module, kw_only=True):
     indices: where sampling offsets come from in training.
     bits: of the tensors of a generator: 32, or 2 to 8, rounded wherever they are
       read, in training with a gradient that passes straight through; parameters stay
-      float32, and so do factors. See `rounding`. A plan says it itself.
+      float32, and so do factors. See `rounding`. Beside a plan, which has bits of its
+      own, this must be 32.
     execution: `materialise` builds the kernel, and builds it again in the backward
       pass rather than keep it; `fold` computes with the epitome where that can be
       done and materialises elsewhere. A mapping chooses by the kernel's path.
@@ -87,8 +88,8 @@ class GeneratedLayer(nn.Module, kw_only=True):
     path = "/".join((*self.path, "kernel"))
     # Not by its path: a layer is the same wherever in a network it stands.
     use = KernelUse("kernel", shape, getattr(self, "feature_group_count", 1))
-    source = rates.of_layer(self.generator, self.rate, self.rule, use)
-    generator, names, widths = plans.layer_plan(source, path, shape, self.bits)
+    source = sources.of_layer(self.generator, self.rate, self.rule, use)
+    generator, names, widths = sources.layer_plan(source, path, shape, self.bits)
     offsets = variables.offsets(self, x, generator, shape, self.indices, self.axis_name)
 
     def init(key: Array) -> dict[str, Array]:
@@ -165,7 +166,7 @@ class EpitomeConv(GeneratedLayer):
   streams: bool = dataclasses.field(default=False, kw_only=True)
 
   def application(self) -> Application:
-    """How the layer applies its kernel, functions of the user's left out.
+    """How the layer applies its kernel, with XLA's convolution.
 
     Raises:
       UserError: for arguments that make no convolution.
@@ -243,7 +244,7 @@ class EpitomeDense(GeneratedLayer):
 
   @nn.compact
   def __call__(self, inputs: Array | Stream) -> Array:
-    """(..., inputs) -> (..., features)."""
+    """Multiplies with the layer's kernel: (..., inputs) -> (..., features)."""
     make = self.dot_general_cls
     function = self.dot_general if make is None else make()
     application = Application(precision=self.precision, function=function)

@@ -1,6 +1,6 @@
-"""The stored numbers that are nearest to a kernel of which every weight reads one.
+"""Least squares of a kernel each weight of which reads one number of a stored tensor.
 
-Let weight i be factor[i] * T[index[i]], of a tensor T to be found. As a matrix, W = G T
+Let weight i be factor[i] * T[index[i]], with an unknown tensor T. As a matrix, W = G T
 where every row of G has one entry, so G^T D G is diagonal for weights D of the squared
 differences, and the least squares have a closed form: T[j] is the quotient of
 

@@ -33,6 +33,9 @@ def starts(
       are. Where they are factorised, a replica is a row or a column of blocks.
     scale: (R_in, R_out) factors of the blocks, which then change too; None for all one.
     importance: (Cin,), what the squared difference of each input's weights counts.
+
+  Returns:
+    float32 offsets by axis, of the shapes of `offsets`.
   """
   return _Fit(kernel, cells, offsets, scale, importance).sweep()
 
@@ -53,11 +56,11 @@ class _Fit:
     self.weights, self.there = {}, {}
     for r, c in blocks:
       block = kernel[:, r * cells[0] :, c * cells[1] :][:, : cells[0], : cells[1]]
-      worth = importance[r * cells[0] :][: cells[0], None]
-      worth = np.broadcast_to(worth, block.shape[1:])
+      own_importance = importance[r * cells[0] :][: cells[0], None]
+      own_importance = np.broadcast_to(own_importance, block.shape[1:])
       missing = [(0, n - m) for n, m in zip(cells, block.shape[1:], strict=True)]
-      self.weights[r, c] = np.pad(block * worth, [(0, 0), *missing])
-      self.there[r, c] = np.pad(worth, missing)
+      self.weights[r, c] = np.pad(block * own_importance, [(0, 0), *missing])
+      self.there[r, c] = np.pad(own_importance, missing)
     self.start = {b: self._given(offsets, b) for b in blocks}
     self.is_scaled = scale is not None
     self.factor = {b: 1.0 if scale is None else float(scale[b]) for b in blocks}
@@ -95,12 +98,12 @@ class _Fit:
         self.start[blocks[0]] = int(best[0]), int(best[1])
       else:
         axis = ["input", "output"].index(axes[0])
-        held = [self.start[block][1 - axis] for block in blocks]
+        others = [self.start[block][1 - axis] for block in blocks]
         total = sum(
-          np.take(gain, at, 1 - axis) for gain, at in zip(gains, held, strict=True)
+          np.take(gain, at, 1 - axis) for gain, at in zip(gains, others, strict=True)
         )
         best = int(np.argmax(total))
-        for block, at in zip(blocks, held, strict=True):
+        for block, at in zip(blocks, others, strict=True):
           self.start[block] = (best, at) if axis == 0 else (at, best)
       if self.is_scaled:
         for block, m, r in zip(blocks, met, read, strict=True):
@@ -131,20 +134,20 @@ class _Fit:
     )
 
   def _given(self, offsets: Mapping[str, np.ndarray], block: Block) -> Block:
-    found = []
+    starts = []
     for axis, (name, cells) in enumerate(
       zip(("input", "output"), self.cells, strict=True)
     ):
       value = offsets.get(name, np.zeros(self.grid))
       start = value[block] if value.ndim == 2 else value[block[axis]]
-      found.append(int(np.round(start)) % cells)
-    return found[0], found[1]
+      starts.append(int(np.round(start)) % cells)
+    return starts[0], starts[1]
 
   def _taken(self, name: str) -> np.ndarray:
     axis = ["input", "output"].index(name)
-    found = np.zeros(self.grid, np.float32)
+    starts = np.zeros(self.grid, np.float32)
     for block, start in self.start.items():
-      found[block] = start[axis]
+      starts[block] = start[axis]
     if self.is_blockwise:
-      return found
-    return found[:, 0] if axis == 0 else found[0]
+      return starts
+    return starts[:, 0] if axis == 0 else starts[0]

@@ -19,7 +19,7 @@ from flax.nnx.nn import dtypes
 from jax import lax
 
 from neural_epitome.epitome import execution as executions
-from neural_epitome.epitome import geometry, rates, rounding, routing, variables
+from neural_epitome.epitome import geometry, rounding, routing, sources, variables
 from neural_epitome.epitome.execution import Execution
 from neural_epitome.epitome.generators import GeneratorSpec, Rule
 from neural_epitome.epitome.geometry import Application, KernelUse
@@ -39,7 +39,7 @@ class Routing(nnx.Variable):
 
 
 class GeneratedLayer(nnx.Module):
-  """What `EpitomeConv` and `EpitomeLinear` share.
+  """The base of `EpitomeConv` and `EpitomeLinear`: a kernel and how it is stored.
 
   Args:
     shape: of the full kernel.
@@ -97,28 +97,28 @@ class GeneratedLayer(nnx.Module):
         "without a kernel. Say the computation's type by dtype=."
       )
     use = KernelUse("kernel", shape, feature_group_count)
-    made = rates.of_layer(generator, rate, rule, use)
-    if isinstance(made, Plan):
+    source = sources.of_layer(generator, rate, rule, use)
+    if isinstance(source, Plan):
       raise UserError(
         "A plan names the kernels of a Linen network; give an NNX layer one generator."
       )
-    made.check(shape)
-    self.shape, self.generator = shape, made
+    source.check(shape)
+    self.shape, self.generator = shape, source
     self.span = indices.span if indices.source == "free" else 1.0
     self.execution: Execution = execution
     self.dtype = dtype
-    roles = made.tensors(shape)
-    self.widths = {role: made.tensor_bits(role) or bits for role in roles}
+    roles = source.tensors(shape)
+    self.widths = {role: source.tensor_bits(role) or bits for role in roles}
     offsets: dict[str, Array] = {}
     # No key where there is nothing to draw: a dense layer then starts as Flax's does.
-    if shapes := made.offsets(shape):
-      cells = made.start_cells(shape)
+    if shapes := source.offsets(shape):
+      cells = source.start_cells(shape)
       offsets = routing.starting_offsets(indices, rngs.params(), shapes, cells)
     kind = nnx.Param if indices.source == "free" else Routing
     self.offsets = nnx.data({k: kind(v / self.span) for k, v in offsets.items()})
 
     key = rngs.params()
-    drawn = variables.initial(made, key, shape, offsets, kernel_init, param_dtype)
+    drawn = variables.initial(source, key, shape, offsets, kernel_init, param_dtype)
 
     def stored(tensor: Array) -> nnx.Param:
       metadata = kernel_metadata if tensor.ndim == len(shape) else _NONE

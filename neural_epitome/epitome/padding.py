@@ -54,8 +54,8 @@ def canonical(
         f"has {rank} axes: give (low, high) pairs."
       )
     return ((kernel_dilation[0] * (kernel_size[0] - 1), 0),)
-  given: Any = padding
-  axes = (given,) * rank if isinstance(given, numbers.Integral) else tuple(given)
+  value: Any = padding
+  axes = (value,) * rank if isinstance(value, numbers.Integral) else tuple(value)
   pairs: Any = tuple(
     (int(axis),) * 2 if isinstance(axis, numbers.Integral) else tuple(map(int, axis))
     for axis in axes

@@ -1,16 +1,12 @@
-"""The generator of one kernel from a rate: how a layer is told its size in one number.
+"""The generator of one kernel from a rate: its size in one number.
 
 A planner shares a total out among all kernels of a network; a layer knows its own
 alone. What both do with a kernel that is too small to be compressed is here.
 """
 
-from neural_epitome.epitome.generators import Dense, EpitomeRule, GeneratorSpec, Rule
+from neural_epitome.epitome.generators import Dense, GeneratorSpec, Rule
 from neural_epitome.epitome.geometry import KernelUse
-from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-
-# Of a layer that is given a rule and no rate.
-_RATE = 2.0
 
 
 def smaller(
@@ -21,7 +17,7 @@ def smaller(
   Args:
     rule: the family of generators.
     use: the kernel.
-    stored: numbers wanted for it, offsets and scales included.
+    stored: numbers to store for it, offsets and scales included.
     below: see `Rule.at`.
 
   Raises:
@@ -59,34 +55,3 @@ def at_rate(rule: Rule, use: KernelUse, rate: float) -> GeneratorSpec:
     return Dense()
   fewest = min(use.size, rule.smallest(use))
   return smaller(rule, use, max(fewest, round(use.size / rate)))
-
-
-def of_layer(
-  generator: GeneratorSpec | Plan | None,
-  rate: float | None,
-  rule: Rule | None,
-  use: KernelUse,
-) -> GeneratorSpec | Plan:
-  """What a layer's kernel comes from, of the three arguments that may say it.
-
-  Args:
-    generator: of this kernel, or the plan of its network; alone.
-    rate: see `at_rate`; 2 where only a rule is given.
-    rule: the family of generators; `EpitomeRule()` where only a rate is given.
-    use: the kernel.
-
-  Returns:
-    The generator or plan; `Dense()` where there is no argument.
-
-  Raises:
-    UserError: if a generator is given beside a rate or a rule, or the rate is below 1.
-  """
-  if generator is not None:
-    if rate is not None or rule is not None:
-      raise UserError(
-        "generator= says how the whole kernel is made: leave out rate= and rule=."
-      )
-    return generator
-  if rate is None and rule is None:
-    return Dense()
-  return at_rate(rule or EpitomeRule(), use, _RATE if rate is None else rate)

@@ -1,4 +1,4 @@
-"""Numbers rounded to integers of a few bits, one factor an output channel.
+"""Numbers rounded to integers of a few bits, a factor an output channel; or float16.
 
 Symmetric and to the nearest, as qwix does it. The gradient passes straight through (the
 straight-through estimator of arXiv 1308.3432, as quantisation-aware training uses it,
@@ -18,8 +18,8 @@ from neural_epitome.errors import UserError
 
 def check_bits(bits: int) -> None:
   """Raises UserError unless the bits are those of floats or of small integers."""
-  if bits != 32 and bits not in range(2, 9):
-    raise UserError(f"bits={bits} must be 32, or 2 to 8.")
+  if bits not in (16, 32) and bits not in range(2, 9):
+    raise UserError(f"bits={bits} must be 32 or 16 (floats), or 2 to 8 (integers).")
 
 
 # Compiled, for a file as in a network: done operation by operation, a factor may differ
@@ -42,29 +42,33 @@ def quantise(array: Array, bits: int) -> tuple[Array, Array]:
 
 @functools.partial(jax.jit, static_argnames="bits")
 def straight_through(array: Array, bits: int) -> Array:
-  """Integers times factors; the gradient is that of the array as it is."""
+  """What is stored at these bits; the gradient is that of the array as it is."""
   fixed = jax.lax.stop_gradient(array)
-  integers, factors = _quantised(fixed, bits)
+  if bits == 16:
+    stored = fixed.astype(jnp.float16).astype(array.dtype)
+  else:
+    integers, factors = _quantised(fixed, bits)
+    stored = integers * factors
   # The difference is exactly zero and has the array's gradient.
-  return integers * factors + (array - fixed)
+  return stored + (array - fixed)
 
 
 def rounded(arrays: Mapping[str, Any], widths: Mapping[str, int]) -> dict[str, Any]:
-  """Arrays as a network reads them: those of 2 to 8 bits by `straight_through`.
+  """Arrays as a network reads them: those of fewer than 32 bits by `straight_through`.
 
   Args:
     arrays: float32, by any key.
     widths: bits by the same keys; an array without any stays as it is.
 
   Raises:
-    UserError: for bits other than 32 and 2 to 8.
+    UserError: for other bits, see `check_bits`.
   """
-  found = dict(arrays)
+  as_read = dict(arrays)
   for key, bits in widths.items():
     check_bits(bits)
-    if bits < 32 and key in found:
-      found[key] = straight_through(found[key], bits)
-  return found
+    if bits < 32 and key in as_read:
+      as_read[key] = straight_through(as_read[key], bits)
+  return as_read
 
 
 def _quantised(array: Array, bits: int) -> tuple[Array, Array]:

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Amount, Count, Positive, Share
 from neural_epitome.epitome.sampling import Array, Offsets, Shape
 
 
@@ -43,10 +44,10 @@ class IndexOptions:
 
   source: Literal["learner", "free", "fixed", "drawn"] = "learner"
   start: Literal["zero", "spread", "random"] = "spread"
-  noise: float = 0.1
-  span: float = 1.0
-  momentum: float = 0.99
-  hidden: int = 16
+  noise: Amount = 0.1
+  span: Positive = 1.0
+  momentum: Share = 0.99
+  hidden: Count = 16
 
 
 def starting_offsets(

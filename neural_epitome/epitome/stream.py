@@ -32,13 +32,13 @@ class Stream(abc.ABC):
   """An activation (batch, ..., channels) in one of two forms, or both.
 
   Attributes:
-    shape: in full.
+    shape: of the activation at its full width.
     dtype: of its numbers.
-    cells: channels in which it is carried, where its readers wrap it to so many.
+    cells: channels of the narrow form, which readers that wrap to so many can use.
   """
 
   def __init__(self, shape: tuple[int, ...], dtype: jnp.dtype, cells: int):
-    """See the class."""
+    """Sets the attributes; see the class."""
     self.shape, self.ndim, self.dtype = shape, len(shape), dtype
     self.cells = cells
     self.full = functools.cache(self._full)
@@ -59,7 +59,7 @@ class Stream(abc.ABC):
   __radd__ = __add__
 
   def astype(self, dtype: Any) -> "Stream | Array":
-    """Itself, or in full where numbers of another type are asked for."""
+    """Itself if it has this dtype, and else the full activation converted to it."""
     return self if dtype == self.dtype else self.full().astype(dtype)
 
 
@@ -125,7 +125,7 @@ class Sum(Stream):
   """Two activations added, of which at least one is a stream."""
 
   def __init__(self, one: Stream, other: Stream | Array):
-    """Holds on to both."""
+    """Keeps both; they are added when a reader needs the sum."""
     assert one.shape == other.shape
     super().__init__(one.shape, one.dtype, one.cells)
     self._parts = one, other
@@ -142,12 +142,15 @@ class Sum(Stream):
 
 
 def full(x: Stream | Array) -> Array:
-  """The activation."""
+  """The activation at its full width, (batch, ..., channels)."""
   return x.full() if isinstance(x, Stream) else x
 
 
 def wrapped(x: Stream | Array, cells: int) -> Array:
-  """The sum of its blocks of `cells` channels, with the zeros that it comes with."""
+  """An activation wrapped to `cells` channels: the sum of its blocks of so many.
+
+  A stream may have further channels of zeros behind these.
+  """
   return x.wrapped(cells) if isinstance(x, Stream) else wrap(x, cells)
 
 
@@ -170,7 +173,7 @@ def wrap(x: Array, cells: int) -> Array:
 
 
 def zeros_behind(x: Array, axis: int, size: int) -> Array:
-  """`x`, made so long along an axis."""
+  """`x` with zeros behind along an axis, so that its extent there is `size`."""
   more = size - x.shape[axis]
   if not more:
     return x
@@ -183,5 +186,5 @@ def blocks(x: Array, cells: int) -> list[Array]:
   """The blocks of `cells` channels of x, the last one padded with zeros."""
   whole, rest = divmod(x.shape[-1], cells)
   sizes = [cells] * whole + [rest] * (rest > 0)
-  found = list(lax.split(x, sizes, x.ndim - 1))
-  return [zeros_behind(block, -1, cells) for block in found]
+  parts = list(lax.split(x, sizes, x.ndim - 1))
+  return [zeros_behind(block, -1, cells) for block in parts]

@@ -1,8 +1,8 @@
 """Which number of each tensor a weight is made of.
 
 For generators whose weights are one number of each of their tensors, multiplied, up to
-sign. Nobody has to write the indices down: a kernel that is generated from counters
-instead of numbers tells them.
+sign. No generator has to write its indices down: they are read off a kernel that is
+generated from counters in place of stored numbers.
 """
 
 import functools

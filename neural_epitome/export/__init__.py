@@ -5,7 +5,9 @@ function from images to logits that the file's own runtime computes, and the `EN
 its files. `IS_PROGRAM` says whether the file holds a way to run the network: `write`
 then takes one from `program`, `compiled(function, shape)` is a call of the format's
 runtime, named by `RUNTIME`. Else it holds the stored numbers alone: `write` takes a
-network from `inference_model`, and their `bits` too. A format is known by its line in
+network from `inference_model`, and their `bits` too. `HOLDS_RECORD` says that `write`
+puts what `deployment.record` says, `record=`, into the file; a JSON file beside those
+of other formats says it. A format is known by its line in
 `FORMATS`, or by an entry point `neural_epitome.exports` of another package.
 """
 
@@ -33,8 +35,8 @@ def format_module(name: str) -> ModuleType:
   """
   if name in FORMATS:
     return importlib.import_module(FORMATS[name])
-  found = plugins.load("exports", name)
-  if found is None:
+  module = plugins.load("exports", name)
+  if module is None:
     known = codec.nearest(name, {*FORMATS, *plugins.names("exports")})
     raise UserError(f"There is no format {name!r}.{known}")
-  return found
+  return module

@@ -1,10 +1,9 @@
-"""What a C header says, compiled by the system's compiler and called from here."""
+"""Compiles an exported C header with the system's compiler and calls it from here."""
 
 import ctypes
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -25,14 +24,14 @@ _COMPILERS = ("cc", "gcc", "clang")
 
 
 def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
-  """Images to logits: kernels expanded by the header, compiled here, the rest by JAX.
+  """A function from images to logits, whose kernels the compiled header expands.
+
+  All layers are computed by JAX. The header is compiled when this is called.
 
   Raises:
     UserError: if there is no C compiler.
   """
-  text = Path(path).read_text()
-  header = json.loads(text[3 : text.index(" */\n")])
-  params = expand(path, header["kernels"], header["rest"])
+  header, params = about(path), expand(path)
   kept = {name: header["network"][name] for name in compact_loading.SHIPPED}
   config = codec.decode(Config, kept, "network")
   classes = len(header["network"]["classes"])
@@ -42,22 +41,32 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
   return jax.jit(lambda images: model.apply(variables, images, train=False))
 
 
-def expand(
-  path: str | os.PathLike, kernels: dict[str, Any], rest: dict[str, Any]
-) -> dict[str, np.ndarray]:
-  """Every kernel, and all other parameters, as a compiled header gives them.
+def about(path: str | os.PathLike) -> dict[str, Any]:
+  """What the first comment of a header says, see `c_header`."""
+  text = Path(path).read_text()
+  return json.loads(text[3 : text.index(" */\n")])
+
+
+def expand(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """Every kernel in full, and all other parameters, from a compiled header.
 
   Args:
     path: of the header.
-    kernels: shapes of the kernels, in the header's order.
-    rest: shapes of the others.
+
+  Returns:
+    Arrays by path, float32 or of integers int32.
+
+  Raises:
+    UserError: if there is no C compiler, or it fails.
   """
+  header = about(path)
+  kernels, rest = header["kernels"], header["rest"]
   compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
   if compiler is None:
     raise UserError("--format=c is checked by a C compiler: install cc, gcc or clang.")
   getters = [
-    f"const float *get_{identifier(name)}(void) {{ return {identifier(name)}; }}"
-    for name in rest
+    f"const void *get_{one['array']}(void) {{ return {one['array']}; }}"
+    for one in rest.values()
   ]
   unit = [
     f'#include "{Path(path).resolve()}"',
@@ -68,24 +77,25 @@ def expand(
     source, library = Path(directory) / "unit.c", Path(directory) / "unit.so"
     source.write_text("\n".join(unit) + "\n")
     flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2"]
-    subprocess.run(
+    done = subprocess.run(
       [compiler, *flags, "-shared", "-fPIC", source, "-o", library],
-      check=True,
+      check=False,
       capture_output=True,
+      text=True,
     )
+    if done.returncode:
+      # As of a disk that is full.
+      reason = next((s for s in done.stderr.splitlines() if "error" in s), "it failed")
+      raise UserError(f"{compiler}: {reason}.")
     loaded = ctypes.CDLL(str(library))
     arrays = {}
     for index, (name, shape) in enumerate(kernels.items()):
       arrays[name] = np.zeros(shape, np.float32)
       loaded.expand(index, arrays[name].ctypes.data_as(ctypes.c_void_p))
-    for name, shape in rest.items():
-      get = getattr(loaded, f"get_{identifier(name)}")
-      get.restype = ctypes.POINTER(ctypes.c_float)
-      row = np.ctypeslib.as_array(get(), (math.prod(shape),))
-      arrays[name] = row.reshape(shape).copy()
+    for name, one in rest.items():
+      get = getattr(loaded, f"get_{one['array']}")
+      get.restype = ctypes.c_void_p
+      dtype, count = np.dtype(one["dtype"]), math.prod(one["shape"])
+      row = ctypes.string_at(get(), count * dtype.itemsize)
+      arrays[name] = np.frombuffer(row, dtype).reshape(one["shape"]).copy()
   return arrays
-
-
-def identifier(path: str) -> str:
-  """The name in C of a parameter, tensor or kernel."""
-  return "ne_" + re.sub(r"\W", "_", path.replace("/", "__"))

@@ -1,187 +1,129 @@
 """A C header for microcontrollers: what is stored as arrays, and how it expands.
 
-One file, C99, no library: epitomes in float or integers of a few bits, routing tables,
-factors, every other parameter as floats, `ne_kernels[]` with one entry a kernel, and
-`expand.h`, which computes a weight, or all of a kernel's, from an entry. The first
-comment says as JSON what network it is. `read`, which `c_compiled` has, compiles it.
+One file, C99, no library: tensors in float or integers of a few bits, starts, factors,
+every other parameter as it is, `ne_kernels[]` with one entry a kernel, an `ne_at_...`
+for the place of each in it, and `expand.h`, which computes a weight, or all of a
+kernel's, from an entry. The first comment says as JSON what network it is, the shapes
+of kernels, and what all other parameters are called. `read`, which `c_compiled` has,
+compiles it.
 """
 
 import importlib.resources
-import json
-import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 
-from neural_epitome.compression import compact_file
-from neural_epitome.epitome import flat_variables, rounding, sampling
-from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import (
-  ChannelEpitome,
-  Dense,
-  Epitome,
-  SharedEpitome,
-)
-from neural_epitome.epitome.plan import KernelPlan
+from neural_epitome import whole_files
+from neural_epitome.compression.loading import explained, load_compressed
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.export import compact, inference_model
-from neural_epitome.export.c_compiled import identifier, read
+from neural_epitome.export import c_kernels, compact, inference_model
+from neural_epitome.export.c_compiled import read
+from neural_epitome.export.c_constants import Constants, comment
 from neural_epitome.training.trained import Trained
+from neural_epitome.weight_files import expanding
 
-__all__ = ["ENDING", "IS_PROGRAM", "read", "write"]
+__all__ = ["ENDING", "HOLDS_RECORD", "IS_PROGRAM", "read", "write", "write_weights"]
 
 ENDING = ".h"
 IS_PROGRAM = False
-
-_TYPES = {
-  "float32": "float",
-  "int8": "int8_t",
-  "uint8": "uint8_t",
-  "uint16": "uint16_t",
-}
+HOLDS_RECORD = True
 
 
-def write(path: str | os.PathLike, trained: Trained, bits: int | None = None) -> None:
+def write(
+  path: str | os.PathLike,
+  trained: Trained,
+  bits: int | None = None,
+  record: Mapping[str, Any] | None = None,
+) -> None:
   """Writes the header of a network.
 
   Args:
     path: of the file.
     trained: from `inference_model.shipped`.
     bits: see `inference_model.at_bits`. A crop is rounded anew, in a range of its own.
+    record: from `deployment`, by default that of `trained`.
 
   Raises:
-    UserError: for bits other than 32 and 2 to 8, or naming a kernel that `expand.h`
-      cannot build.
+    UserError: for bits that `rounding` does not know, or naming a kernel that
+      `expand.h` cannot build.
   """
-  trained = inference_model.at_bits(trained, bits)
-  offsets = flat_variables.offsets(trained.plan, trained.variables)
-  params = flat_variables.parameters(trained.variables)
-  widths = {name: spec.bits for name, spec in trained.plan.tensors.items()}
-  arrays: dict[str, np.ndarray] = {}
-  entries = []
-  for name, kernel in trained.plan.kernels.items():
-    entry, own = _entry(name, kernel, params, offsets.get(name, {}), widths)
-    entries.append(f"  {{{entry}}}, /* {name} */")
-    arrays |= own
-  stored = {
-    tensor for k in trained.plan.kernels.values() for tensor in k.tensors.values()
-  }
-  rest = {name: value for name, value in params.items() if name not in stored}
-  arrays |= {identifier(name): value.astype(np.float32) for name, value in rest.items()}
-  network = {
-    "network": compact.description(trained),
-    "kernels": {name: list(k.shape) for name, k in trained.plan.kernels.items()},
-    "rest": {name: list(value.shape) for name, value in rest.items()},
+  description = compact.description(trained, record)
+  plan, params, offsets = inference_model.numbers(trained, bits)
+  Path(path).write_text(_text(description, plan, params, offsets))
+
+
+def write_weights(path: str | os.PathLike, weights: str | os.PathLike) -> None:
+  """Writes the header of weights whose network is not known here.
+
+  Kernels are expanded as `(*window, inputs, outputs)`; how they lay in the file that
+  was compressed stands in the first comment, under `network`.
+
+  Args:
+    path: of the file.
+    weights: a compact file from `compress_file`.
+
+  Raises:
+    UserError: if that cannot be read, or the header not be written.
+  """
+  with explained(weights):
+    small, stored = load_compressed(weights), expanding.read(weights)
+    params = {name: np.asarray(array) for name, array in small.compact.items()}
+    network, rounded = stored.network, {}
+    for name in small.plan.tensors:
+      integers, factors, bits = network.numbers(name)
+      if bits:
+        # Rounded again, a factor might differ in its last bit.
+        rounded[name] = integers, np.reshape(factors, -1)
+    described = network.metadata["network"]
+    text = _text(described, small.plan, params, small.offsets, rounded)
+  try:
+    with whole_files.replacing(path) as partial:
+      partial.write_text(text)
+  except OSError as error:
+    raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _text(
+  network: Mapping[str, Any],
+  plan: Plan,
+  params: Mapping[str, np.ndarray],
+  offsets: Mapping[str, Mapping[str, np.ndarray]],
+  rounded: Mapping[str, c_kernels.Integers] | None = None,
+) -> str:
+  constants, places, entries = Constants(), [], []
+  kernels = c_kernels.Kernels(constants, plan, params, rounded)
+  for number, path in enumerate(plan.kernels):
+    fields = kernels.fields(path, offsets.get(path, {}))
+    places.append(f"{constants.name(f'at_{path}')} = {number}")
+    entries.append(f"  {c_kernels.initialiser(fields)}, {comment(path)}")
+  rest = {}
+  for name, value in params.items():
+    if name not in plan.tensors:
+      kind = "int32" if np.issubdtype(value.dtype, np.integer) else "float32"
+      array = constants.add(name, value.astype(kind))
+      rest[name] = {"array": array, "dtype": kind, "shape": list(value.shape)}
+  about = {
+    "network": dict(network),
+    "kernels": {name: list(kernel.shape) for name, kernel in plan.kernels.items()},
+    "rest": rest,
   }
   source = importlib.resources.files("neural_epitome.export").joinpath("expand.h")
-  size = sum(array.nbytes for array in arrays.values())
   lines = [
-    "/* " + json.dumps(network).replace("*/", "") + " */",
+    comment(about),
     "#ifndef NEURAL_EPITOME_NETWORK_H",
     "#define NEURAL_EPITOME_NETWORK_H",
     source.read_text(),
-    f"#define NE_BYTES {size} /* of all arrays */",
+    f"#define NE_BYTES {constants.nbytes} /* of all arrays */",
     f"#define NE_KERNELS {len(entries)}",
-    *(_array(name, array) for name, array in arrays.items()),
+    *constants.lines(),
+    "enum {\n  " + ",\n  ".join(places) + "\n};",
     "static const ne_kernel ne_kernels[NE_KERNELS] = {",
     *entries,
     "};",
     "#endif",
   ]
-  Path(path).write_text("\n".join(lines) + "\n")
-
-
-def _entry(
-  path: str,
-  kernel: KernelPlan,
-  params: dict[str, np.ndarray],
-  offsets: dict[str, np.ndarray],
-  widths: dict[str, int],
-) -> tuple[str, dict[str, np.ndarray]]:
-  """An initialiser of `ne_kernel`, and the arrays that it names."""
-  generator, shape = kernel.generator, kernel.shape
-  taps, inputs, outputs = math.prod(shape[:-2]), *shape[-2:]
-  role = "kernel" if isinstance(generator, Dense) else "epitome"
-  if role not in kernel.tensors:
-    raise UserError(
-      f"{path} is generated by {generator.kind!r}, which a C header does not hold; it "
-      "holds dense kernels and epitomes. Export another format."
-    )
-  name = kernel.tensors[role]
-  numbers, width = params[name], widths[name]
-  steps, begin = (inputs, outputs), 0
-  if isinstance(generator, Epitome):
-    numbers = _cropped(path, numbers, offsets, shape)
-    # A crop is this kernel's own.
-    name = plans.beside(path, "epitome")
-    steps = numbers.shape[-2:]
-  elif isinstance(generator, ChannelEpitome):
-    steps = (1, outputs) if generator.axis == "input" else (inputs, 1)
-  cells = numbers.shape[-2:]
-  if isinstance(generator, SharedEpitome):
-    cells, steps, begin = (0, generator.length), (1, generator.block), generator.start
-  arrays = _rounded(identifier(name), numbers, width)
-  factors = identifier(name) + "_factors"
-  pointers = {"factors": factors if factors in arrays else "0"}
-  tables = {
-    "start_in": offsets.get("input"),
-    "start_out": offsets.get("output"),
-    "scale": params[kernel.tensors["scale"]] if "scale" in kernel.tensors else None,
-  }
-  for table, values in tables.items():
-    pointers[table] = "0"
-    if values is not None:
-      if table != "scale" and np.max(values) >= 2**16:
-        raise UserError(
-          f"{path} begins a replica at cell {int(np.max(values)):,}, and a C header "
-          "holds starts below 65,536; export --format=compact."
-        )
-      pointers[table] = f"{identifier(path)}_{table}"
-      dtype = np.float32 if table == "scale" else np.uint16
-      arrays[pointers[table]] = np.asarray(values).astype(dtype)
-  is_blockwise = any(np.ndim(v) == 2 for k, v in offsets.items() if k != "spatial")
-  values = [
-    *(identifier(name), *pointers.values()),
-    *(taps, inputs, outputs, *cells, *steps, begin, width, int(is_blockwise)),
-  ]
-  return ", ".join(map(str, values)), arrays
-
-
-def _cropped(
-  path: str, epitome: np.ndarray, offsets: dict[str, np.ndarray], shape: tuple[int, ...]
-) -> np.ndarray:
-  """The window that a kernel reads: crops cost numbers, and no runtime needs them."""
-  start = offsets.get("spatial")
-  if start is not None and start.ndim > 1:
-    raise UserError(
-      f"{path} crops its epitome block by block, which a C header does not hold; "
-      "export --format=compact."
-    )
-  starts = None if start is None else jax.numpy.asarray(start)
-  return np.asarray(sampling.crop(jax.numpy.asarray(epitome), starts, shape[:-2]))
-
-
-def _rounded(name: str, numbers: np.ndarray, width: int) -> dict[str, np.ndarray]:
-  if width == 32:
-    return {name: numbers.astype(np.float32)}
-  integers, factors = map(np.asarray, rounding.quantise(numbers, width))
-  packed = integers if width == 8 else compact_file.pack(integers, width)
-  return {name: packed, name + "_factors": factors}
-
-
-def _array(name: str, array: np.ndarray) -> str:
-  flat, is_float = array.reshape(-1), array.dtype == np.float32
-  texts = [f"{value:.9g}" for value in flat.tolist()] if is_float else map(str, flat)
-  if is_float:
-    texts = [text + ("f" if "." in text or "e" in text else ".0f") for text in texts]
-  rows, row = [], ""
-  for text in texts:
-    if len(row) + len(text) > 96:
-      rows, row = [*rows, row], ""
-    row += text + ","
-  body = "\n".join([*rows, row])
-  return (
-    f"static const {_TYPES[str(array.dtype)]} {name}[{flat.size}] = {{\n{body}\n}};"
-  )
+  return "\n".join(lines) + "\n"

@@ -38,7 +38,7 @@ class Site:
 
 
 def find(trained: Trained, batch: int = 1) -> dict[str, Site]:
-  """Every kernel's site, by its path, for so many examples."""
+  """The site of every kernel, by its path, for a batch of so many examples."""
   sites: dict[str, Site] = {}
   # Kept, so that no other array is ever one of these.
   outputs: list[tuple[str, jax.Array | Stream]] = []

@@ -1,6 +1,7 @@
 """A network as it ships: nothing that only training needs."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from neural_epitome.epitome import flat_variables, routing
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec
+from neural_epitome.epitome.plan import Plan
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
 
@@ -57,7 +59,10 @@ def shipped(trained: Trained) -> Trained:
 
 
 def rounded(trained: Trained) -> Trained:
-  """The same network in float32, its numbers rounded here and no longer where read."""
+  """The same network with tensors that are rounded here, and a plan of 32 bits.
+
+  Its layers round nothing when they read these tensors; its answers are the same.
+  """
   plan = trained.plan.in_floats()
   numbers = trained.plan.rounded(flat_variables.parameters(trained.variables))
   params = flat_variables.nested(
@@ -72,13 +77,16 @@ def rounded(trained: Trained) -> Trained:
 
 
 def at_bits(trained: Trained, bits: int | None = None) -> Trained:
-  """The network whose numbers are stored in so many bits, rounded where it reads them.
+  """The same network with stored numbers of so many bits.
+
+  Its layers round them when they read them.
 
   Args:
     trained: a network.
-    bits: of the tensors that kernels come from. None leaves what it was trained at, 32
-      makes floats of them, and 2 to 8 are the most that any has, see `Plan.narrowed`.
-      What it was trained at is rounded first, so that its answers stay, or nearly so.
+    bits: of the tensors that kernels are generated from. None leaves those that the
+      network was trained at, 32 makes floats of them, and 2 to 8 are the most that any
+      has, see `Plan.narrowed`. Tensors are rounded at the bits of training first, so
+      that answers change as little as possible.
 
   Raises:
     UserError: for other bits.
@@ -92,6 +100,30 @@ def at_bits(trained: Trained, bits: int | None = None) -> Trained:
     rounded(trained),
     model=setup.build(trained.config, len(trained.classes), plan),
     plan=plan,
+  )
+
+
+class Numbers(NamedTuple):
+  """What is stored of a network.
+
+  Attributes:
+    plan: how kernels come out of it, and in how many bits.
+    params: float32, by name: the plan's tensors, and all else.
+    offsets: by kernel and axis.
+  """
+
+  plan: Plan
+  params: dict[str, np.ndarray]
+  offsets: dict[str, dict[str, np.ndarray]]
+
+
+def numbers(trained: Trained, bits: int | None = None) -> Numbers:
+  """The stored numbers of a network from `shipped`, `at_bits`."""
+  trained = at_bits(trained, bits)
+  return Numbers(
+    trained.plan,
+    flat_variables.parameters(trained.variables),
+    flat_variables.offsets(trained.plan, trained.variables),
   )
 
 

@@ -1,6 +1,7 @@
-"""Exports a network, and says what came of it: bytes, speed, and how exact it is."""
+"""Exports a network, and measures the files: their bytes, speed and exactness."""
 
 import contextlib
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from tqdm import tqdm
 
+from neural_epitome import packages, whole_files
 from neural_epitome.cost import latency, totals
 from neural_epitome.errors import UserError
 from neural_epitome.export import (
+  deployment,
   format_module,
   inference_model,
   measured,
@@ -42,7 +45,7 @@ def export(
   Args:
     trained: a network, from `load`.
     directory: where the files go, `NAME.ENDING`.
-    formats: their names, as of `format_module`.
+    formats: names of formats, see `export.format_module`.
     execution: how kernels are run in a format that holds a program; `measured` folds
       those that are faster so in the format's own runtime on this machine, and builds
       the others once.
@@ -52,48 +55,48 @@ def export(
 
   Returns:
     {"files": one {"format", "file", "bytes", "largest_difference"} each, "network":
-    stored_params, stored_bytes, expanded_params, "modes": for each way to run it
-    {"madds", "median_ms"} of one example on this machine, milliseconds by the name of
-    the runtime: XLA, and those of the formats where they take it so}. The difference
-    is that of logits on noise to those of the trained network, its routing frozen.
+    stored_params, stored_bytes, expanded_params, "record": see `deployment`, "modes":
+    for each way to run it {"madds", "median_ms"} of one example on this machine,
+    milliseconds by the name of the runtime: XLA, and those of the formats where they
+    take it so}. The difference is that of logits on noise to those of the trained
+    network, its routing frozen.
 
   Raises:
-    UserError: for a format that is not known, or a network that it cannot hold.
+    UserError: as `checked`, before anything is done, or for a network that a format
+      cannot hold, after the others are written.
   """
-  modules = {}
-  for name in formats:
-    modules[name] = format_module(name)
-    if bits not in (None, 32) and modules[name].IS_PROGRAM:
-      raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
+  modules = checked(formats, bits)
+  try:
+    directory.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(f"{directory} cannot be written: {error.strerror}.") from None
   ready = inference_model.shipped(trained)
   shape = (_EXAMPLES, *trained.config.data.input_shape)
   batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   expected = np.asarray(ready.model.apply(ready.variables, batch, train=False))
-  directory.mkdir(parents=True, exist_ok=True)
+  record = deployment.record(ready)
   files, runs = [], {m: program.run_as(ready, m) for m in get_args(program.Mode)}
+  refused: list[UserError] = []
   for name, module in modules.items():
     path = directory / (trained.config.name + module.ENDING)
-    # Whole or not at all.
-    partial = path.with_name(path.name + ".partial")
     how = execution
-    if module.IS_PROGRAM and execution == "measured":
-      how = f"measured, {name}"
-      decoded = measured.faster_decoded(ready, module.compiled, quiet=quiet)
-      runs[how] = program.run_as(ready, "fold", decoded)
-    if module.IS_PROGRAM:
-      module.write(partial, runs[how])
-    else:
-      module.write(partial, ready, bits)
-    partial.replace(path)
-    answers = np.asarray(module.read(path)(batch))
-    files.append(
-      {
-        "format": name,
-        "file": str(path),
-        "bytes": path.stat().st_size,
-        "largest_difference": float(np.abs(answers - expected).max()),
-      }
-    )
+    try:
+      if module.IS_PROGRAM and execution == "measured":
+        how = f"measured, {name}"
+        decoded = measured.faster_decoded(ready, module.compiled, quiet=quiet)
+        runs[how] = program.run_as(ready, "fold", decoded)
+      arguments = (runs[how],) if module.IS_PROGRAM else (ready, bits)
+      _write(path, module, arguments, record)
+      files.append({"format": name, "file": str(path), "bytes": path.stat().st_size})
+      answers = np.asarray(_run(path, module, batch))
+    except UserError as error:
+      # The others are wanted all the same.
+      refused.append(error)
+      continue
+    files[-1]["largest_difference"] = float(np.abs(answers - expected).max())
+  if refused:
+    written = ", ".join(file["file"] for file in files) or "none"
+    raise UserError(f"{refused[0]} Written: {written}.") from refused[0]
   inventory = setup.take_inventory(ready.config, len(ready.classes))
   price = totals.price(inference_model.at_bits(ready, bits).plan, inventory)
   return {
@@ -103,8 +106,49 @@ def export(
       "stored_bytes": price.stored_bytes,
       "expanded_params": price.expanded_params,
     },
+    "record": record,
     "modes": _modes(runs, modules, batch[:1], quiet),
   }
+
+
+def _write(
+  path: Path, module: ModuleType, arguments: tuple[Any, ...], record: dict[str, Any]
+) -> None:
+  """The file, and what is to be known of it inside or, in JSON, beside."""
+  is_inside = getattr(module, "HOLDS_RECORD", False)
+  try:
+    with whole_files.replacing(path) as partial:
+      module.write(partial, *arguments, **({"record": record} if is_inside else {}))
+    if not is_inside:
+      with whole_files.replacing(deployment.beside(path)) as partial:
+        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+  except OSError as error:
+    raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _run(path: Path, module: ModuleType, batch: np.ndarray) -> Any:
+  """What the runtime of a file answers."""
+  try:
+    return module.read(path)(batch)
+  except (OSError, UserError) as error:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    told = f"{path} could not be run here, to compare it: {reason.rstrip('.')}."
+    raise UserError(told) from error
+
+
+def checked(formats: Sequence[str], bits: int | None) -> dict[str, ModuleType]:
+  """The modules of formats, by name, if files of them can be made here.
+
+  Raises:
+    UserError: for a format that is not known, lacks a package or has not such bits.
+  """
+  modules = {name: format_module(name) for name in formats}
+  for name, module in modules.items():
+    if bits not in (None, 32) and module.IS_PROGRAM:
+      raise UserError(f"{name} holds float32; --bits={bits} is for compact and c.")
+    for package, extra in getattr(module, "NEEDED", ()):
+      packages.needed(package, extra, f"--format={name}")
+  return modules
 
 
 def _modes(

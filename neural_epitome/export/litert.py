@@ -18,12 +18,14 @@ import numpy as np
 from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import program
+from neural_epitome.export import deployment, program
 from neural_epitome.training.trained import Trained
 
 ENDING = ".tflite"
 IS_PROGRAM = True
 RUNTIME = "LiteRT"
+# TensorFlow, which takes seconds to import, is looked for as it is needed.
+NEEDED = (("ai_edge_litert.interpreter", "litert"),)
 _WHAT = "--format=litert"
 
 
@@ -42,7 +44,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
-  """Images to logits, by LiteRT on the CPU."""
+  """A function from images to logits: the file, run by LiteRT on the CPU."""
   runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   with _quiet():
     return _called(runtime.Interpreter(os.fspath(path)))
@@ -51,7 +53,15 @@ def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
 def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """A function of an array of this shape as a call that returns when it is done."""
+  """Compiles a function of one array for the runtime.
+
+  Args:
+    layer: the function.
+    shape: of the array.
+
+  Returns:
+    A call of the compiled function, which returns when the result is there.
+  """
   runtime = packages.needed("ai_edge_litert.interpreter", "litert", _WHAT)
   content = _converted(layer, shape)
   with _quiet():
@@ -59,18 +69,21 @@ def compiled(
 
 
 def _called(interpreter: Any) -> Callable[[np.ndarray], np.ndarray]:
-  [given], [asked] = interpreter.get_input_details(), interpreter.get_output_details()
+  [input_tensor], [output_tensor] = (
+    interpreter.get_input_details(),
+    interpreter.get_output_details(),
+  )
   shape = None
 
   def run(images: np.ndarray) -> np.ndarray:
     nonlocal shape
     if images.shape != shape:
       shape = images.shape
-      interpreter.resize_tensor_input(given["index"], shape)
+      interpreter.resize_tensor_input(input_tensor["index"], shape)
       interpreter.allocate_tensors()
-    interpreter.set_tensor(given["index"], np.asarray(images, np.float32))
+    interpreter.set_tensor(input_tensor["index"], np.asarray(images, np.float32))
     interpreter.invoke()
-    return interpreter.get_tensor(asked["index"])
+    return interpreter.get_tensor(output_tensor["index"])
 
   return run
 
@@ -83,7 +96,7 @@ def _converted(
     from jax.experimental import jax2tf
     from tensorflow.lite.python.convert import ConverterError
 
-  images = tensorflow.TensorSpec(shape, tensorflow.float32, name="images")
+  images = tensorflow.TensorSpec(shape, tensorflow.float32, name=deployment.INPUT)
   try:
     with convolution.spelled("convolution"), _quiet():
       traced = tensorflow.function(
@@ -98,9 +111,9 @@ def _converted(
       )
       return converter.convert()
   except ConverterError as error:
-    told = str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0]
     raise UserError(
-      f"LiteRT's converter: {told}; --execution=decode asks least of it."
+      f"LiteRT's converter: {reason}; --execution=decode asks least of it."
     ) from None
 
 

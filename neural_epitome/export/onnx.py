@@ -5,10 +5,12 @@ standard operators alone. Needs the extra `onnx`.
 """
 
 import contextlib
+import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,41 +18,61 @@ import numpy as np
 from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import program
+from neural_epitome.export import deployment, program
 from neural_epitome.training.trained import Trained
 
 ENDING = ".onnx"
 IS_PROGRAM = True
+HOLDS_RECORD = True
 RUNTIME = "ONNX Runtime"
+NEEDED = (("jax2onnx", "onnx"), ("onnxruntime", "onnx"))
 _WHAT = "--format=onnx"
 # Channels of its blocked layout where vectors have 512 bits; 8 where they have 256.
 _BLOCK = 16
 
 
-def write(path: str | os.PathLike, trained: Trained) -> None:
+def write(
+  path: str | os.PathLike,
+  trained: Trained,
+  record: Mapping[str, Any] | None = None,
+) -> None:
   """Writes the network as it is run, its numbers inside, in float32.
 
   Args:
     path: of the file.
     trained: from `program`; its model says how kernels are run.
+    record: from `deployment`, JSON in the file's metadata; None for none.
 
   Raises:
     UserError: for a kernel that jax2onnx has no operator for, as one whose blocks are
       read from places of their own.
   """
   content = program.converted(trained, _converted, batch="batch")
+  if record is not None:
+    onnx = packages.needed("onnx", "onnx", _WHAT)
+    model = onnx.load_model_from_string(content)
+    onnx.helper.set_model_props(model, {deployment.KEY: json.dumps(record)})
+    content = model.SerializeToString()
   Path(path).write_bytes(content)
 
 
 def read(path: str | os.PathLike) -> Callable[[np.ndarray], np.ndarray]:
-  """Images to logits, by ONNX Runtime on the CPU."""
+  """A function from images to logits: the file, run by ONNX Runtime on the CPU."""
   return _session(os.fspath(path))
 
 
 def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """A function of an array of this shape as a call that returns when it is done."""
+  """Compiles a function of one array for the runtime.
+
+  Args:
+    layer: the function.
+    shape: of the array.
+
+  Returns:
+    A call of the compiled function, which returns when the result is there.
+  """
   return _session(_converted(layer, shape))
 
 
@@ -67,15 +89,15 @@ def _converted(
         function,
         [shape],
         model_name="network",
-        input_names=["images"],
-        output_names=["logits"],
+        input_names=[deployment.INPUT],
+        output_names=[deployment.OUTPUT],
       )
   except Exception as error:
     # Of any type: what it does not take fails wherever its plug-ins first notice, with
     # AttributeError too where one is behind the installed JAX.
-    told = str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0]
     raise UserError(
-      f"jax2onnx: {told}; --execution=decode asks least of it."
+      f"jax2onnx: {reason}; --execution=decode asks least of it."
     ) from error
   return model.SerializeToString()
 
@@ -84,7 +106,7 @@ def _session(model: str | bytes) -> Callable[[np.ndarray], np.ndarray]:
   """The first output of a model, or of a file of one, by its only input."""
   runtime = packages.needed("onnxruntime", "onnx", _WHAT)
   session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
-  [name] = [told.name for told in session.get_inputs()]
+  [name] = [argument.name for argument in session.get_inputs()]
   return lambda x: session.run(None, {name: np.asarray(x, np.float32)})[0]
 
 

@@ -32,7 +32,7 @@ Function = Callable[[jax.Array], jax.Array]
 
 
 def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> Trained:
-  """The same network as a program, rounded before; its answers are the same.
+  """The same network as a program, its tensors rounded here; its answers are the same.
 
   Args:
     trained: from `inference_model.shipped`.
@@ -115,7 +115,7 @@ def _merged(plan: Plan, params: Arrays, sites: Mapping[str, Site]) -> Arrays:
 
 
 def logits(trained: Trained) -> Function:
-  """Images to logits, as a converter takes it: the network's numbers are constants."""
+  """A function from images to logits, in which the network's numbers are constants."""
 
   def run(images: jax.Array) -> jax.Array:
     answers: Any = trained.model.apply(trained.variables, images, train=False)
@@ -183,7 +183,7 @@ def converted(
   convert: Callable[[Function, tuple[int | str, ...]], bytes],
   batch: int | str = 1,
 ) -> bytes:
-  """What a converter makes of a network, or the layer that it does not take.
+  """Converts a network, or names the layer that the converter does not take.
 
   Args:
     trained: from `run_as`.

@@ -42,7 +42,7 @@ def write(path: str | os.PathLike, trained: Trained) -> None:
 
 
 def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
-  """Images to logits, by the program in the file."""
+  """A function from images to logits: the program in the file, run by JAX."""
   exported = jax.export.deserialize(bytearray(Path(path).read_bytes()))
   return jax.jit(exported.call)
 
@@ -50,7 +50,15 @@ def read(path: str | os.PathLike) -> Callable[[jax.Array], jax.Array]:
 def compiled(
   layer: Callable[[jax.Array], jax.Array], shape: tuple[int, ...]
 ) -> Callable[[np.ndarray], jax.Array]:
-  """A function of an array of this shape as a call that returns when it is done."""
+  """Compiles a function of one array with XLA.
+
+  Args:
+    layer: the function.
+    shape: of the array.
+
+  Returns:
+    A call of the compiled function, which returns when the result is there.
+  """
   del shape
   run = jax.jit(layer)
   return lambda x: run(x).block_until_ready()

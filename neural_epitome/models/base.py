@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from flax import linen as nn
 
 from neural_epitome import codec
+from neural_epitome.domains import Positive, Share
 from neural_epitome.errors import UserError
 
 # Module path of the last layer of every backbone, the one that depends on the classes.
@@ -60,8 +61,8 @@ class NormOptions:
     epsilon: added to the variance.
   """
 
-  momentum: float = 0.9
-  epsilon: float = 1e-5
+  momentum: Share = 0.9
+  epsilon: Positive = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ class ModelConfig(codec.Variant, abc.ABC):
     """The same network with exactly `counts` channels in its groups, by name.
 
     Raises:
-      UserError: as `channel_groups`.
+      UserError: if the architecture has no known groups; see `channel_groups`.
     """
     del counts
     self.channel_groups()

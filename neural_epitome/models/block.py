@@ -26,7 +26,7 @@ from neural_epitome.models.layer_specs import (
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """Layers one behind the other, and a shortcut around them.
+  """The declaration of a block: layers in sequence, and a shortcut around them.
 
   Attributes:
     inputs: channels that it reads.
@@ -71,8 +71,10 @@ class Block:
 
     The axis is that of the hidden channels, see `ConvSpec.shrinking_axis`.
     """
-    found = [(path, spec, spec.shrinking_axis) for path, spec in self.convolutions()]
-    return [(path, spec, axis) for path, spec, axis in found if axis is not None]
+    convolutions = [
+      (path, spec, spec.shrinking_axis) for path, spec in self.convolutions()
+    ]
+    return [(path, spec, axis) for path, spec, axis in convolutions if axis is not None]
 
   def check_shrinks(self, where: str) -> None:
     """Raises UserError, naming the field `where`, if there are no narrower forms."""
@@ -114,7 +116,7 @@ class BlockShape:
 
   @property
   def adds_input(self) -> bool:
-    """`is_residual`, decided."""
+    """Whether the input is added: `is_residual`, or where that is None, by shape."""
     if self.is_residual is not None:
       return self.is_residual
     return self.stride == 1 and self.inputs == self.features

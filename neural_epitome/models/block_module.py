@@ -25,7 +25,7 @@ ACTIVATIONS = {
 
 
 def conv_layer(spec: ConvSpec, layers: Layers) -> nn.Module:
-  """The layer of a declaration alone, without batch norm and activation."""
+  """The layer of a declaration, without its batch norm and activation."""
   if not spec.kernel_size:
     return layers.dense(spec.outputs.count, use_bias=spec.use_bias, name=spec.name)
   return layers.conv(
@@ -41,7 +41,10 @@ def conv_layer(spec: ConvSpec, layers: Layers) -> nn.Module:
 
 
 def normed_conv(spec: ConvSpec, layers: Layers, x: jax.Array, train: bool) -> jax.Array:
-  """Layer, batch norm and activation, as modules of the one that is running."""
+  """Applies a declared layer, its batch norm and its activation to `x`.
+
+  Their modules are children of the module that is running.
+  """
   y = conv_layer(spec, layers)(x)
   if spec.norm is not None:
     y = layers.norm(use_running_average=not train, name=spec.norm)(y)
@@ -133,6 +136,6 @@ def bypass(x: jax.Array, features: int, stride: int) -> jax.Array:
 
 
 def widen(x: jax.Array, channels: int) -> jax.Array:
-  """`x` with zeros for the channels that it has not."""
+  """`x` with channels of zeros behind its own, so that it has `channels` of them."""
   missing = channels - x.shape[-1]
   return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, missing),)) if missing else x

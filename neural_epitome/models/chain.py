@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Stride, Whole
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
@@ -26,7 +27,7 @@ OPERATIONS = ("plain", "squeeze_excite")
 
 @dataclasses.dataclass(frozen=True)
 class ChainBlock:
-  """One block.
+  """The numbers of one block of a chain.
 
   Attributes:
     features: output channels; a block without hidden channels has at most so many.
@@ -38,18 +39,18 @@ class ChainBlock:
       not as zeros; needs stride 1.
   """
 
-  features: int
-  hidden: int
-  window: int = 3
-  stride: int = 1
+  features: Count
+  hidden: Whole
+  window: Stride = 3
+  stride: Stride = 1
   operation: str = "plain"
   shortcut: bool = False
 
   def declare(self, kind: BlockConfig, inputs: int, squeeze: int) -> Block:
     """The block of a kind that reads so many channels; see `ChainConfig.squeeze`."""
     if not self.hidden:
-      read, made = Channels("inputs", inputs), Channels("features", self.features)
-      return Block(read, made, stride=self.stride)
+      read, outputs = Channels("inputs", inputs), Channels("features", self.features)
+      return Block(read, outputs, stride=self.stride)
     has_gate = self.operation == "squeeze_excite"
     shape = BlockShape(
       inputs,
@@ -65,7 +66,7 @@ class ChainBlock:
 
 @dataclasses.dataclass(frozen=True)
 class ChainConfig(ModelConfig):
-  """Stem, blocks, head and classifier.
+  """A chain of blocks of one kind, between a stem and a head with a classifier.
 
   Attributes:
     blocks: from the first.
@@ -80,11 +81,11 @@ class ChainConfig(ModelConfig):
   kind: ClassVar[str] = "chain"
 
   blocks: tuple[ChainBlock, ...] = ()
-  stem: int = 32
-  stem_stride: int = 2
-  head: int = 1280
-  squeeze: int = 4
-  dropout: float = 0.0
+  stem: Count = 32
+  stem_stride: Stride = 2
+  head: Count = 1280
+  squeeze: Count = 4
+  dropout: Decay = 0.0
   block: BlockConfig = InvertedResidual()
 
   def build(self, classes: int, layers: Layers) -> nn.Module:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Factor, Stride
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
@@ -58,14 +59,14 @@ class EfficientNetConfig(ModelConfig):
   kind: ClassVar[str] = "efficientnet"
 
   variant: Literal["b0", "b1"] = "b0"
-  width: float = 1.0
-  depth: float = 1.0
-  stem_stride: int = 2
-  stage_strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
+  width: Factor = 1.0
+  depth: Factor = 1.0
+  stem_stride: Stride = 2
+  stage_strides: tuple[Stride, ...] = (1, 2, 2, 2, 1, 2, 1)
   grouped_se: bool = False
-  classifier_groups: int = 1
-  dropout: float = 0.2
-  drop_path: float = 0.2
+  classifier_groups: Count = 1
+  dropout: Decay = 0.2
+  drop_path: Decay = 0.2
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
@@ -89,7 +90,7 @@ class EfficientNetConfig(ModelConfig):
   def shapes(self) -> list[tuple[BlockShape, float]]:
     """Every block, and the probability of skipping it."""
     repeats = [self.repeats(count) for *_, count in STAGES]
-    found, inputs = [], self.channels(32)
+    shapes, inputs = [], self.channels(32)
     for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
       expansion, kernel_size, channels, _ = STAGES[stage]
       shape = BlockShape(
@@ -101,9 +102,9 @@ class EfficientNetConfig(ModelConfig):
         squeezed=max(1, inputs // 4),
         expands=expansion != 1,
       )
-      found.append((shape, self.drop_path * index / sum(repeats)))
+      shapes.append((shape, self.drop_path * index / sum(repeats)))
       inputs = shape.features
-    return found
+    return shapes
 
 
 class EfficientNet(nn.Module):

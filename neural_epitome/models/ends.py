@@ -32,10 +32,10 @@ def head(
 
   They are declared as a block whose hidden channels are the head's `features`.
   """
-  read, made = Channels("inputs", inputs), Channels("classes", classes)
+  read, outputs = Channels("inputs", inputs), Channels("classes", classes)
   hidden = Channels("hidden", features, shrinks=True)
   layers = (
     ConvSpec("head", read, hidden, norm="head_norm", activation=activation),
-    ConvSpec(CLASSIFIER, hidden, made, kernel_size=(), use_bias=True),
+    ConvSpec(CLASSIFIER, hidden, outputs, kernel_size=(), use_bias=True),
   )
-  return Block(read, made, layers)
+  return Block(read, outputs, layers)

@@ -90,14 +90,14 @@ class ConvSpec:
 
   def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
     """Spatial size of the output, for that of the input; see `base.Layers.conv`."""
-    found = []
+    sizes = []
     for count, taps, stride in zip(
       size, self.kernel_size, self.spatial_strides, strict=True
     ):
       reach = (taps - 1) * self.kernel_dilation
       padding = (taps - 1) // 2 * self.kernel_dilation
-      found.append((count + 2 * padding - reach - 1) // stride + 1)
-    return tuple(found)
+      sizes.append((count + 2 * padding - reach - 1) // stride + 1)
+    return tuple(sizes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +118,7 @@ class SqueezeExciteSpec:
 
   @property
   def convolutions(self) -> tuple[ConvSpec, ConvSpec]:
-    """Both, 1x1, of the pooled input."""
+    """Its two 1x1 convolutions of the pooled input: reduction and expansion."""
     groups = self.squeezed.count if self.is_grouped else 1
     shared = {"feature_group_count": groups, "use_bias": True, "rated": False}
     return (
@@ -140,10 +140,10 @@ class RepeatChannels:
 
 @dataclasses.dataclass(frozen=True)
 class SumChannels:
-  """The sum of each so many channels that stand beside each other.
+  """Sums of neighbouring channels: each output channel adds up `count` inputs.
 
   Attributes:
-    count: channels of one sum.
+    count: channels of one sum; it divides the number of channels.
   """
 
   count: int

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Factor, Stride
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
@@ -20,7 +21,7 @@ from neural_epitome.models.block import Block, BlockShape, channel_group
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.blocks import InvertedResidual
 
-Stages = tuple[tuple[int, int, int], ...]
+Stages = tuple[tuple[Count, Count, Count], ...]
 
 # Expansion, channels and blocks of each stage: table 2 of the paper.
 STAGES: Stages = (
@@ -70,19 +71,19 @@ class MobileNetV2Config(ModelConfig):
 
   kind: ClassVar[str] = "mobilenet_v2"
 
-  width: float = 1.0
-  depth: float = 1.0
+  width: Factor = 1.0
+  depth: Factor = 1.0
   stages: Stages = STAGES
-  stem: int = 32
-  head: int = 1280
+  stem: Count = 32
+  head: Count = 1280
   head_shrinks: bool = False
-  divisor: int = 8
-  depth_multiplier: int = 1
+  divisor: Count = 8
+  depth_multiplier: Count = 1
   sums_multiplied: bool = True
-  inner: tuple[int, ...] | None = None
-  stem_stride: int = 2
-  stage_strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
-  dropout: float = 0.2
+  inner: tuple[Count, ...] | None = None
+  stem_stride: Stride = 2
+  stage_strides: tuple[Stride, ...] = (1, 2, 2, 2, 1, 2, 1)
+  dropout: Decay = 0.2
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
@@ -126,7 +127,7 @@ class MobileNetV2Config(ModelConfig):
   def residuals(self) -> tuple[BlockShape, ...]:
     """Every inverted residual, from the first."""
     repeats = [math.ceil(count * self.depth) for *_, count in self.stages]
-    found, inputs = [], self.channels(self.stem)
+    residuals, inputs = [], self.channels(self.stem)
     for stage, index, stride in functions.in_stages(repeats, self.stage_strides):
       expansion, count, _ = self.stages[stage]
       hidden = inputs * expansion
@@ -134,9 +135,9 @@ class MobileNetV2Config(ModelConfig):
         hidden = self.inner[index]
       features, expands = self.channels(count), expansion != 1
       shape = BlockShape(inputs, hidden, features, stride=stride, expands=expands)
-      found.append(shape)
+      residuals.append(shape)
       inputs = features
-    return tuple(found)
+    return tuple(residuals)
 
   def ends(self, classes: int) -> Block:
     """Head and classifier."""
@@ -145,13 +146,13 @@ class MobileNetV2Config(ModelConfig):
 
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
     """The head's channels and, with no depth multiplier, each expansion's."""
-    found = []
+    groups = []
     for index, shape in enumerate(self.residuals()):
       name, block = f"block_{index}", self.block().declare(shape)
       if block.hidden.count:
-        found.append(channel_group(name, f"{name}/", block))
+        groups.append(channel_group(name, f"{name}/", block))
     # How many classes there are does not matter to the channels of the head.
-    return (*found, channel_group("head", "", self.ends(classes=1)))
+    return (*groups, channel_group("head", "", self.ends(classes=1)))
 
   def narrowed(self, counts: Mapping[str, int]) -> "MobileNetV2Config":
     """The same network with so many channels in its groups; see `ModelConfig`."""

@@ -5,70 +5,20 @@ operations of one pool, numbered as published architectures are written.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Factor, Stride, Whole
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
-from neural_epitome.models.base import Layers, ModelConfig
-from neural_epitome.models.block import Block, BlockShape
-from neural_epitome.models.block_module import BlockModule, normed_conv
-from neural_epitome.models.blocks import Branch
+from neural_epitome.models.base import CLASSIFIER, Layers, ModelConfig
+from neural_epitome.models.block import Block
+from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.layer_specs import Channels, ConvSpec
-
-
-@dataclasses.dataclass(frozen=True)
-class Operation:
-  """One operation of a pool.
-
-  Attributes:
-    kernel_size: height and width.
-    expansion: channels of the branch over its input's.
-    branch: what it is made of.
-  """
-
-  kernel_size: int
-  expansion: int
-  branch: Branch
-
-  def declare(self, inputs: int, features: int, stride: int) -> Block:
-    """The branch of a cell with these channels and stride."""
-    hidden, size = self.expansion * inputs, self.kernel_size
-    return self.branch.declare(
-      BlockShape(inputs, hidden, features, size, stride, is_residual=False)
-    )
-
-
-def _depthwise(sizes: Sequence[int], dilations: Sequence[int]) -> list[Operation]:
-  return [
-    Operation(size, expansion, Branch("depthwise", dilation))
-    for size in sizes
-    for expansion in (1, 3, 6)
-    for dilation in (dilations if size == 3 else (1,))
-  ]
-
-
-_FACTORED = [Operation(k, t, Branch("factored")) for k in (5, 7) for t in (1, 2, 4)]
-_MADDS = _depthwise((3, 5, 7, 9, 11), (1, 2, 3)) + _FACTORED
-_GROUPED = [
-  Operation(size, expansion, Branch("depthwise", feature_group_counts=groups))
-  for size in (3, 5, 7, 9, 11)
-  for expansion in (1, 3, 6)
-  for groups in ((1, 2), (2, 1), (2, 2))
-]
-_GPU = [
-  *_depthwise((3, 5, 7), (1,)),
-  *(Operation(3, t, Branch("dense", count=count)) for count in (1, 2) for t in (1, 2)),
-  *_FACTORED,
-]
-# `madds` has the 27 candidates of the first space, `grouped` the 72 of the second,
-# which begin with them, `gpu` the 19 of the one that is searched for latency.
-POOLS = {"madds": _MADDS, "grouped": _MADDS + _GROUPED, "gpu": _GPU}
-Pool = Literal["madds", "grouped", "gpu"]
+from neural_epitome.models.operation_pools import POOLS, Pool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +31,14 @@ class Stage:
     cells: that follow it, and keep width and size.
   """
 
-  features: int
-  stride: int
-  cells: int
+  features: Count
+  stride: Stride
+  cells: Whole
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiBranchConfig(ModelConfig):
-  """Stem, cells of some operations each, head, classifier.
+  """A network of cells whose operations run side by side and are averaged.
 
   Attributes:
     pool: of the operations.
@@ -106,13 +56,13 @@ class MultiBranchConfig(ModelConfig):
   kind: ClassVar[str] = "multi_branch"
 
   pool: Pool = "madds"
-  cells: tuple[tuple[int, ...], ...] = ((0,), (4, 9))
-  stem: int = 16
-  stem_cells: int = 1
+  cells: tuple[tuple[Whole, ...], ...] = ((0,), (4, 9))
+  stem: Count = 16
+  stem_cells: Whole = 1
   stages: tuple[Stage, ...] = (Stage(24, 2, 0),)
-  width: float = 1.0
-  head: int = 1024
-  dropout: float = 0.0
+  width: Factor = 1.0
+  head: Count = 1024
+  dropout: Decay = 0.0
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
@@ -127,8 +77,9 @@ class MultiBranchConfig(ModelConfig):
       if len(set(chosen)) != len(chosen) or not all(0 <= k < count for k in chosen):
         raise UserError(f"{where} must be different numbers from 0 to {count - 1}.")
       for number in chosen:
-        first, last = POOLS[self.pool][number].branch.feature_group_counts
-        if place.inputs % first or place.inputs % last or place.features % last:
+        operation = POOLS[self.pool][number]
+        if not operation.fits(place.inputs, place.features):
+          first, last = operation.branch.feature_group_counts
           raise UserError(
             f"{where}: operation {number} has {first} and {last} groups, which do not "
             f"divide {place.inputs} input and {place.features} output channels."
@@ -137,15 +88,27 @@ class MultiBranchConfig(ModelConfig):
         raise UserError(f"{where} changes width or size, and needs an operation.")
     return MultiBranch(config=self, classes=classes, layers=layers)
 
+  def ends(self, channels: int, classes: int) -> tuple[Block, Block]:
+    """Stem, and head with classifier, of images with so many channels."""
+    first = ends.stem(channels, self.stem, 2, activation="relu")
+    features = [self.stem, *(place.features for place in self.places())]
+    read = Channels("inputs", features[-1])
+    hidden, last = Channels("head", self.head), Channels("classes", classes)
+    layers = (
+      ConvSpec("head", read, hidden, use_bias=True, activation="relu"),
+      ConvSpec(CLASSIFIER, hidden, last, kernel_size=(), use_bias=True),
+    )
+    return Block(first.inputs, first.outputs, (first,)), Block(read, last, layers)
+
   def places(self) -> list["Place"]:
     """Width and stride of every cell."""
-    found, inputs = [Place(self.stem, self.stem, 1)] * self.stem_cells, self.stem
+    places, inputs = [Place(self.stem, self.stem, 1)] * self.stem_cells, self.stem
     for stage in self.stages:
       features = functions.make_divisible(stage.features * self.width)
-      found.append(Place(inputs, features, stage.stride))
-      found += [Place(features, features, 1)] * stage.cells
+      places.append(Place(inputs, features, stage.stride))
+      places += [Place(features, features, 1)] * stage.cells
       inputs = features
-    return found
+    return places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +145,10 @@ class MultiBranch(nn.Module):
     """Images (batch, height, width, channels) -> float32 logits (batch, classes)."""
     config, layers = self.config, self.layers
     pool = POOLS[config.pool]
-    stem = ends.stem(images.shape[-1], config.stem, 2, activation="relu")
+    before, behind = config.ends(images.shape[-1], self.classes)
+    stem, head, classifier = (
+      spec for block in (before, behind) for _, spec in block.convolutions()
+    )
     x = normed_conv(stem, layers, images, train)
     for index, (chosen, place) in enumerate(
       zip(config.cells, config.places(), strict=True)
@@ -193,8 +159,6 @@ class MultiBranch(nn.Module):
         branch = BlockModule(block, layers, name=f"cell_{index}_branch_{number}")
         averaged.append(branch(x, train))
       x = sum(averaged[1:], averaged[0]) / len(averaged)
-    read, made = Channels("inputs", x.shape[-1]), Channels("head", config.head)
-    head = ConvSpec("head", read, made, use_bias=True, activation="relu")
     x = functions.pool(normed_conv(head, layers, x, train))
     x = functions.dropout(x, keys, rate=config.dropout, train=train)
-    return layers.dense(self.classes, name="classifier")(x).astype(jnp.float32)
+    return conv_layer(classifier, layers)(x).astype(jnp.float32)

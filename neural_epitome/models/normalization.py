@@ -3,7 +3,8 @@
 It differs in spelling. Channels are scaled and shifted by two numbers each, so the
 backward pass needs two sums over the activations in place of three; and arithmetic
 on activations of half precision is in float32, converted where it is written. And it
-may be told which examples have which channels, where they are of several networks.
+takes a mask of the channels that each example has, for a batch whose examples belong to
+networks of different widths.
 """
 
 from typing import Any

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Factor, Stride
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
@@ -55,13 +56,13 @@ class ResNetConfig(ModelConfig):
   kind: ClassVar[str] = "resnet"
 
   depth: Literal[8, 18, 20, 50] = 20
-  width: float = 1.0
-  divisor: int = 8
-  inner: tuple[int, ...] | None = None
-  stem_stride: int | None = None
-  pool_stride: int | None = None
-  stage_strides: tuple[int, ...] | None = None
-  dropout: float = 0.0
+  width: Factor = 1.0
+  divisor: Count = 8
+  inner: tuple[Count, ...] | None = None
+  stem_stride: Stride | None = None
+  pool_stride: Stride | None = None
+  stage_strides: tuple[Stride, ...] | None = None
+  dropout: Decay = 0.0
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`."""
@@ -95,13 +96,13 @@ class ResNetConfig(ModelConfig):
     stem, _, _, _, channels, repeats, strides, expansion = _SHAPES[self.depth]
     kind, inner = Basic() if expansion == 1 else Bottleneck(), self.inner_channels()
     strides = self.stage_strides or strides
-    found, inputs = [], self.channels(stem)
+    blocks, inputs = [], self.channels(stem)
     for stage, index, stride in functions.in_stages(repeats, strides):
       features = self.channels(channels[stage]) * expansion
       shape = BlockShape(inputs, inner[index], features, stride=stride)
-      found.append(kind.declare(shape))
+      blocks.append(kind.declare(shape))
       inputs = features
-    return tuple(found)
+    return tuple(blocks)
 
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
     """Inner channels of every block. Raises UserError for bottleneck blocks."""

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Count, Decay, Factor, Stride
 from neural_epitome.errors import UserError
 from neural_epitome.models import functions
 from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
@@ -22,7 +23,7 @@ from neural_epitome.models.base import ChannelGroup, Layers, ModelConfig
 
 @dataclasses.dataclass(frozen=True)
 class SoundNetConfig(ModelConfig):
-  """A chain of convolutions along time; SoundNet-8 unless told otherwise.
+  """A chain of convolutions along time; the defaults are SoundNet-8.
 
   Layer i is a convolution of `windows[i]` samples and `strides[i]`, with windows[i]
   // 2 zeros on both sides, then batch norm, ReLU and, where pools[i] > 1, a max pool
@@ -40,13 +41,13 @@ class SoundNetConfig(ModelConfig):
 
   kind: ClassVar[str] = "soundnet"
 
-  channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024)
-  windows: tuple[int, ...] = (64, 32, 16, 8, 4, 4, 4)
-  strides: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 2)
-  pools: tuple[int, ...] = (8, 8, 1, 1, 4, 1, 1)
-  width: float = 1.0
-  divisor: int = 8
-  dropout: float = 0.0
+  channels: tuple[Count, ...] = (16, 32, 64, 128, 256, 512, 1024)
+  windows: tuple[Count, ...] = (64, 32, 16, 8, 4, 4, 4)
+  strides: tuple[Stride, ...] = (2, 2, 2, 2, 2, 2, 2)
+  pools: tuple[Stride, ...] = (8, 8, 1, 1, 4, 1, 1)
+  width: Factor = 1.0
+  divisor: Count = 8
+  dropout: Decay = 0.0
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`.

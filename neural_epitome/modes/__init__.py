@@ -1,8 +1,10 @@
-"""What --mode runs, one file each: a face of flags on a function of some other room.
+"""The modes of the command line, a module each.
 
-A mode is a module of the name that `flags.MODES` lists, with
+A mode reads its flags, calls the function of another room that does the work, and
+prints the result. Its module has the name that `flags.MODES` lists, and
 
-  run(arguments, overrides): does it; `arguments` are what is no flag, `overrides` the
-    values of --config.FIELD.
-  SEVERAL_PROCESSES: whether several processes of a cluster can do it together.
+  run(arguments, overrides): runs the mode. `arguments` are the positional arguments,
+    `overrides` the (dotted field, value) pairs of --config.FIELD=VALUE. It raises
+    UserError for flags that do not fit the mode.
+  SEVERAL_PROCESSES: whether the mode can run in several processes of a cluster.
 """

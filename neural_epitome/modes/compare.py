@@ -1,11 +1,11 @@
-"""--mode=compare: finished runs beside each other."""
+"""--mode=compare: finished runs, or compressed weights, beside each other."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from neural_epitome import flags
 from neural_epitome.errors import UserError
-from neural_epitome.modes import output
+from neural_epitome.modes import output, small_files
 from neural_epitome.report import comparison, comparison_page, runs
 
 SEVERAL_PROCESSES = False
@@ -15,9 +15,14 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   if not arguments:
     raise UserError("--mode=compare needs directories of runs: --mode=compare DIR...")
+  paths = [Path(argument).expanduser() for argument in arguments]
+  if small_files.are_given(paths):
+    small_files.compare(paths, overrides)
+    return
   if overrides:
     raise UserError(f"--config.{overrides[0][0]} changes nothing in finished runs.")
-  rows, left_out = runs.rows(runs.find(arguments), weights=flags.WEIGHTS.value)
+  weights = flags.weights()
+  rows, left_out = runs.rows(runs.find(arguments), weights=weights)
   summary = comparison.summarise(rows, flags.BASELINE.value or comparison.BASELINES)
   directory = Path(flags.OUTPUT.value or "comparison").expanduser()
   files = comparison_page.write(directory, summary, left_out)

@@ -1,11 +1,11 @@
-"""--mode=evaluate: top-1 of the network in --workdir."""
+"""--mode=evaluate: top-1 of --workdir, or what its compressed weights lost."""
 
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from neural_epitome import flags
-from neural_epitome.modes import loaded, output, processes
+from neural_epitome.modes import loaded, output, processes, small_files
 from neural_epitome.training import loading
 
 SEVERAL_PROCESSES = True
@@ -14,6 +14,9 @@ SEVERAL_PROCESSES = True
 def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments
+  if small_files.are_given([flags.workdir()]):
+    small_files.evaluate(flags.workdir(), overrides)
+    return
   with processes.joined(is_preemptible=False) as is_first:
     trained = loaded.load(overrides)
     measured = loading.evaluate(trained)

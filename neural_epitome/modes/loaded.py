@@ -10,8 +10,15 @@ from neural_epitome.training.trained import Trained
 
 
 def load(overrides: flags.Overrides) -> Trained:
-  """The trained network of the run directory, its data options overridden."""
-  trained = loading.load(flags.workdir(), weights=flags.WEIGHTS.value)
+  """Loads the trained network of --workdir, with its data options overridden.
+
+  Args:
+    overrides: (dotted field, value) pairs; fields of `data` only.
+
+  Raises:
+    UserError: if the network cannot be loaded, or an override is not of its data.
+  """
+  trained = loading.load(flags.workdir(), weights=flags.weights())
   chosen = trained.config
   for field, value in (
     ("dataset", flags.DATASET.value),

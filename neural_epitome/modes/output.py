@@ -1,4 +1,4 @@
-"""What a mode prints: a table, or with --json the same as data."""
+"""Printing the result of a mode: as a table, or as JSON with --json."""
 
 import json
 from collections.abc import Callable
@@ -8,5 +8,10 @@ from neural_epitome import flags
 
 
 def show(table: Callable[[], str], data: Any) -> None:
-  """Prints `data` as JSON where --json asks for it, and `table()` otherwise."""
+  """Prints the result of a mode.
+
+  Args:
+    table: makes the text for people; not called with --json.
+    data: the same result, JSON-ready, for --json.
+  """
   print(json.dumps(data, indent=2) if flags.JSON.value else table())

@@ -20,15 +20,15 @@ SEVERAL_PROCESSES = False
 def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   """Runs the mode; see `modes`."""
   del arguments
-  asked = flags.configuration(overrides)
-  chosen, hints = asked, []
+  requested = flags.configuration(overrides)
+  chosen, hints = requested, []
   if flags.BUDGET.value is not None:
-    chosen, hints = _allocated(asked, flags.BUDGET.value)
+    chosen, hints = _allocated(requested, flags.BUDGET.value)
   elif flags.ALLOCATION.value is not None:
     raise UserError(f"--allocation={flags.ALLOCATION.value} needs --budget=SIZE.")
   inventory, plan = setup.plan(chosen)
   # The flags that it names are for the next command, which has what was asked for.
-  if rest := sentences.about_rest(asked, plan, inventory):
+  if rest := sentences.about_rest(requested, plan, inventory):
     hints = [rest, *hints]
   price = summary.prices(chosen, plan, inventory)
   data = {"config": codec.encode(chosen), "plan": codec.encode(plan), "price": price}

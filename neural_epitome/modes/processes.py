@@ -1,4 +1,4 @@
-"""The processes of a job, as flags or its cluster name them."""
+"""The processes of a job, as flags or the cluster describe them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,15 @@ from neural_epitome.distributed import maintenance, processes
 
 @contextlib.contextmanager
 def joined(*, is_preemptible: bool) -> Iterator[bool]:
-  """Runs the body in all processes of the job; yields whether this is the first."""
+  """Joins the processes of the job around a block; yields whether this is the first.
+
+  Args:
+    is_preemptible: whether the block handles SIGTERM itself, by saving and ending;
+      then --maintenance_notices is obeyed too. SIGTERM ends the process otherwise.
+
+  Raises:
+    UserError: if the flags do not fit together or the cluster cannot be read.
+  """
   is_watched = is_preemptible and flags.MAINTENANCE_NOTICES.value
   with (
     processes.joined(

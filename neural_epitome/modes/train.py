@@ -1,4 +1,4 @@
-"""--mode=train: trains, resumes, or says that it is done."""
+"""--mode=train: trains a run, resumes it, or says that it is done."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from neural_epitome import flags
 from neural_epitome.modes import output, processes
 from neural_epitome.report import next_commands
 from neural_epitome.runs import profiling
-from neural_epitome.training import loop
+from neural_epitome.training import phases
 
 SEVERAL_PROCESSES = True
 
@@ -17,7 +17,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   text = flags.PROFILE_STEPS.value
   profile_steps = None if text is None else profiling.parse_steps(text)
   with processes.joined(is_preemptible=True) as is_first:
-    report = loop.run(
+    report = phases.run(
       flags.configuration(overrides),
       flags.workdir(),
       quiet=flags.JSON.value,

@@ -18,5 +18,5 @@ class Planner(codec.Variant, abc.ABC):
     """The plan for every kernel of the architecture.
 
     Raises:
-      UserError: if what is asked cannot be met, naming what can.
+      UserError: if the planner's options cannot be met; it names what can.
     """

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.domains import Bits, Budget
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning.base import Planner
@@ -30,24 +31,24 @@ class BudgetPlanner(Planner):
 
   kind: ClassVar[str] = "budget"
 
-  parameters: int | None = None
-  bytes: int | None = None
-  madds: int | None = None
-  bits: int = 32
+  parameters: Budget | None = None
+  bytes: Budget | None = None
+  madds: Budget | None = None
+  bits: Bits = 32
   rules: RatePlanner = RatePlanner()
 
   def plan(self, inventory: Inventory) -> Plan:
-    """See the class; raises as `fitted`."""
+    """The plan of the smallest rate at which the budget is met; see `fitted`."""
     return self.fitted(inventory)
 
   def fitted(
     self, inventory: Inventory, file_bytes: Callable[[Plan], int] | None = None
   ) -> Plan:
-    """The same.
+    """The plan, for a budget whose bytes may be those of a whole file.
 
     Args:
       inventory: of the architecture.
-      file_bytes: what counts as the bytes of a plan instead of its numbers'.
+      file_bytes: the bytes of a plan's file; None counts those of its numbers alone.
 
     Raises:
       UserError: if no budget is given, or one is below what is feasible, naming
@@ -101,7 +102,7 @@ class BudgetPlanner(Planner):
     return best
 
   def budgets(self) -> dict[str, int]:
-    """Those that are given, by name."""
+    """The budgets that are not None, by the name of the attribute."""
     names = ("parameters", "bytes", "madds")
     planner_ = {name: getattr(self, name) for name in names}
     return {name: value for name, value in planner_.items() if value is not None}
@@ -124,7 +125,7 @@ _BUDGET = re.compile(
 
 
 def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
-  """The planner that a budget asks for in words.
+  """The planner that meets a budget, which is written as text.
 
   Args:
     text: bytes ("1.0MB", "300kB", "2MiB"), numbers ("1.2M parameters"), multiply-adds
@@ -150,19 +151,40 @@ def planner(text: str, rules: RatePlanner, bits: int = 32) -> Planner:
   return BudgetPlanner(bits=bits, rules=rules, **{kind: int(value)})
 
 
+def file_bytes(text: str, whole: int) -> int:
+  """The bytes of a file that a budget asks for in words.
+
+  Args:
+    text: bytes ("300kB"), or how many times smaller than the whole ("10x").
+    whole: bytes.
+
+  Raises:
+    UserError: if the text is neither, or not above 0.
+  """
+  planner_ = planner(text, RatePlanner())
+  if isinstance(planner_, RatePlanner) and planner_.rate > 0:
+    return int(whole / planner_.rate)
+  if isinstance(planner_, BudgetPlanner) and planner_.bytes:
+    return planner_.bytes
+  raise UserError(
+    f"budget={text!r} must be bytes of a file ('300kB') or a ratio ('10x')."
+  )
+
+
 def absolute(
   text: str, rules: RatePlanner, inventory: Inventory, bits: int = 32
 ) -> BudgetPlanner:
   """`planner`, but a rate becomes a budget: the parameters that are stored at it.
 
   Args:
-    text: as of `planner`.
+    text: see `planner`.
     rules: which kernels are compressed, and how.
     inventory: of the architecture, whose parameters are counted.
-    bits: as of `planner`.
+    bits: see `planner`.
 
   Raises:
-    UserError: as `planner`, or if the rules cannot reach the rate.
+    UserError: if the text is no budget, see `planner`, or the rules cannot reach the
+      rate.
   """
   planner_ = planner(text, rules, bits)
   if isinstance(planner_, BudgetPlanner):

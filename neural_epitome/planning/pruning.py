@@ -101,7 +101,7 @@ def select(
   """The channels that stay, in order, by group.
 
   Raises:
-    UserError: if the budget cannot be met within 1%.
+    UserError: if the budget cannot be met within 1%; it names what can.
   """
   scores = {group.name: magnitudes(group, params, stats) for group in groups}
   counts = {name: len(values) for name, values in scores.items()}

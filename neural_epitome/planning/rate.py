@@ -3,10 +3,11 @@
 import dataclasses
 import fnmatch
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from neural_epitome import codec
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.domains import Domain, Positive, Rate
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import (
   EpitomeRule,
@@ -46,22 +47,22 @@ class RatePlanner(Planner):
 
   kind: ClassVar[str] = "uniform"
 
-  rate: float = 2.0
+  rate: Rate = 2.0
   rule: Rule = EpitomeRule()
-  allocation: float = 1.0
-  weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  allocation: Annotated[float, Domain(least=-10, most=10)] = 1.0
+  weights: Mapping[str, Positive] = dataclasses.field(default_factory=dict)
   only: tuple[str, ...] = ("*",)
   keep: tuple[str, ...] = ()
   keep_first: bool = True
   keep_depthwise: bool = True
 
   def plan(self, inventory: Inventory) -> plans.Plan:
-    """See the class.
+    """The plan that stores 1 / rate of the weights of the kernels to compress.
 
     Raises:
       UserError: if the rate is below 1, a pattern matches no kernel, a factor is
-        not above 0, the rule cannot store so little, or it shares one tensor and is
-        told how to share it out.
+        not above 0, the rule cannot store so little, or its kernels share one tensor
+        and `allocation` or `weights` would divide it.
     """
     if not self.rate >= 1:
       raise UserError(f"planner.rate={self.rate} must be at least 1 (1 is dense).")
@@ -81,7 +82,7 @@ class RatePlanner(Planner):
     return plan.narrowed(dict.fromkeys(generators, self.rule.width))
 
   def shares(self, uses: tuple[KernelUse, ...]) -> list[float]:
-    """What the kernels' stored sizes are in proportion to.
+    """A positive number for each kernel, to which its stored size is in proportion.
 
     Raises:
       UserError: if a pattern of `weights` matches none of them or its factor is not

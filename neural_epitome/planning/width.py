@@ -17,7 +17,7 @@ NARROWEST = 8
 def match_width(
   config: ModelConfig, parameters: int, classes: int, input_shape: tuple[int, ...]
 ) -> ModelConfig:
-  """Scales an architecture's width until its dense network is of the wanted size.
+  """Scales an architecture's width until its dense network has so many parameters.
 
   Channels are rounded to multiples of the configuration's own `divisor` if that
   will do, and else of its halves, down to single channels. Where no width comes

@@ -8,6 +8,8 @@ from neural_epitome.report import markup
 
 # Up to so many classes the confusion matrix has room beside the accuracies.
 BESIDE = 12
+# Up to so many classes all have a row, folded away; a browser takes seconds for more.
+ALL = 2_000
 # Rows of the tables of the worst classes and the most confused pairs.
 WORST, PAIRS = 10, 10
 
@@ -54,15 +56,18 @@ def parts(evaluation: Mapping[str, Any]) -> list[str]:
       f"<h3>The {len(worst)} worst classes of {len(rows):,}</h3>",
       accuracy(worst),
     ]
-    left.append(markup.details(f"All {len(rows):,} classes", accuracy(rows)))
+    if len(rows) <= ALL:
+      left.append(markup.details(f"All {len(rows):,} classes", accuracy(rows)))
+    else:
+      left.append('<p class="pale">All of them are in evaluation.json.</p>')
     right = []
   pairs = evaluation["confused"][:PAIRS]
   if pairs:
-    told = [[p["label"], p["predicted"], f"{p['count']:,}"] for p in pairs]
-    found = markup.table(["is", "is taken for", "times"], told, "pairs")
+    cells = [[p["label"], p["predicted"], f"{p['count']:,}"] for p in pairs]
+    table = markup.table(["is", "is taken for", "times"], cells, "pairs")
     title = "<h3>Confused most often</h3>"
     right.append(
-      title + found if matrix is None else markup.details("Confused most often", found)
+      title + table if matrix is None else markup.details("Confused most often", table)
     )
   is_wide = matrix is not None and len(matrix) > BESIDE
   kind = "columns wide" if is_wide else "columns"
@@ -75,21 +80,30 @@ def parts(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def accuracy(rows: Sequence[Mapping[str, Any]]) -> str:
-  """A table with a bar a class."""
+  """A table of the classes with their examples, top-1 and a bar of that length.
+
+  Args:
+    rows: `classes` of `predictions.summarise`.
+  """
   body = []
   for row in rows:
     share = _share(row)
-    told = f"{share:.1%}" if row["examples"] else ""
+    top1 = f"{share:.1%}" if row["examples"] else ""
     body.append(
       f"<tr><td>{html.escape(row['class'])}</td><td>{row['examples']:,}</td>"
-      f'<td>{told}</td><td><div class="bar" style="width:{share:.1%}"></div></td></tr>'
+      f'<td>{top1}</td><td><div class="bar" style="width:{share:.1%}"></div></td></tr>'
     )
   head = "<tr><th>class</th><th>examples</th><th>top-1</th><th></th></tr>"
   return markup.scrolling(f'<table class="bars">{head}{"".join(body)}</table>')
 
 
 def heat(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-  """A confusion matrix as a table of coloured cells: a row a label."""
+  """A confusion matrix as a table of coloured cells, with one row for each label.
+
+  Args:
+    names: class names, by label.
+    matrix: `confusion` of `predictions.summarise`.
+  """
   head = "".join(f'<th class="column">{html.escape(name)}</th>' for name in names)
   body = []
   for index, (name, counts) in enumerate(zip(names, matrix, strict=True)):

@@ -1,8 +1,9 @@
-"""Runs beside each other: mean, spread and paired differences. Pure, no files.
+"""Compares runs: mean, spread and paired differences. Pure functions, no files.
 
 A run is a dictionary with the keys `method`, `seed`, `stored_params`, `madds`, `top1`
-(percent) and, where known, `stored_bytes` and those of `SETTING`. Runs that agree in
-`SETTING` are compared with each other; those of one method in it are its seeds.
+(percent) and, where known, `stored_bytes`, `weights` (`raw` or `ema`) and those of
+`SETTING`. Runs that agree in `SETTING` are compared with each other; those of one
+method in it are its seeds.
 """
 
 import math
@@ -18,7 +19,7 @@ from neural_epitome.errors import UserError
 Run = Mapping[str, Any]
 Summary = dict[str, Any]
 
-SETTING = ("suite", "size", "backbone", "dataset", "split", "rate")
+SETTING = ("suite", "size", "backbone", "dataset", "data", "split", "rate")
 BASELINES = ("*tile", "*width")
 
 # Stored sizes this close are one size.
@@ -35,10 +36,10 @@ def name(method: str) -> str:
 def summarise(
   runs: Iterable[Run], baselines: Sequence[str] = BASELINES
 ) -> list[Summary]:
-  """One row a method.
+  """One row for each method in each setting.
 
   Args:
-    runs: see above.
+    runs: see the module.
     baselines: patterns (`*`, `?`) of method names to which differences are taken.
       Of several methods that match one in a setting it is the one whose stored size
       is nearest and, of those of the same size, the best.
@@ -103,6 +104,9 @@ def _describe(seeds: Mapping[int, Run]) -> Summary:
     "seeds": sorted(seeds),
     "top1": statistics.fmean(tops),
     "sd": statistics.stdev(tops) if len(tops) > 1 else None,
+    "weights": " and ".join(
+      sorted({run.get("weights") or "" for run in seeds.values()})
+    ),
   } | {key: mean(key) for key in ("stored_params", "stored_bytes", "madds")}
 
 
@@ -178,6 +182,10 @@ NOTE = (
   "over runs of the same seed, ± standard error (pairs)"
 )
 NOTE_SIZE = "* the stored sizes differ by more than 1%"
+NOTE_WEIGHTS = (
+  "some rows are of averaged weights (ema), some of raw ones: --weights=raw takes raw "
+  "ones for all"
+)
 
 
 def cells(summary: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
@@ -199,11 +207,13 @@ def cells(summary: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     ("madds", "MAdds"),
   ):
     columns[header] = ["" if r[key] is None else f"{r[key]:,}" for r in summary]
+  if len(_weights(summary)) > 1:
+    columns["weights"] = [row.get("weights", "") for row in summary]
   for baseline in baselines:
-    found = [row["differences"][baseline] for row in summary]
-    marks = ["*" if f and not f["same_size"] else "" for f in found]
-    told = zip(map(difference_text, found), marks, strict=True)
-    columns[f"{MINUS} {baseline.lstrip('*')}"] = [text + mark for text, mark in told]
+    differences = [row["differences"][baseline] for row in summary]
+    marks = ["*" if f and not f["same_size"] else "" for f in differences]
+    texts = zip(map(difference_text, differences), marks, strict=True)
+    columns[f"{MINUS} {baseline.lstrip('*')}"] = [text + mark for text, mark in texts]
   columns = {k: v for k, v in columns.items() if any(v) or k == "method"}
   return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
@@ -211,7 +221,12 @@ def cells(summary: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
 def notes(summary: Sequence[Summary]) -> list[str]:
   """What a reader of the table has to know."""
   differences = [d for row in summary for d in row["differences"].values() if d]
-  return [NOTE] + [NOTE_SIZE] * any(not d["same_size"] for d in differences)
+  notes = [NOTE] + [NOTE_SIZE] * any(not d["same_size"] for d in differences)
+  return notes + [NOTE_WEIGHTS] * (len(_weights(summary)) > 1)
+
+
+def _weights(summary: Sequence[Summary]) -> set[str]:
+  return {row.get("weights", "") for row in summary}
 
 
 def table(summary: Sequence[Summary], form: str = "simple") -> str:
@@ -227,7 +242,7 @@ def table(summary: Sequence[Summary], form: str = "simple") -> str:
   # tabulate's own `github` drops the alignment.
   shape = "pipe" if form == "github" else form
   body = tabulate(rows, headers, shape, colalign=align, disable_numparse=True)
-  told = notes(summary)
+  footnotes = notes(summary)
   if form == "github":  # an asterisk alone would be a list or emphasis
-    told = [note.replace("*", "\\*") + "." for note in told]
-  return "\n".join([body, "", *told])
+    footnotes = [note.replace("*", "\\*") + "." for note in footnotes]
+  return "\n".join([body, "", *footnotes])

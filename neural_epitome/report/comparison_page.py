@@ -67,7 +67,7 @@ def write(
 def as_json(
   summary: Sequence[comparison.Summary], left_out: Mapping[pathlib.Path, str]
 ) -> dict[str, Any]:
-  """What comparison.json says."""
+  """The content of comparison.json, JSON-ready."""
   return {
     "methods": list(summary),
     "left_out": {str(path): status for path, status in left_out.items()},

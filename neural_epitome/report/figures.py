@@ -67,7 +67,7 @@ def curves(
   path: pathlib.Path,
   panels: Mapping[str, float] = PANELS,
 ) -> None:
-  """Loss, top-1, learning rate and throughput by step.
+  """Draws loss, top-1, learning rate and throughput by step.
 
   Args:
     lines: of metrics.jsonl.
@@ -127,7 +127,7 @@ def routing_map(
   epitome_shape: Shape,
   path: pathlib.Path,
 ) -> None:
-  """How one kernel reads its epitome.
+  """Draws how one kernel reads its epitome.
 
   Left the epitome, every channel pair in a colour of its own, with a dot where each
   replica starts; right the kernel in the colours it reads, by the same sampling that

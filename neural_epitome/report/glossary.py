@@ -76,7 +76,7 @@ PLAN = {
     "every replica, or none, so that all start at the same place."
   ),
   "stored": "Numbers that are stored for the kernel, its offsets included.",
-  "rate": "Size of the kernel over what is stored for it.",
+  "rate": "Size of the kernel over what is stored for it; of windows, in bytes.",
   "routing map": (
     "The offsets of a kernel. Where they are learned, they are frozen for the last "
     "part of the training."
@@ -85,6 +85,6 @@ PLAN = {
 
 
 def of(words: dict[str, str], shown: Iterable[str]) -> dict[str, str]:
-  """Those of the words that are shown."""
+  """The entries of `words` whose keys are among `shown`, in their order."""
   seen = set(shown)
   return {word: meaning for word, meaning in words.items() if word in seen}

@@ -48,14 +48,14 @@ def write(
   scale = axes.figure.dpi / 72
   canvas, frame = axes.figure.canvas, axes.get_window_extent()
   pixels = [axes.transData.transform((point.x, point.y)) for point in points]
-  taken: list[Box] = []
+  obstacles: list[Box] = []
   for point, (px, py) in zip(points, pixels, strict=True):
     half = axes.transData.transform((point.x, point.y + point.spread))[1] - py
-    taken.append((px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale))
-    taken.append((px - 2 * scale, py - half, px + 2 * scale, py + half))
+    obstacles.append((px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale))
+    obstacles.append((px - 2 * scale, py - half, px + 2 * scale, py + half))
   for line in lines:
     height = axes.transData.transform((1.0, line))[1]
-    taken.append((frame.x0, height - scale, frame.x1, height + scale))
+    obstacles.append((frame.x0, height - scale, frame.x1, height + scale))
   for label in order:
     mine = [number for number, point in enumerate(points) if point.label == label]
     colour = points[mine[0]].colour
@@ -66,13 +66,13 @@ def write(
       (cost - 3 * scale * points[number].preferred, number, box)
       for number in mine
       for cost, box in _candidates(pixels[number], extent.width, extent.height, scale)
-      if _inside(box, frame) and not any(_overlap(box, other) for other in taken)
+      if _inside(box, frame) and not any(_overlap(box, other) for other in obstacles)
     ]
     if not places:
       text.remove()
       continue
     _, number, box = min(places)
-    taken.append(box)
+    obstacles.append(box)
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     text.set_position(axes.transData.inverted().transform(centre))
     text.set(ha="center", va="center_baseline")

@@ -1,4 +1,4 @@
-"""How methods look in a figure, and where points of one cost stand: pure."""
+"""How methods look in a figure, and where points of one cost stand. Pure functions."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,11 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 def spread(
   values: Sequence[float], ranks: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Where points are drawn: those that would coincide side by side, by rank.
+  """Where points are drawn: those that would coincide stand side by side.
+
+  Args:
+    values: (n,) of each point on an axis in logarithmic scale, above 0.
+    ranks: (n,) order of the points that stand side by side.
 
   Returns:
     Coordinates, and where the group of each point begins and ends: (n,), (n, 2).

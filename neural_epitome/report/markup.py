@@ -104,12 +104,12 @@ def picture(data: bytes, form: str, alt: str) -> str:
 
 
 def details(summary: str, content: str) -> str:
-  """HTML that is seen once its summary, a text, is clicked."""
+  """A fold: HTML that is shown after a click on its summary, which is text."""
   return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"
 
 
 def glossary(words: Mapping[str, str]) -> str:
-  """What words mean, to be opened where they are read."""
+  """A fold with the meaning of words, by word."""
   items = [
     f"<dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd>"
     for word, meaning in words.items()
@@ -118,5 +118,5 @@ def glossary(words: Mapping[str, str]) -> str:
 
 
 def command(text: str) -> str:
-  """A command line, to be copied."""
+  """A command line in a box from which it can be copied."""
   return f'<pre class="command">{html.escape(text)}</pre>'

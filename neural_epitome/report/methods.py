@@ -24,7 +24,7 @@ FIXED = (*FAMILIES["fixed sampling"], "hashed")
 
 
 def known(name: str) -> str | None:
-  """The method that a name speaks of, as `tile` for `mbv2_tile`; None if none."""
+  """The known method that a name contains, such as `tile` in `mbv2_tile`, or None."""
   if re.search(r"(^|_)(learned|epitome)(_|$)", name):
     return "learned"
   matches = [m for m in METHODS if re.search(rf"(^|_){m}(_|$)", name)]
@@ -32,7 +32,7 @@ def known(name: str) -> str | None:
 
 
 def family(name: str) -> str:
-  """The family of a method by its name; `OTHER` if it tells none."""
+  """The family of the known method in a name; `OTHER` if there is none."""
   method = known(name)
   return next((f for f, members in FAMILIES.items() if method in members), OTHER)
 

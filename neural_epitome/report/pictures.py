@@ -62,15 +62,15 @@ def gallery(examples: Sequence[Example]) -> str:
 def _figure(example: Example) -> str:
   predicted, label = html.escape(example.predicted), html.escape(example.label)
   is_right = example.predicted == example.label
-  told = f'<span class="{"right" if is_right else "wrong"}">{predicted}</span> '
-  told += f'<span class="pale">{example.confidence:.0%}</span>'
+  caption = f'<span class="{"right" if is_right else "wrong"}">{predicted}</span> '
+  caption += f'<span class="pale">{example.confidence:.0%}</span>'
   if not is_right:
-    told += f'<br><span class="pale">is {label}</span>'
+    caption += f'<br><span class="pale">is {label}</span>'
   if example.content.ndim == 3:
     shown = thumbnail(example.content, example.label)
   else:
     shown = envelope(example.content)
-  return f"<figure>{shown}<figcaption>{told}</figcaption></figure>"
+  return f"<figure>{shown}<figcaption>{caption}</figcaption></figure>"
 
 
 def thumbnail(image: np.ndarray, alt: str) -> str:
@@ -104,8 +104,8 @@ def envelope(signal: np.ndarray) -> str:
     middle = 40 * channel + 20
     points = [*enumerate(high[:, channel])]
     points += reversed([*enumerate(low[:, channel])])
-    told = " ".join(f"{x},{middle - scale * y:.1f}" for x, y in points)
-    shapes.append(f'<polygon points="{told}" fill="#1f5fa8" stroke="#1f5fa8"/>')
+    corners = " ".join(f"{x},{middle - scale * y:.1f}" for x, y in points)
+    shapes.append(f'<polygon points="{corners}" fill="#1f5fa8" stroke="#1f5fa8"/>')
   box = f"0 0 {columns - 1} {40 * channels}"
   return f'<svg viewBox="{box}" role="img">{"".join(shapes)}</svg>'
 

@@ -1,4 +1,4 @@
-"""What a network made of every evaluation example: by class, and what it confused."""
+"""The predictions of a network for all evaluation examples, counted by class."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ CONFUSED_PAIRS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-  """One entry an evaluated example, in the order of their positions.
+  """One entry for each evaluated example, in the order of their positions.
 
   Attributes:
     position: int64 (n,), of the example in the evaluation split.
@@ -45,11 +45,11 @@ class Predictions:
     return self.predicted == self.label
 
 
-def summarise(found: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-  """Counts by class, as evaluation.json has them.
+def summarise(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
+  """Counts of predictions by class, as they stand in evaluation.json.
 
   Args:
-    found: all examples of the split.
+    predictions: all examples of the split.
     classes: names, by label.
 
   Returns:
@@ -59,12 +59,15 @@ def summarise(found: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     list of {label, predicted, count}, most often confused first.
   """
   count = len(classes)
-  right = found.is_right
-  examples = np.bincount(found.label, minlength=count)
-  correct = np.bincount(found.label[right], minlength=count)
-  is_wrong = ~right & (found.predicted >= 0)
+  right = predictions.is_right
+  examples = np.bincount(predictions.label, minlength=count)
+  correct = np.bincount(predictions.label[right], minlength=count)
+  is_wrong = ~right & (predictions.predicted >= 0)
   # Pairs as one number each: a matrix of many thousand classes would be all zeros.
-  codes = found.label[is_wrong].astype(np.int64) * count + found.predicted[is_wrong]
+  codes = (
+    predictions.label[is_wrong].astype(np.int64) * count
+    + predictions.predicted[is_wrong]
+  )
   pairs, times = np.unique(codes, return_counts=True)
   order = np.argsort(-times, kind="stable")[:CONFUSED_PAIRS]
   matrix = None
@@ -73,8 +76,8 @@ def summarise(found: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     matrix[pairs // count, pairs % count] = times
     matrix = matrix.tolist()
   return {
-    "examples": len(found.label),
-    "not_finite": int(np.sum(found.predicted < 0)),
+    "examples": len(predictions.label),
+    "not_finite": int(np.sum(predictions.predicted < 0)),
     "classes": [
       {"class": name, "examples": int(n), "correct": int(k)}
       for name, n, k in zip(classes, examples, correct, strict=True)
@@ -91,21 +94,23 @@ def summarise(found: Predictions, classes: Sequence[str]) -> dict[str, Any]:
   }
 
 
-def choose(found: Predictions, count: int, *, right: bool) -> np.ndarray:
+def choose(predictions: Predictions, count: int, *, right: bool) -> np.ndarray:
   """Indices of examples to show: the first of each class, then the second, and so on.
 
   Args:
-    found: all examples of the split.
+    predictions: all examples of the split.
     count: of examples, or fewer where there are not so many.
     right: whether they are those that were predicted rightly or the others.
 
   Returns:
-    int64 (count,), indices into the arrays of `found`.
+    int64 (count,), indices into the arrays of `predictions`.
   """
-  (wanted,) = np.nonzero((found.is_right == right) & (found.predicted >= 0))
-  labels = found.label[wanted]
+  (candidates,) = np.nonzero(
+    (predictions.is_right == right) & (predictions.predicted >= 0)
+  )
+  labels = predictions.label[candidates]
   order = np.argsort(labels, kind="stable")
   starts = np.searchsorted(labels[order], labels[order])
   # How many of its class stand before it.
   turn = np.arange(len(order)) - starts
-  return np.sort(wanted[order[np.lexsort((order, turn))][:count]])
+  return np.sort(candidates[order[np.lexsort((order, turn))][:count]])

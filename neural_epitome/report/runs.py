@@ -1,5 +1,6 @@
 """Finished run directories as rows to compare."""
 
+import hashlib
 import json
 import math
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_epitome.errors import UserError
+from neural_epitome.runs import claims
 from neural_epitome.runs import directory as run_directory
 
 # What a row takes from report.json.
@@ -76,8 +78,9 @@ def rows(
     standing = ", ".join(f"{path} ({status})" for path, status in left_out.items())
     raise UserError(f"No run is done: {standing}. Finish one with --mode=train.")
   settings = [_setting(path, config) for path, config, _ in finished]
+  _mark_other_data(settings, [path for path, *_ in finished])
   identities = [_identity(path, config) for path, config, _ in finished]
-  told: list[dict[str, Any]] = []
+  table: list[dict[str, Any]] = []
   seen: dict[tuple, Path] = {}
   for (path, config, numbers), setting, identity in zip(
     finished, settings, identities, strict=True
@@ -90,10 +93,10 @@ def rows(
         f"{seen[key]} and {path} are the same seed {seed} of {label}; leave one out."
       )
     seen[key] = path
-    told.append(
+    table.append(
       setting | {"method": label, "seed": seed} | numbers | {"run": str(path)}
     )
-  return told, left_out
+  return table, left_out
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -119,8 +122,10 @@ def _numbers(path: Path, weights: str | None) -> dict[str, Any]:
   averaged = report.get("top1_ema")
   if weights == "ema" and averaged is None:
     raise UserError(f"{path} kept no averaged weights; use --weights=raw.")
-  top1 = report["top1"] if weights == "raw" or averaged is None else averaged
-  return {key: report[key] for key in _NUMBERS[1:]} | {"top1": 100.0 * top1}
+  taken = "raw" if weights == "raw" or averaged is None else "ema"
+  top1 = averaged if taken == "ema" and averaged is not None else report["top1"]
+  numbers = {key: report[key] for key in _NUMBERS[1:]}
+  return numbers | {"top1": 100.0 * top1, "weights": taken}
 
 
 def _get(path: Path, config: Mapping[str, Any], *names: str) -> Any:
@@ -145,12 +150,40 @@ def _setting(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
+def _mark_other_data(settings: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
+  """Adds which data it was to settings that one name stands for several of.
+
+  A folder of that name may have changed, or lie elsewhere for another run. Runs of
+  earlier releases do not know.
+  """
+  seen: dict[str, set[str]] = {}
+  data_of_runs = []
+  for setting, path in zip(settings, paths, strict=True):
+    data = _data(path)
+    data_of_runs.append(data)
+    seen.setdefault(json.dumps(setting), set()).update([data] if data else [])
+  for setting, data in zip(settings, data_of_runs, strict=True):
+    if len(seen[json.dumps(setting)]) > 1:
+      setting["data"] = data or "unknown"
+
+
+def _data(path: Path) -> str:
+  """Which data a run had, in short; empty if it does not say."""
+  if not (path / run_directory.DATA).exists():
+    return ""
+  identity = _read(path / run_directory.DATA)
+  classes = run_directory.RunDirectory(path).classes()
+  digest = hashlib.sha256(json.dumps([identity, classes]).encode()).hexdigest()
+  counts = [str(_get(path, identity, name, "examples")) for name in identity]
+  return f"{len(classes)} classes, {'+'.join(counts)} examples ({digest[:6]})"
+
+
 def _identity(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
   """What makes a run its method: fields by dotted name, the name without a seed."""
   seed = re.escape(str(_seed(path, config)))
   name = str(_get(path, config, "name"))
   fields = _flat(config) | {"name": re.sub(rf"[-_.](seed|s)?[-_=]?{seed}$", "", name)}
-  hidden = {*run_directory.INCIDENTAL, "training.seed"}
+  hidden = {*claims.INCIDENTAL, "training.seed"}
   return {field: value for field, value in fields.items() if field not in hidden}
 
 
@@ -172,12 +205,12 @@ def _label(mine: Mapping[str, Any], identities: Sequence[Mapping[str, Any]]) -> 
   if _count(common, namesakes) == _count(differing, namesakes):
     differing = common
   lasts = [field.rpartition(".")[2] for field in differing]
-  told = [
+  suffixes = [
     f"{last if lasts.count(last) == 1 else field}={_text(mine[field])}"
     for field, last in zip(differing, lasts, strict=True)
     if field in mine
   ]
-  return " ".join([mine["name"], *told])
+  return " ".join([mine["name"], *suffixes])
 
 
 def _count(fields: Sequence[str], identities: Sequence[Mapping[str, Any]]) -> int:

@@ -1,4 +1,4 @@
-"""What a search found: the front of all it asked for, and the network as a drawing."""
+"""The page of a search: its result as a drawing, and the front of all its choices."""
 
 import json
 import pathlib
@@ -12,6 +12,7 @@ from neural_epitome.models.chain import OPERATIONS
 from neural_epitome.report import figures, markup, page
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.strategies.archive import non_dominated
 
 Line = Mapping[str, Any]
 HEADERS = ["block", "input", "window", "width", "of", "operation", "rates", "bits"]
@@ -25,7 +26,10 @@ SCALES = {"madds": 1e6, "parameters": 1e3, "bytes": 1e3, "latency": 1.0}
 
 
 def arch_rows(space: ChainSpace, arch: Arch) -> list[list[str]]:
-  """A row a block; one that is left out says so. The last is head and classifier."""
+  """One row for each block, and a last one for head and classifier.
+
+  The row of a block that is left out says so.
+  """
   rows = []
   for index, (position, inputs) in enumerate(
     zip(space.positions, space.inputs(arch), strict=False)
@@ -60,7 +64,7 @@ def _stored(arch: Arch, index: int) -> list[str]:
 
 
 def arch_table(space: ChainSpace, arch: Arch) -> str:
-  """The same, aligned for a terminal."""
+  """The rows of `arch_rows` as an aligned table for a terminal."""
   align = ("right", "left", "left", "right", "right", "left", "left", "left")
   return tabulate(
     arch_rows(space, arch), HEADERS, colalign=align, disable_numparse=True
@@ -68,15 +72,15 @@ def arch_table(space: ChainSpace, arch: Arch) -> str:
 
 
 def result_table(report: Mapping[str, Any]) -> str:
-  """What is known so far, a line a number."""
+  """The numbers of a search's report, one in a line, as far as its stages are done."""
   rows: dict[str, Any] = {}
-  if found := report.get("search"):
-    for name, value in found["price"].items():
-      largest = found["largest"][name]
+  if search := report.get("search"):
+    for name, value in search["price"].items():
+      largest = search["largest"][name]
       label = LABELS[name].partition(" (")[0]
       rows[label] = f"{value:,.6g} ({value / largest:.1%} of {largest:,.6g})"
-    rows["top-1 with the supernet's weights"] = f"{found['top1']:.2%}"
-    rows["choices asked for"] = f"{found['evaluations']:,}"
+    rows["top-1 with the supernet's weights"] = f"{search['top1']:.2%}"
+    rows["choices asked for"] = f"{search['evaluations']:,}"
   if "final" in report:
     rows["top-1 trained, on the test split"] = f"{report['final']['top1']:.2%}"
   for stage in ("supernet", "search", "final"):
@@ -86,12 +90,12 @@ def result_table(report: Mapping[str, Any]) -> str:
 
 
 def pairs(rows: Mapping[str, Any]) -> str:
-  """Names and values, aligned."""
+  """Names and values as an aligned table of two columns."""
   return tabulate(rows.items(), tablefmt="plain", disable_numparse=True)
 
 
 def latency_summary(table: Any) -> dict[str, Any]:
-  """What a latency table holds, and how far its sums are to be trusted."""
+  """The size of a latency table, and how well its sums predict whole networks."""
   here = table.circumstances
   return {
     "machine": here.machine,
@@ -105,12 +109,17 @@ def latency_summary(table: Any) -> dict[str, Any]:
 
 
 def front(lines: Sequence[Line], metric: str) -> list[Line]:
-  """The lines to which no other is as cheap and as accurate, by price."""
-  found: list[Line] = []
-  for line in sorted(lines, key=lambda line: (line[metric], -line["top1"])):
-    if not found or line["top1"] > found[-1]["top1"]:
-      found.append(line)
-  return found
+  """The lines of the Pareto front, cheapest first; see `archive.ParetoArchive`.
+
+  Args:
+    lines: of the log: a price by metric and `top1` of every choice.
+    metric: of the price.
+  """
+  # A point of the drawing is one line's, also where several have the same values.
+  points = {(line[metric], -line["top1"]): line for line in reversed(lines)}
+  kept = non_dominated(list(points))
+  by_point = list(points.values())
+  return sorted((by_point[k] for k in kept), key=lambda line: line[metric])
 
 
 def write(
@@ -127,12 +136,12 @@ def write(
     report: of `search.job.run`.
     lines: of the log: a price by metric and `top1` of every choice.
     space: of the choices.
-    arch: what was found.
+    arch: the choice that is the search's result.
   """
-  found = report["search"]
-  metric = found["metric"]
+  search = report["search"]
+  metric = search["metric"]
   pictures = [directory / "front.png", directory / "network.png"]
-  _draw_front(lines, found, pictures[0])
+  _draw_front(lines, search, pictures[0])
   _draw_network(space, arch, pictures[1])
   costs = [["stage", "evaluations", "seconds"]]
   for stage in ("supernet", "search", "final"):
@@ -140,10 +149,14 @@ def write(
       seconds = f"{report[stage]['seconds']:,.0f}"
       costs.append([stage, str(report[stage].get("evaluations", "")), seconds])
   prices = [
-    [LABELS[name].partition(" (")[0], f"{value:,.6g}", f"{found['largest'][name]:,.6g}"]
-    for name, value in found["price"].items()
+    [
+      LABELS[name].partition(" (")[0],
+      f"{value:,.6g}",
+      f"{search['largest'][name]:,.6g}",
+    ]
+    for name, value in search["price"].items()
   ]
-  accuracy = [["with the supernet's weights, validation", f"{found['top1']:.2%}"]]
+  accuracy = [["with the supernet's weights, validation", f"{search['top1']:.2%}"]]
   if "final" in report:
     accuracy.append(["trained, test", f"{report['final']['top1']:.2%}"])
   parts = [
@@ -159,15 +172,15 @@ def write(
     markup.table(costs[0], costs[1:]),
   ]
   about = f"{len(lines):,} choices of {float(space.size):.2g}, {metric} at most "
-  about += f"{found['budget']:,.6g}"
+  about += f"{search['budget']:,.6g}"
   text = markup.document(f"Search {report['experiment']}", about, parts)
   page.path(directory).write_text(text)
   (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
   return page.path(directory)
 
 
-def _draw_front(lines: Sequence[Line], found: Line, path: pathlib.Path) -> None:
-  metric = found["metric"]
+def _draw_front(lines: Sequence[Line], search: Line, path: pathlib.Path) -> None:
+  metric = search["metric"]
   scale = SCALES[metric]
   with figures.figure(path, [5.2], 3.4) as (_, [axes]):
     prices = [line[metric] / scale for line in lines]
@@ -190,10 +203,10 @@ def _draw_front(lines: Sequence[Line], found: Line, path: pathlib.Path) -> None:
       linewidth=1.2,
       label="front",
     )
-    axes.axvline(found["budget"] / scale, color="#888888", linestyle=":", linewidth=1)
+    axes.axvline(search["budget"] / scale, color="#888888", linestyle=":", linewidth=1)
     axes.plot(
-      [found["price"][metric] / scale],
-      [100 * found["top1"]],
+      [search["price"][metric] / scale],
+      [100 * search["top1"]],
       marker="*",
       markersize=13,
       color=figures.EMA,

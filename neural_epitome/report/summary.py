@@ -11,7 +11,7 @@ from neural_epitome.epitome.plan import Plan
 
 
 def prices(config: Config, plan: Plan, inventory: Inventory) -> dict[str, int]:
-  """What the network stores and computes, beside the dense one.
+  """What the network stores and computes, and what the dense one does.
 
   Args:
     config: the experiment; its execution decides the operations.
@@ -49,7 +49,7 @@ def make(
   top1_ema: float | None,
   bad: Mapping[str, int],
 ) -> dict[str, Any]:
-  """The report.
+  """Makes the report of a run.
 
   Args:
     config: the experiment.

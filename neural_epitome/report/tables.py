@@ -5,13 +5,15 @@ from typing import Any
 
 from tabulate import tabulate
 
+from neural_epitome.report import deployment
+
 Rows = list[list[str]]
 
 RESULT_HEADERS = ["", "this network", "dense", "ratio"]
 
 
 def price_rows(price: Mapping[str, Any]) -> Rows:
-  """What the network stores and computes beside the dense one.
+  """Rows on what the network stores and computes, beside those of the dense one.
 
   Multiply-adds of the folded network have a row of their own where they are fewer.
   """
@@ -39,7 +41,7 @@ def price_table(price: Mapping[str, Any]) -> str:
 
 
 def result_rows(report: Mapping[str, Any]) -> Rows:
-  """The report beside the dense network; top-1 in percent."""
+  """Rows on how a run ended, beside the dense network; top-1 in percent."""
   rows = [["top-1", _percent(report["top1"]), "", ""]]
   if report["top1_ema"] is not None:
     rows.append(["top-1, EMA weights", _percent(report["top1_ema"]), "", ""])
@@ -53,12 +55,12 @@ def result_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def result_table(report: Mapping[str, Any]) -> str:
-  """How a run ended, beside the dense network of the same architecture."""
+  """The rows of `result_rows` as a table for a terminal."""
   return _compared(result_rows(report))
 
 
 def export_table(exported: Mapping[str, Any]) -> str:
-  """What `export.job.export` found: the files, and the ways to run the network."""
+  """The result of `export.job.export` as tables: use, files, ways to run it."""
   network = exported["network"]
   files = [
     [file["file"], f"{file['bytes']:,}", f"{file['largest_difference']:.1e}"]
@@ -76,6 +78,7 @@ def export_table(exported: Mapping[str, Any]) -> str:
   ]
   right = ("left", "right", "right")
   parts = [
+    deployment.about(exported["record"]),
     tabulate(
       files,
       ["file", "bytes", "largest difference"],

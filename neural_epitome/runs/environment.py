@@ -1,4 +1,4 @@
-"""With what a run was made: versions, the commit of the code, devices, the command."""
+"""What a run was made with: versions, the commit of the code, devices, the command."""
 
 import importlib.metadata
 import pathlib
@@ -13,30 +13,37 @@ _SECONDS = 10.0
 
 
 def describe(command: str | None) -> dict[str, str]:
-  """What it takes to make the same run again, by name, in words.
+  """Describes this process, so that the same run can be made again.
 
   Args:
     command: the command line; None for a call from Python.
+
+  Returns:
+    Texts by name: command, commit, python, versions of the libraries, devices, system.
+    What is not known is left out.
   """
   kinds = Counter(device.device_kind for device in jax.devices())
   processes = jax.process_count()
   devices = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
-  found = {
+  variables = {
     "command": command,
     "commit": commit(pathlib.Path(__file__).parents[2]),
     "python": platform.python_version(),
-    **{name: _version(name) for name in _LIBRARIES},
+    **{name: version(name) for name in _LIBRARIES},
     "devices": devices + (f" in {processes} processes" if processes > 1 else ""),
     "system": platform.platform(terse=True),
   }
-  return {name: value for name, value in found.items() if value is not None}
+  return {name: value for name, value in variables.items() if value is not None}
 
 
 def commit(checkout: pathlib.Path) -> str | None:
   """The commit of a Git checkout, with a note if files differ from it.
 
+  Args:
+    checkout: the root of the checkout.
+
   Returns:
-    None where the directory is no checkout's root or Git cannot be asked.
+    None if the directory is not the root of a checkout, or Git is missing or fails.
   """
   # A package installed into an environment inside somebody's repository is not of it.
   if not (checkout / ".git").exists():
@@ -62,7 +69,8 @@ def _git(checkout: pathlib.Path, *arguments: str) -> str | None:
   return done.stdout.strip()
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+  """The installed version of a package; None where it is none, as a copied folder."""
   try:
     return importlib.metadata.version(name)
   except importlib.metadata.PackageNotFoundError:

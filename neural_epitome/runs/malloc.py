@@ -15,7 +15,6 @@ step again, with all threads waiting for the one heap.
 import ctypes
 import os
 import sys
-import tempfile
 from xml.etree import ElementTree
 
 # From malloc.h.
@@ -90,6 +89,7 @@ def _glibc() -> ctypes.CDLL | None:
     library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
     library.fclose.argtypes = [ctypes.c_void_p]
     assert library.mallopt
+    assert os.memfd_create
   except (OSError, AttributeError):
     return None
   return library
@@ -97,7 +97,8 @@ def _glibc() -> ctypes.CDLL | None:
 
 def _free_pieces(library: ctypes.CDLL) -> list[tuple[int, int, int]]:
   """(smallest size, largest size, how many) of each of malloc's free lists."""
-  with tempfile.TemporaryFile() as file:
+  # In memory: a full disk of temporary files is no reason to end a run.
+  with open(os.memfd_create("malloc_info"), "w+b") as file:
     stream = library.fdopen(os.dup(file.fileno()), b"w")
     library.malloc_info(0, stream)
     library.fclose(stream)

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from neural_epitome import whole_files
+
 Values = dict[str, float]
 
 
@@ -24,15 +26,15 @@ class Pending:
     self._queue: collections.deque[tuple[int, Any]] = collections.deque()
 
   def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-    """Queues the metrics of `step`."""
+    """Queues the metrics of a step: scalars on the devices, by name."""
     self._queue.append((step, metrics))
 
   def ready(self) -> Iterator[tuple[int, Values]]:
-    """Steps at least `lag` behind the newest, oldest first."""
+    """Takes the steps at least `lag` behind the newest, oldest first, as floats."""
     return self._take(self._lag)
 
   def drain(self) -> Iterator[tuple[int, Values]]:
-    """All steps; waits for the device."""
+    """Takes all steps, oldest first; waits for the devices."""
     return self._take(0)
 
   def _take(self, leave: int) -> Iterator[tuple[int, Values]]:
@@ -43,10 +45,13 @@ class Pending:
 
 
 class Log:
-  """Appends measurements to metrics.jsonl and, where wanted, TensorBoard events.
+  """Appends measurements to metrics.jsonl and, if asked for, TensorBoard events.
 
   Only process 0 writes. A value that is not finite is written as null: JSON has
   no word for it.
+
+  Attributes:
+    lines: all measurements so far, each as its JSON line is read.
   """
 
   def __init__(
@@ -59,14 +64,13 @@ class Log:
       events: directory of TensorBoard events; None writes none.
       resume_step: step that training resumes from.
     """
-    self._file = self._writer = None
+    self._path = self._writer = None
     self.lines = [r for r in read(path) if r.get("step", 0) <= resume_step]
     if jax.process_index() != 0:
       return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
-    partial.replace(path)
-    self._file = path.open("a")
+    with whole_files.replacing(path) as partial:
+      partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+    self._path = path
     if events is not None:
       # Imported here: it pulls in protobuf, for those who want it only.
       from tensorboardX import SummaryWriter
@@ -82,9 +86,11 @@ class Log:
     }
     line = {"step": step, "kind": kind} | finite
     self.lines.append(line)
-    if self._file is not None:
-      self._file.write(json.dumps(line) + "\n")
-      self._file.flush()
+    if self._path is not None:
+      # By its name each time: a handle is stale once the server of a shared file
+      # system was started again, and a full disk is told when a file is closed.
+      with self._path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
     if self._writer is not None:
       for name, value in values.items():
         self._writer.add_scalar(f"{kind}/{name}", value, step)
@@ -94,10 +100,9 @@ class Log:
     return any(r["step"] == step and r["kind"] == kind for r in self.lines)
 
   def close(self) -> None:
-    """Closes the files."""
-    for sink in (self._file, self._writer):
-      if sink is not None:
-        sink.close()
+    """Closes what is open."""
+    if self._writer is not None:
+      self._writer.close()
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:

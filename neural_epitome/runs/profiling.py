@@ -16,10 +16,13 @@ from neural_epitome.errors import UserError
 
 
 def parse_steps(text: str) -> range:
-  """START:END as a range: what is done from step START on until step END is.
+  """Parses START:END to range(START, END), the steps to trace.
+
+  A step is named by the number of steps done before it: 100:105 traces from the end of
+  step 100 to the end of step 105.
 
   Raises:
-    UserError: for anything else than two whole numbers, the second larger.
+    UserError: if `text` is not two whole numbers, the second one larger.
   """
   match = re.fullmatch("([0-9]+):([0-9]+)", text)
   steps = range(*map(int, match.groups())) if match else range(0)
@@ -29,7 +32,7 @@ def parse_steps(text: str) -> range:
 
 
 def check_steps(steps: range | None, total: int) -> None:
-  """Raises UserError unless a run of `total` steps has these."""
+  """Raises UserError unless all `steps` are among the `total` steps of a run."""
   if steps is not None and not (0 <= steps.start < steps.stop <= total):
     raise UserError(
       f"profile_steps={steps.start}:{steps.stop} do not lie in a run of {total} steps."
@@ -45,7 +48,7 @@ class Profile:
     """Traces nothing yet.
 
     Args:
-      steps: numbers of steps done before each of them; None traces nothing.
+      steps: the steps to trace, see `parse_steps`; None traces nothing.
       run: directory of the run.
       say: is called with a line once a trace is written.
     """
@@ -61,7 +64,7 @@ class Profile:
     return self._is_tracing and self._steps is not None and step >= self._steps.stop
 
   def start(self) -> None:
-    """Starts tracing; the devices should be at rest."""
+    """Starts the trace; call it when the devices have finished all steps."""
     options = jax.profiler.ProfileOptions()
     # Every call of Python would be traced too: slow, and far larger than the rest.
     options.python_tracer_level = 0
@@ -69,7 +72,10 @@ class Profile:
     self._is_tracing = True
 
   def close(self) -> None:
-    """Writes the trace, or says that there is none; the devices should be at rest."""
+    """Ends and writes the trace, if one was asked for; says where it is.
+
+    Call it when the devices have finished all steps.
+    """
     if self._steps is None:
       return
     steps, self._steps = self._steps, None
@@ -89,5 +95,5 @@ class Profile:
 
 
 def marked(step: int) -> contextlib.AbstractContextManager[None]:
-  """Around the call of the training step, so that a trace shows where it begins."""
+  """A context for the call of a training step, which marks the step in traces."""
   return jax.profiler.StepTraceAnnotation("train", step_num=step)

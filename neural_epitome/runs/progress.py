@@ -1,10 +1,11 @@
-"""What a person watching sees: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import contextlib
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,8 +14,18 @@ BAR_SECONDS = 1.0
 SMOOTHING = 0.9
 
 
+class SteadyBar(tqdm):
+  """A bar that no correction of the machine's date stops, or sends backwards."""
+
+  def __init__(self, *arguments: Any, **options: Any):
+    """See `tqdm`, which takes the time of day."""
+    super().__init__(*arguments, **options)
+    self._time = time.monotonic
+    self.start_t = self.last_print_t = self._time()
+
+
 class Progress:
-  """Progress of training with ETA and running loss."""
+  """Shows the progress of training, with the time that is left and a smoothed loss."""
 
   def __init__(self, total: int, step: int, quiet: bool):
     """Starts at `step` of `total`; `quiet` shows nothing."""
@@ -25,7 +36,7 @@ class Progress:
     self._last_line = time.monotonic()
     self._bar = None
     if not quiet and sys.stderr.isatty():
-      self._bar = tqdm(
+      self._bar = SteadyBar(
         total=total, initial=step, unit="step", dynamic_ncols=True, leave=False
       )
 
@@ -65,23 +76,23 @@ class Progress:
         self._bar.unpause()
 
   def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
-    """Tells that `step` steps are done.
+    """Shows that `step` steps are done.
 
     Args:
-      step: of the whole run.
-      loss: of the last of them.
-      speed: of `throughput.Meter`; while it is empty, the last one is shown.
+      step: number of steps done since the run began.
+      loss: of the last step, nats.
+      speed: of `throughput.Meter.read`; if empty, the previous one is shown.
     """
     now = time.monotonic()
-    held = loss if self._loss is None else self._loss
-    self._loss = SMOOTHING * held + (1.0 - SMOOTHING) * loss
+    previous = loss if self._loss is None else self._loss
+    self._loss = SMOOTHING * previous + (1.0 - SMOOTHING) * loss
     if self._timed_from is None:
       # The first step is mostly compilation and says nothing of the rest.
       self._timed_from = now, step
     self._speed = speed_text(speed) or self._speed
     if self._bar is not None:
-      told = f"loss {self._loss:.3f}{self._speed}"
-      self._bar.set_postfix_str(told, refresh=False)
+      text = f"loss {self._loss:.3f}{self._speed}"
+      self._bar.set_postfix_str(text, refresh=False)
       self._bar.update(step - self._bar.n)
     elif not self._quiet and now - self._last_line >= LINE_SECONDS:
       self._last_line = now
@@ -114,9 +125,16 @@ class Progress:
 
 
 def bar(total: int, unit: str, quiet: bool, done: int = 0) -> tqdm:
-  """A bar with ETA over work that is no training; a line now and then elsewhere."""
+  """A progress bar for work other than training; lines where there is no terminal.
+
+  Args:
+    total: number of units of work.
+    unit: what they are called, in the plural.
+    quiet: shows nothing.
+    done: units that are done already.
+  """
   is_terminal = sys.stderr.isatty()
-  return tqdm(
+  return SteadyBar(
     total=total,
     initial=done,
     unit=f" {unit}",
@@ -128,7 +146,7 @@ def bar(total: int, unit: str, quiet: bool, done: int = 0) -> tqdm:
 
 
 def speed_text(speed: Mapping[str, float]) -> str:
-  """Measurements of `throughput.Meter` behind others on a line; empty for none."""
+  """Measurements of `throughput.Meter.read` as the end of a line; "" for none."""
   if not speed:
     return ""
   rate, wait = speed["images_per_second"], speed["input_wait"]

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 class Log:
-  """What has been asked and answered: one JSON line a choice, in the order asked.
+  """The choices that were evaluated: one JSON line each, in the order of evaluation.
 
   A search that is begun again asks the same questions, and is answered from here.
   """
@@ -47,7 +47,7 @@ class Log:
   def record(
     self, arch: ArchEncoding, measure: Callable[[Any], Record], number: int = 0
   ) -> Record:
-    """What is known of a choice: from before, or measured now and written down.
+    """The record of a choice: from the log, or measured now and written to it.
 
     Args:
       arch: the choice.
@@ -78,12 +78,13 @@ def ask_all(
 ) -> dict[Any, float]:
   """Every choice that a strategy asks for, in that order, with its answer.
 
-  Where it trains anew, those of its last round: others are of other weights.
+  Of a strategy that trains anew as it goes, only the choices of its last round are
+  returned: the answers before are of other weights.
 
   Args:
     problem: what is searched for.
-    strategy: what is asked for next.
-    answer: how good a choice is; asked once of each, and again after each round.
+    strategy: the search method.
+    answer: how good a choice is; called once for each, and again after each round.
     train: trains the weights of a round on a space; for a strategy that `trains`.
     quiet: shows no progress.
   """

@@ -9,7 +9,7 @@ from neural_epitome.distributed import devices
 from neural_epitome.errors import UserError
 from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import batch_statistics, evaluation
-from neural_epitome.training.setup import Feed
+from neural_epitome.training.feed import Feed
 from neural_epitome.training.trained import Trained
 
 Tree = Any
@@ -41,7 +41,7 @@ class Answers:
     self._measure = batch_statistics.make_measure(
       trained.model, self._mesh, config.norm.momentum, config.training.seed
     )
-    feed = Feed(config)
+    feed = Feed(config, trained.classes)
     count = max(1, options.statistics_batches)
     with contextlib.closing(feed.training(0)) as batches:
       self._training = list(itertools.islice(batches, count))
@@ -52,7 +52,11 @@ class Answers:
       raise UserError(f"{config.data.evaluation_split} has no examples to compare on.")
 
   def of(self, arch: Any) -> dict[str, float]:
-    """`top1`, the share that a choice names rightly, and `loss`, its mean in nats."""
+    """The accuracy of a choice on the batches.
+
+    Returns:
+      `top1`, a share in [0, 1], and `loss`, the mean cross entropy in nats.
+    """
     weights = {"choice": self.calibrated(arch)}
     measured = evaluation.evaluate(self._counter, weights, self._evaluation, self._mesh)
     return {name: measured["choice"][name] for name in ("top1", "loss")}

@@ -1,4 +1,4 @@
-"""The shared weights that a search asks: of the supernet, then those of each round."""
+"""The shared weights of a search: those of the supernet, then those of each round."""
 
 import dataclasses
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
+from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.search import parts
 from neural_epitome.search.evaluator import Answers
 from neural_epitome.spaces import slicing
@@ -53,8 +54,9 @@ class Weights:
       is_answered: whether answers of these weights are known already.
 
     Raises:
-      UserError: if they are, and the weights are gone: others would answer otherwise.
-      SystemExit: as `loop.run`.
+      UserError: if they are known and the weights are gone, since weights that are
+        trained again would give other answers.
+      SystemExit: with code 143 after SIGTERM, as `loop.run` raises it.
     """
     self.round += 1
     self._answers = None
@@ -76,7 +78,7 @@ class Weights:
     return self._current().calibrated(arch)
 
   def _current(self) -> Answers:
-    """Read when it is first asked: a search that goes on may not need the first."""
+    """Loaded at first use: a search that is resumed may not need the first weights."""
     if self._answers is None:
       trained = loading.load(self.directory)
       self._answers = Answers(trained, self._with_choice, self._options)
@@ -88,8 +90,9 @@ class Weights:
 
 def check_done(directory: Path) -> None:
   """Raises UserError if a supernet is not trained yet, naming the stage that does."""
-  status = directory / "status"
-  if not status.exists() or status.read_text().strip() != "done":
+  status = RunDirectory(directory).status
+  if status != "done":
+    how = "has diverged" if status == "diverged" else "is not done"
     raise UserError(
-      f"{directory} is not done: --stages=supernet trains it (or leave --stages out)."
+      f"{directory} {how}: --stages=supernet trains it (or leave --stages out)."
     )

@@ -52,14 +52,16 @@ class ArchEncoding:
 class Arch(ArchEncoding):
   """One choice of a space of chains.
 
-  There is one for each example where arrays have a batch axis in front.
+  The arrays are of int32, for L blocks. With a batch axis in front of each they are the
+  choices of a batch, one for each example.
 
   Attributes:
     window: (L,) height and width of the spatial kernels.
     width: (L,) hidden channels; 0 leaves the block out.
     operation: (L,) index into `chain.OPERATIONS`.
-    rate: (L + 1, 2) channels that share one of the epitome, of `KERNELS`.
-    bits: (L + 1, 2) of a stored number of these kernels; 32 is float32.
+    rate: (L + 1, 2) epitome rate of the two kernels in `KERNELS`, of each block and
+      then of head and classifier: how many channels share one of the epitome.
+    bits: (L + 1, 2) of a stored number of the same kernels; 32 is float32.
   """
 
   window: Any

@@ -10,7 +10,13 @@ from neural_epitome.spaces.chain_space import ChainSpace
 
 
 def of_choice(space: ChainSpace, arch: Arch, classes: int) -> ChosenPlanner:
-  """The planner of a choice's network."""
+  """The planner that generates a choice's kernels at the choice's rates and bits.
+
+  Args:
+    space: of the choice.
+    arch: the choice.
+    classes: number of classes.
+  """
   generators: dict[str, GeneratorSpec] = {}
   widths: dict[str, int] = {}
   rows = zip(space.blocks(arch, classes), arch.rate, arch.bits, strict=True)
@@ -24,13 +30,13 @@ def of_choice(space: ChainSpace, arch: Arch, classes: int) -> ChosenPlanner:
 def of_block(
   prefix: str, block: Block, rates: Sequence[int], bits: Sequence[int]
 ) -> ChosenPlanner:
-  """The same of one block.
+  """The planner of one block's kernels, at given rates and bits.
 
   Args:
     prefix: of the kernels' paths.
     block: its declaration.
-    rates: of `KERNELS`.
-    bits: of `KERNELS`.
+    rates: epitome rate of each kernel in `KERNELS`.
+    bits: of a stored number, for each kernel in `KERNELS`.
   """
   generators: dict[str, GeneratorSpec] = {}
   widths: dict[str, int] = {}

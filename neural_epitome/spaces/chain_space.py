@@ -3,53 +3,30 @@
 A block's genes are its window, its width (hidden channels; 0 leaves the block out, so
 that one integer is width and depth), its operation, and the epitome rate and the bits
 of the kernels that make and that read its hidden channels: how small the block is, and
-how small it is stored. Head and classifier have rates and bits too.
+how small it is stored. Head and classifier have rates and bits too. `chain_choices`
+draws, compares and reads choices of such a space; here is what networks they stand for.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
+from neural_epitome.domains import Bits, Count, Domain, Stride, Whole
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.block import Block, BlockConfig
 from neural_epitome.models.blocks import InvertedResidual
 from neural_epitome.models.chain import OPERATIONS, ChainBlock, ChainConfig
-from neural_epitome.spaces.arch import FIELDS, KERNELS, Arch
+from neural_epitome.spaces import chain_positions
+from neural_epitome.spaces.arch import KERNELS, Arch
+from neural_epitome.spaces.chain_choices import ChainChoices
+from neural_epitome.spaces.chain_positions import Position
 
 
 @dataclasses.dataclass(frozen=True)
-class Position:
-  """Where a block stands in the largest network of a space.
-
-  Attributes:
-    inputs: channels that it reads.
-    features: channels that it makes.
-    largest: hidden channels at most.
-    step: of the hidden channels.
-    stride: of the block.
-    size: height and width of its input.
-    is_residual: whether its input is added to its output.
-  """
-
-  inputs: int
-  features: int
-  largest: int
-  step: int
-  stride: int
-  size: int
-  is_residual: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class ChainSpace:
-  """All choices.
+class ChainSpace(ChainChoices):
+  """A space of chains: what each block may be, and all choices that follow from it.
 
   Attributes:
     stages: largest expansion, channels and blocks of each stage.
@@ -76,21 +53,21 @@ class ChainSpace:
     block: kind of the blocks.
   """
 
-  stages: tuple[tuple[int, int, int], ...] = ((2, 32, 1), (6, 48, 2), (6, 64, 2))
-  stage_strides: tuple[int, ...] = (2, 2, 1)
-  stem: int = 32
-  stem_stride: int = 2
-  head: int = 512
-  squeeze: int = 4
-  image_size: int = 28
-  width_step: int = 16
-  most_widths: int = 0
-  windows: tuple[int, ...] = (3, 5)
+  stages: tuple[tuple[Count, Count, Count], ...] = ((2, 32, 1), (6, 48, 2), (6, 64, 2))
+  stage_strides: tuple[Stride, ...] = (2, 2, 1)
+  stem: Count = 32
+  stem_stride: Stride = 2
+  head: Count = 512
+  squeeze: Count = 4
+  image_size: Annotated[int, Domain(least=1, most=65535)] = 28
+  width_step: Count = 16
+  most_widths: Whole = 0
+  windows: tuple[Stride, ...] = (3, 5)
   operations: tuple[str, ...] = ("plain",)
-  rates: tuple[int, ...] = (1,)
-  bits: tuple[int, ...] = (32,)
+  rates: tuple[Count, ...] = (1,)
+  bits: tuple[Bits, ...] = (32,)
   bypass: bool = True
-  only: tuple[tuple[int, ...], ...] = ()
+  only: tuple[tuple[Whole, ...], ...] = ()
   block: BlockConfig = InvertedResidual()
 
   def check(self) -> None:
@@ -123,7 +100,7 @@ class ChainSpace:
           f"{position.inputs} inputs; lower it or raise the expansion."
         )
       self.maximal(index).check_shrinks("space.block")
-    genes = [gene for genes in self._all_choices.values() for gene in genes]
+    genes = [gene for genes in self._every_choice().values() for gene in genes]
     if self.only and len(self.only) != len(genes):
       raise UserError(
         f"space.only names {len(self.only)} genes; the space has {len(genes)}."
@@ -137,23 +114,22 @@ class ChainSpace:
   @functools.cached_property
   def positions(self) -> tuple[Position, ...]:
     """Every block of the largest network, from the first."""
-    found, inputs = [], self.stem
-    size = -(-self.image_size // self.stem_stride)
-    counts = [count for *_, count in self.stages]
-    for stage, _, stride in functions.in_stages(counts, self.stage_strides):
-      expansion, features, _ = self.stages[stage]
-      wanted, step = inputs * expansion, self.width_step
-      if self.most_widths:
-        step *= max(1, -(-wanted // step // self.most_widths))
-      residual = stride == 1 and inputs == features
-      largest = wanted // step * step
-      found.append(Position(inputs, features, largest, step, stride, size, residual))
-      inputs, size = features, -(-size // stride)
-    return tuple(found)
+    return chain_positions.positions(
+      self.stages,
+      self.stage_strides,
+      stem=self.stem,
+      size=-(-self.image_size // self.stem_stride),
+      width_step=self.width_step,
+      most_widths=self.most_widths,
+    )
 
   @property
   def places(self) -> int:
-    """How many have genes: the blocks; where it has rates or bits, the last kernels."""
+    """Number of places that have genes.
+
+    These are the blocks and, where the space has rates or bits, the head with the
+    classifier.
+    """
     return len(self.positions) + (len(self.rates) > 1 or len(self.bits) > 1)
 
   def widths(self, block: int) -> tuple[int, ...]:
@@ -162,24 +138,16 @@ class ChainSpace:
     steps = range(position.step, position.largest + 1, position.step)
     return (*((0,) if self.bypass else ()), *steps)
 
-  @functools.cached_property
-  def choices(self) -> dict[str, list[list[int]]]:
-    """What each gene of a field may be, genes in the order of the flat field."""
-    if not self.only:
-      return self._all_choices
-    kept = iter(self.only)
-    return {
-      field: [list(next(kept)) for _ in genes]
-      for field, genes in self._all_choices.items()
-    }
-
   def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "ChainSpace":
-    """The space of some choices of each gene, given as `choices` gives them."""
+    """The same space with each gene restricted to some of its values.
+
+    Args:
+      choices: the values that remain, in the form that `choices` returns.
+    """
     only = tuple(tuple(gene) for field in self.choices for gene in choices[field])
     return dataclasses.replace(self, only=only)
 
-  @functools.cached_property
-  def _all_choices(self) -> dict[str, list[list[int]]]:
+  def _every_choice(self) -> dict[str, list[list[int]]]:
     count = len(self.positions)
     operations = [OPERATIONS.index(name) for name in self.operations]
     return {
@@ -189,98 +157,6 @@ class ChainSpace:
       "rate": [list(self.rates)] * (len(KERNELS) * (count + 1)),
       "bits": [list(self.bits)] * (len(KERNELS) * (count + 1)),
     }
-
-  @property
-  def size(self) -> int:
-    """How many choices there are, all genes of blocks that are left out included."""
-    return math.prod(len(gene) for genes in self.choices.values() for gene in genes)
-
-  def _shape(self, field: str) -> tuple[int, ...]:
-    count = len(self.positions)
-    return (count + 1, len(KERNELS)) if field in ("rate", "bits") else (count,)
-
-  def draw(self, key: jax.Array) -> Arch:
-    """One choice, every gene uniform; a pure function of the key."""
-    drawn = {}
-    for number, (field, genes) in enumerate(self.choices.items()):
-      most = max(map(len, genes))
-      table = jnp.array([gene + gene[:1] * (most - len(gene)) for gene in genes])
-      counts = jnp.array([len(gene) for gene in genes])
-      of_field = jax.random.fold_in(key, number)
-      chosen = jax.random.randint(of_field, counts.shape, 0, counts)
-      picked = jnp.take_along_axis(table, chosen[:, None], axis=1)[:, 0]
-      drawn[field] = picked.reshape(self._shape(field)).astype(jnp.int32)
-    return Arch(**drawn)
-
-  def sample(self, seed: int, *stream: int, count: int) -> list[Arch]:
-    """Choices on the host; the same ones for the same numbers, on every host."""
-    key = jax.random.key(seed)
-    for number in stream:
-      key = jax.random.fold_in(key, number)
-    drawn = _draw_many(self)(jax.random.split(key, count))
-    drawn = jax.tree.map(np.asarray, drawn)
-    return [
-      self.canonical(jax.tree.map(lambda a, i=i: a[i], drawn)) for i in range(count)
-    ]
-
-  @functools.cached_property
-  def largest(self) -> Arch:
-    """Every gene the costliest: the maximal network, stored in full."""
-    return self._extreme(dict.fromkeys(FIELDS, max) | {"rate": min})
-
-  @functools.cached_property
-  def smallest(self) -> Arch:
-    """Every gene the cheapest."""
-    extreme = dict.fromkeys(FIELDS, min) | {"rate": max}
-    return self.canonical(self._extreme(extreme))
-
-  def _extreme(self, pick: Mapping[str, Any]) -> Arch:
-    found = {}
-    for field, genes in self.choices.items():
-      values = [pick[field](gene) for gene in genes]
-      found[field] = np.array(values, np.int32).reshape(self._shape(field))
-      # Kept by the space: who would change it in place would change the space.
-      found[field].flags.writeable = False
-    return Arch(**found)
-
-  def canonical(self, arch: Arch) -> Arch:
-    """The same network, the genes of blocks that are left out at their first choice."""
-    is_left_out, count = np.asarray(arch.width) == 0, len(self.positions)
-    fields = {}
-    for field, genes in self.choices.items():
-      value = np.array(getattr(arch, field), np.int32)
-      if field != "width":
-        first = np.array([gene[0] for gene in genes], np.int32)
-        first = first.reshape(value.shape)
-        value[:count][is_left_out] = first[:count][is_left_out]
-      fields[field] = value
-    return Arch(**fields)
-
-  def smaller(self, arch: Arch, block: int) -> list[Arch]:
-    """The choices with one gene of a place one step smaller, its rate one step larger.
-
-    The last width before none at all is followed by none. Of the operations, those that
-    come first in `chain.OPERATIONS` are smaller.
-    """
-    smaller_archs = []
-    if block < len(self.positions) and not arch.width[block]:
-      return smaller_archs
-    for field, genes in self.choices.items():
-      shape = self._shape(field)
-      rows = np.asarray(getattr(arch, field)).reshape(shape[0], -1)
-      if block >= len(rows):
-        continue
-      for column, value in enumerate(rows[block]):
-        gene = sorted(genes[block * rows.shape[1] + column])
-        at = gene.index(value) + (1 if field == "rate" else -1)
-        if 0 <= at < len(gene):
-          changed = rows.copy()
-          changed[block, column] = gene[at]
-          changed = changed.reshape(shape)
-          smaller_archs.append(
-            self.canonical(dataclasses.replace(arch, **{field: changed}))
-          )
-    return smaller_archs
 
   def network(self, arch: Arch) -> ChainConfig:
     """The plain architecture that a choice stands for."""
@@ -298,7 +174,7 @@ class ChainSpace:
   def chain_block(
     self, index: int, window: int, width: int, operation: int
   ) -> ChainBlock:
-    """The block of a plain network that stands at a position, of its genes."""
+    """The block of a plain network that stands at a position and has these genes."""
     position = self.positions[index]
     return ChainBlock(
       features=position.features,
@@ -314,61 +190,31 @@ class ChainSpace:
     return self.chain_block(index, *genes).declare(self.block, inputs, self.squeeze)
 
   def maximal(self, index: int) -> Block:
-    """The block of a position that has every other one there as a part."""
+    """The largest block of a position: every other one there is a part of it."""
     position, window = self.positions[index], max(self.windows)
     operation = max(OPERATIONS.index(name) for name in self.operations)
     return self.declare(index, position.inputs, window, position.largest, operation)
 
   def blocks(self, arch: Arch, classes: int) -> list[tuple[str, Block]]:
-    """The network of a choice but for the stem, in the order of the rows of its rates.
+    """The declared blocks of a choice's network, in the order of the rows of its rates.
 
     Returns:
-      Of each block, and of head and classifier last, the prefix of its parameters'
-      paths and its declaration.
+      The prefix of the parameters' paths and the declaration of each block, and of head
+      and classifier, which are declared as one block, last. The stem is left out.
     """
     *inputs, last = self.inputs(arch)
     genes = zip(inputs, arch.window, arch.width, arch.operation, strict=True)
-    found = [
+    blocks = [
       (f"block_{index}/", self.declare(index, *map(int, own)))
       for index, own in enumerate(genes)
     ]
-    return [*found, ("", ends.head(last, self.head, classes))]
+    return [*blocks, ("", ends.head(last, self.head, classes))]
 
   def inputs(self, arch: Arch) -> list[int]:
     """Channels that each block of a choice reads: fewer where others are left out."""
-    found, channels = [], self.stem
+    inputs, channels = [], self.stem
     for index, position in enumerate(self.positions):
-      found.append(channels)
+      inputs.append(channels)
       is_left_out = not arch.width[index]
       channels = min(channels, position.features) if is_left_out else position.features
-    return [*found, channels]
-
-  def from_json(self, data: Any, where: str = "architecture") -> Arch:
-    """Reads what `Arch.to_json` wrote.
-
-    Raises:
-      UserError: if it is no choice of this space, naming the first gene that is not.
-    """
-    if not isinstance(data, Mapping) or set(data) != set(FIELDS):
-      raise UserError(f"{where} must have the fields {', '.join(FIELDS)}.")
-    fields = {}
-    for field, genes in self.choices.items():
-      value = np.array(data[field])
-      if value.shape != self._shape(field) or value.dtype.kind != "i":
-        raise UserError(
-          f"{where}.{field} must be whole numbers of shape {list(self._shape(field))}; "
-          f"the space has {len(self.positions)} blocks."
-        )
-      for number, (chosen, gene) in enumerate(zip(value.ravel(), genes, strict=True)):
-        if chosen not in gene:
-          raise UserError(
-            f"{where}.{field}[{number}]={chosen} is not in the space; there it is one "
-            f"of {gene}."
-          )
-      fields[field] = value.astype(np.int32)
-    return self.canonical(Arch(**fields))
-
-
-@functools.cache
-def _draw_many(space: ChainSpace) -> Any:
-  return jax.jit(jax.vmap(space.draw))
+    return [*inputs, channels]

@@ -52,7 +52,11 @@ class Prices:
     return id(self)
 
   def of(self, arch: Arch) -> Price:
-    """Price by metric, layers folded; latency in milliseconds a batch."""
+    """The price of a choice by metric.
+
+    `parameters` and `bytes` are what is stored, `madds` the multiply-adds of one image
+    with folded layers, and `latency` milliseconds a batch.
+    """
     *inputs, last = self.space.inputs(arch)
     stored = [
       (*rates, *bits)
@@ -62,10 +66,10 @@ class Prices:
     for index, channels in enumerate(inputs):
       genes = arch.window[index], arch.width[index], arch.operation[index]
       parts.append(self._block(index, channels, *map(int, genes), *stored[index]))
-    found = {name: sum(part[name] for part in parts) for name in METRICS[:3]}
+    price = {name: sum(part[name] for part in parts) for name in METRICS[:3]}
     if self.table is not None:
-      found["latency"] = self.table.of(self.space, arch)
-    return found
+      price["latency"] = self.table.of(self.space, arch)
+    return price
 
   @functools.cached_property
   def _cache(self) -> dict[tuple[int, ...], Price]:
@@ -115,7 +119,7 @@ class Prices:
 
 
 def block_inventory(prefix: str, block: Block, size: Sequence[int]) -> Inventory:
-  """What `cost.inventory.take` finds of a block in a network.
+  """The part of a network's inventory that is of one block; nothing is traced.
 
   Args:
     prefix: of the block's parameter paths, with the slash.

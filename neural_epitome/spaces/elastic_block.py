@@ -124,9 +124,9 @@ class ElasticKernel:
     y: Any = None
     for size in sorted(self.windows):
       part = middle(shape, [min(size, whole) for whole in shape])
-      found = self._convolved(x, kernel[part])
+      convolved = self._convolved(x, kernel[part])
       is_chosen = _beside(self.chosen, x.ndim, 0) == size
-      y = found if y is None else jnp.where(is_chosen, found, y)
+      y = convolved if y is None else jnp.where(is_chosen, convolved, y)
     return y
 
   def _convolved(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -150,7 +150,7 @@ def _beside(value: jax.Array, ndim: int, channel_axes: int = 1) -> jax.Array:
 
 
 def tied(x: jax.Array, rate: jax.Array, rates: tuple[int, ...]) -> jax.Array:
-  """Each `rate` channels that stand together replaced by their mean.
+  """Replaces each group of `rate` neighbouring channels by its mean.
 
   A 1x1 convolution is linear: so its outputs, or inputs, are those of the kernel whose
   weights are replaced by their means, without a kernel for every image.

@@ -62,12 +62,12 @@ class Elastic(GeneratorSpec):
     return {"kernel": shape}
 
   def offsets(self, shape: Shape) -> dict[str, Shape]:
-    """One number, `member`: the index of the one that is read."""
+    """One offset, `member`, of one number: the index of the member that is read."""
     del shape
     return {"member": (1,)}
 
   def start_cells(self, shape: Shape) -> dict[str, Shape]:
-    """As many as there are members."""
+    """An offset may start at the index of any member."""
     del shape
     return {"member": (len(self.members),)}
 
@@ -79,7 +79,7 @@ class Elastic(GeneratorSpec):
     return {"kernel": initializer(key, shape)}
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
-    """What the member at the rounded offset makes."""
+    """The kernel of the member whose index is the offset, rounded."""
     reads = [functools.partial(nearest, member, shape) for member in self.members]
     index = jnp.round(offsets["member"][0]).astype(jnp.int32)
     return jax.lax.switch(index, reads, tensors["kernel"])
@@ -91,7 +91,7 @@ class Elastic(GeneratorSpec):
 
 
 def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
-  """The kernel that a member makes, its offsets zero, nearest to `kernel`."""
+  """The kernel nearest to `kernel` of those that a member generates at zero offsets."""
   if isinstance(member, Dense):
     return kernel
   [(role, size)] = member.tensors(shape).items()
@@ -100,10 +100,10 @@ def nearest(member: GeneratorSpec, shape: Shape, kernel: Array) -> Array:
     for axis, of_axis in member.offsets(shape).items()
   }
 
-  def made(stored: Array) -> Array:
+  def generated(stored: Array) -> Array:
     return member.generate({role: stored}, offsets, shape)
 
   ones, kernel = varying.alike(jnp.ones(size, jnp.float32), kernel)
-  factors, transposed = jax.vjp(made, ones)
+  factors, transposed = jax.vjp(generated, ones)
   sums = least_squares.sums(lambda array: transposed(array)[0], factors, kernel)
-  return made(least_squares.quotient(*sums))
+  return generated(least_squares.quotient(*sums))

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.domains import Rate
 from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import GeneratorSpec, SharingRule
 from neural_epitome.epitome.geometry import KernelUse
@@ -28,16 +29,16 @@ class ElasticPlanner(Planner):
   kind: ClassVar[str] = "elastic"
 
   rules: RatePlanner = RatePlanner()
-  rates: tuple[float, ...] = RATES
+  rates: tuple[Rate, ...] = RATES
 
   def plan(self, inventory: Inventory) -> plans.Plan:
     """The plan in which compressed kernels are `Elastic` in their `members`.
 
     Raises:
-      UserError: as `members`.
+      UserError: if the rules leave nothing to choose; see `members`.
     """
-    found = self.members(inventory)
-    return plans.make(inventory.kernels, {p: Elastic(m) for p, m in found.items()})
+    members = self.members(inventory)
+    return plans.make(inventory.kernels, {p: Elastic(m) for p, m in members.items()})
 
   def members(self, inventory: Inventory) -> dict[str, tuple[GeneratorSpec, ...]]:
     """The generators that each compressed kernel may have, by path, largest first.
@@ -60,6 +61,6 @@ class ElasticPlanner(Planner):
   def _of(self, use: KernelUse) -> tuple[GeneratorSpec, ...]:
     smallest = self.rules.rule.smallest(use)
     sizes = (round(use.size / rate) for rate in self.rates)
-    found = [self.rules.rule.at(use, n, 0.05) for n in sizes if n >= smallest]
+    generators = [self.rules.rule.at(use, n, 0.05) for n in sizes if n >= smallest]
     # Where whole channels are few, two rates may come to the same.
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(generators))

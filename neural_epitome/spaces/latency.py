@@ -19,7 +19,8 @@ import jax
 from neural_epitome import codec
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import Arch
-from neural_epitome.spaces.chain_space import ChainSpace, Position
+from neural_epitome.spaces.chain_positions import Position
+from neural_epitome.spaces.chain_space import ChainSpace
 
 VERSION = 2
 Key = tuple[int, ...]
@@ -41,7 +42,7 @@ class Circumstances:
 
   @classmethod
   def here(cls, batch: int) -> "Circumstances":
-    """Of this process."""
+    """The circumstances of this process, in which XLA is the runtime."""
     device = jax.devices()[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     machine = f"{platform.machine()} {_processor()}, {cores or os.cpu_count()} cores"
@@ -52,17 +53,19 @@ class Circumstances:
 
 @dataclasses.dataclass(frozen=True)
 class LatencyTable:
-  """Milliseconds a call.
+  """Times of a space's blocks and ends, in milliseconds a call.
 
   Attributes:
     circumstances: what they hold for.
     space: whose blocks they are.
-    ends: inputs of the head, rates of head and classifier, time of both and the stem.
-    blocks: block (the first of those that stand alike), inputs, window, width,
-      operation, rates of expansion and projection, time.
-    slope: measured time of whole networks over the sum of their rows, least squares.
-    rank_correlation: Spearman's, of the same.
-    checked: networks that both are of.
+    ends: rows of the input channels of the head, the rates of head and classifier, and
+      the time of both and the stem.
+    blocks: rows of the block's index (the first of those that stand alike), its input
+      channels, window, width and operation, the rates of expansion and projection, and
+      its time.
+    slope: measured time of whole networks over the sum of their rows, by least squares.
+    rank_correlation: Spearman's, between measured times and sums.
+    checked: number of whole networks that were timed for these two.
   """
 
   circumstances: Circumstances
@@ -140,7 +143,10 @@ def load(path: str | os.PathLike, space: ChainSpace, *, anywhere: bool) -> Laten
 
 @functools.cache
 def alike(space: ChainSpace) -> tuple[int, ...]:
-  """For each block the first one that stands where it does, but for its number."""
+  """For each block, the index of the first block with the same position.
+
+  Positions are equal if all that a `Position` says is equal.
+  """
   first: dict[Position, int] = {}
   for index, position in enumerate(space.positions):
     first.setdefault(position, index)

@@ -17,7 +17,7 @@ from neural_epitome.spaces.arch import ArchEncoding
 )
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rates(ArchEncoding):
-  """One choice.
+  """One choice: the generator of every kernel, by its index.
 
   Attributes:
     member: (kernels,) index into each kernel's generators, the largest first.
@@ -28,11 +28,11 @@ class Rates(ArchEncoding):
 
 @dataclasses.dataclass(frozen=True)
 class RateSpace:
-  """All choices.
+  """The space of the kernels' rates: each kernel has one of a few generators.
 
   Attributes:
     positions: path of each kernel.
-    counts: generators of each.
+    counts: number of generators of each.
   """
 
   positions: tuple[str, ...]
@@ -40,8 +40,13 @@ class RateSpace:
 
   @property
   def places(self) -> int:
-    """The kernels."""
+    """Number of kernels: each has one gene."""
     return len(self.positions)
+
+  @property
+  def choices(self) -> dict[str, list[list[int]]]:
+    """The indices of every kernel's generators."""
+    return {"member": [list(range(count)) for count in self.counts]}
 
   @property
   def largest(self) -> Rates:
@@ -66,13 +71,13 @@ class RateSpace:
     return [Rates(member)]
 
   def sample(self, seed: int, *stream: int, count: int) -> list[Rates]:
-    """Every kernel's rate drawn evenly."""
+    """Choices in which the rate of every kernel is drawn evenly."""
     random = np.random.default_rng((seed, *stream))
     drawn = random.integers(0, self.counts, (count, len(self.counts)))
     return [self.of(row) for row in drawn]
 
   def canonical(self, arch: Rates) -> Rates:
-    """The same."""
+    """The choice itself: no two choices are the same plan."""
     return arch
 
   def from_json(self, data: Any, where: str = "allocation") -> Rates:

@@ -64,7 +64,7 @@ def slice_block(
     arrays: parameters or statistics of the supernet, by path.
     prefix: of the block's paths.
     block: declaration of what is cut out.
-    rates: of `KERNELS`.
+    rates: epitome rate of each kernel in `KERNELS`.
   """
   sliced: Flat = {}
   order = _order(block.hidden.count, rates)

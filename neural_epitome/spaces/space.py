@@ -9,13 +9,18 @@ from neural_epitome.spaces.arch import ArchEncoding
 class Space(Protocol):
   """Choices that are made of genes at a few places.
 
-  `models.chain_space` has the inverted residuals of a chain, `search.rate_space` the
-  rates of a given architecture's kernels.
+  `spaces.chain_space` has the blocks of a chain, `spaces.rate_space` the rates of a
+  given architecture's kernels, `spaces.table_space` whatever a table knows.
   """
 
   @property
   def places(self) -> int:
-    """How many places there are."""
+    """Number of places."""
+    ...
+
+  @property
+  def choices(self) -> dict[str, list[list[int]]]:
+    """By field, the values that each gene may have, in the order of the flat field."""
     ...
 
   @property
@@ -48,11 +53,10 @@ class Space(Protocol):
 class Divisible(Space, Protocol):
   """A space of which parts are trained: that of a supernet."""
 
-  @property
-  def choices(self) -> dict[str, list[list[int]]]:
-    """What each gene of a field of its choices may be, in the order of the field."""
-    ...
-
   def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "Divisible":
-    """The space of some of them."""
+    """The same space with each gene restricted to some of its values.
+
+    Args:
+      choices: the values that remain, in the form that `choices` returns.
+    """
     ...

@@ -10,12 +10,13 @@ in the variable collection `arch`, and the largest where there is none.
 """
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from neural_epitome.domains import Decay, Domain
 from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
@@ -49,9 +50,9 @@ class SupernetConfig(ModelConfig):
 
   space: ChainSpace = ChainSpace()
   sampler: Sampler = "ordered_dropout"
-  passes: int = 4
-  extremes: float = 0.05
-  dropout: float = 0.0
+  passes: Annotated[int, Domain(least=2, most=1024)] = 4
+  extremes: Annotated[float, Domain(least=0, most=0.5)] = 0.05
+  dropout: Decay = 0.0
 
   def build(self, classes: int, layers: Layers) -> nn.Module:
     """The Linen module; see `ModelConfig.build`.

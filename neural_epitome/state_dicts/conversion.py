@@ -9,6 +9,7 @@ from flax import traverse_util
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.errors import UserError
 from neural_epitome.models.base import CLASSIFIER, ModelConfig
+from neural_epitome.state_dicts import checks
 from neural_epitome.state_dicts import names as tables
 from neural_epitome.state_dicts.names import Names
 
@@ -51,6 +52,31 @@ def recognise(state: Arrays, model: ModelConfig) -> Names:
   )
 
 
+def unwrapped(state: Arrays, model: ModelConfig) -> Arrays:
+  """A state dict without what stands before the names that the architecture has.
+
+  Of arrays under another prefix, as those of a loss or a second network, nothing is
+  left. What does not fit under any prefix is returned as it is.
+
+  Args:
+    state: arrays by name.
+    model: the architecture.
+  """
+  prefix = ""
+  for table in tables.layouts(model).values():
+    first, last = f"{table['stem']}.weight", f"{table[CLASSIFIER]}.weight"
+    for name in state:
+      before = name.removesuffix(first)
+      fits = before + first == name and before + last in state
+      if fits and before.endswith(".") and len(before) > len(prefix):
+        prefix = before
+  return {
+    name.removeprefix(prefix): array
+    for name, array in state.items()
+    if name.startswith(prefix)
+  }
+
+
 def count_classes(state: Arrays, names: Names) -> int:
   """How many classes the classifier of a state dict tells apart."""
   return len(np.atleast_1d(state[names[CLASSIFIER] + ".weight"]))
@@ -71,7 +97,8 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
     {"params": ..., "batch_stats": ...}, nested, float32.
 
   Raises:
-    UserError: naming what is missing, left over, of another shape or not finite.
+    UserError: naming what is missing, left over, of another shape or not finite, or a
+      variance below zero.
   """
   expected_shapes = _expected_shapes(inventory)
   sources = {path: _source(path, names) for path in expected_shapes}
@@ -99,9 +126,7 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
       f"of {len(needed)} tensors: {', '.join(faults)}. Set config.model and the "
       "channels of config.data to its network."
     )
-  infinite = [sources[path] for path, array in arrays.items() if not _is_finite(array)]
-  if infinite:
-    raise UserError(f"{_some(infinite)} are not finite.")
+  checks.check_values({sources[path]: array for path, array in arrays.items()})
   return traverse_util.unflatten_dict(arrays, sep="/")
 
 
@@ -130,10 +155,6 @@ def _turned(array: np.ndarray) -> np.ndarray:
   if array.ndim == 4:
     array = array.transpose(2, 3, 1, 0)
   return np.ascontiguousarray(array.T if array.ndim == 2 else array)
-
-
-def _is_finite(array: np.ndarray) -> bool:
-  return bool(np.isfinite(array).all())
 
 
 def _some(items: Iterable[str], between: str = ", ") -> str:

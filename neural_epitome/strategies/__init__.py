@@ -5,6 +5,7 @@ from neural_epitome.strategies.evolution import Evolution
 from neural_epitome.strategies.given import Given
 from neural_epitome.strategies.netadapt import NetAdapt
 from neural_epitome.strategies.random_search import RandomSearch
+from neural_epitome.strategies.reinforce import Reinforce
 from neural_epitome.strategies.subset_evolution import SubsetEvolution
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
   "Problem",
   "Questions",
   "RandomSearch",
+  "Reinforce",
   "Round",
   "Strategy",
   "SubsetEvolution",

@@ -1,9 +1,9 @@
 """The interface of a search strategy: a generator of questions, sent their answers.
 
-    asked = strategy.search(problem)
-    archs = next(asked)
+    questions = strategy.search(problem)
+    archs = next(questions)
     while True:
-      archs = asked.send([accuracy of each])      # StopIteration: it is done
+      archs = questions.send([accuracy of each])      # StopIteration: it is done
 
 A question of another kind is a `Round`: from there on other weights answer.
 
@@ -33,11 +33,11 @@ _STEPS = 4
 class Round:
   """Asks for new weights, trained on a part of the space; it is sent no answers.
 
-  They answer from then on. Accuracies of before do not compare with theirs: a choice
-  of an earlier round that is still wanted is asked for again.
+  All further accuracies are measured with these weights and do not compare with
+  earlier ones, so a strategy asks again for a choice of an earlier round that it keeps.
 
   Attributes:
-    space: the part.
+    space: the part of the space that they are trained on.
   """
 
   space: Divisible
@@ -48,7 +48,7 @@ Questions = Generator[list[ArchEncoding] | Round, list[float], None]
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-  """The most accurate choice at a price.
+  """What a search is for: the most accurate choice within a budget.
 
   Attributes:
     space: the choices.
@@ -144,12 +144,13 @@ class Strategy(codec.Variant, abc.ABC):
 
   @abc.abstractmethod
   def search(self, problem: Problem) -> Questions:
-    """Yields choices whose accuracy it wants, and is sent them, in order.
+    """Yields lists of choices, and is sent their accuracies in the same order.
 
-    The answer is the most accurate of those it asked for that fit the budget: a
-    strategy that only comes down to it asks for the last one too.
+    The result of a search is the most accurate of these choices that fits the budget.
+    A strategy that comes down to the budget step by step must therefore ask for the
+    choice at which it ends, too.
     """
 
   @abc.abstractmethod
   def expected(self, problem: Problem) -> int:
-    """About how many choices it will ask for, for those who wait."""
+    """About how many choices it will ask for, for a display of progress."""

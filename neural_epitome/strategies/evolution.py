@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 
+from neural_epitome.domains import Count, Share
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Strategy
@@ -24,10 +25,10 @@ class Evolution(Strategy):
 
   kind: ClassVar[str] = "evolution"
 
-  generations: int = 10
-  population: int = 20
-  parents: int = 8
-  mutation: float = 0.1
+  generations: Count = 10
+  population: Count = 20
+  parents: Count = 8
+  mutation: Share = 0.1
 
   def check(self) -> None:
     """Raises UserError if the options are unfit."""
@@ -38,7 +39,7 @@ class Evolution(Strategy):
       )
 
   def search(self, problem: Problem) -> Questions:
-    """See the class."""
+    """Yields one generation after the other; see `Strategy.search`."""
     random = np.random.default_rng(problem.seed)
     known: dict[ArchEncoding, float] = {}
     archs = problem.drawn(random, self.population)
@@ -51,7 +52,7 @@ class Evolution(Strategy):
       archs = self._children(problem, random, best, known)
 
   def expected(self, problem: Problem) -> int:
-    """All of them."""
+    """The choices of all generations."""
     del problem
     return self.generations * self.population
 

@@ -13,11 +13,12 @@ from neural_epitome.strategies.base import Problem, Questions, Strategy
 class Given(Strategy):
   """Asks for one choice: that of a file.
 
-  So a choice that was found elsewhere, or written by hand, is evaluated, cut out of the
-  supernet and trained as one that was searched for.
+  A choice from another search, or one that is written by hand, is thus evaluated, cut
+  out of the supernet and trained as the result of a search is.
 
   Attributes:
-    path: of the file, as `Arch.to_json` writes it: `arch` of a found.json.
+    path: of a JSON file: what `Arch.to_json` returns, or a found.json, which has that
+      under `arch`.
   """
 
   kind: ClassVar[str] = "given"
@@ -25,7 +26,7 @@ class Given(Strategy):
   path: str = ""
 
   def search(self, problem: Problem) -> Questions:
-    """See the class.
+    """Yields the file's choice; see `Strategy.search`.
 
     Raises:
       UserError: if the file cannot be read, or holds no choice of the space.
@@ -33,7 +34,7 @@ class Given(Strategy):
     yield [self._read(problem)]
 
   def expected(self, problem: Problem) -> int:
-    """One."""
+    """One choice."""
     del problem
     return 1
 

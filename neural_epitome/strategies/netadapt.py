@@ -6,10 +6,11 @@ candidate a layer. Any price will do, it need not be differentiable.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from neural_epitome.domains import Count, Domain
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies.base import Problem, Questions, Strategy
@@ -29,16 +30,16 @@ class NetAdapt(Strategy):
     samples: candidates an iteration, where `layers` is above 1.
     reduction: of the price in the first iteration, as a share of the largest's.
     decay: factor of the reduction from one iteration to the next.
-    iterations: at most.
+    iterations: the most that there are; fewer where the budget is met before.
   """
 
   kind: ClassVar[str] = "netadapt"
 
-  layers: int = 3
-  samples: int = 16
-  reduction: float = 0.06
-  decay: float = 0.98
-  iterations: int = 200
+  layers: Count = 3
+  samples: Count = 16
+  reduction: Annotated[float, Domain(above=0, below=1)] = 0.06
+  decay: Annotated[float, Domain(above=0, most=1)] = 0.98
+  iterations: Count = 200
 
   def check(self) -> None:
     """Raises UserError if the options are unfit."""
@@ -49,7 +50,7 @@ class NetAdapt(Strategy):
       )
 
   def search(self, problem: Problem) -> Questions:
-    """See the class.
+    """Yields the candidates of one iteration after the other; see `Strategy.search`.
 
     Raises:
       UserError: if the iterations end above the budget.
@@ -91,7 +92,7 @@ class NetAdapt(Strategy):
       )
 
   def expected(self, problem: Problem) -> int:
-    """As many iterations as the reductions say, each with all candidates."""
+    """The candidates of as many iterations as the reductions need for the budget."""
     left = 1.0 - problem.budget / problem.price(problem.space.largest)
     iterations = 0
     while left > 0 and iterations < self.iterations:

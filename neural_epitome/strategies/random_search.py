@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from neural_epitome.domains import Count
 from neural_epitome.errors import UserError
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
@@ -14,14 +15,14 @@ class RandomSearch(Strategy):
   """Asks for choices drawn evenly, made cheaper where they exceed the budget.
 
   Attributes:
-    evaluations: choices.
-    batch: asked for at a time.
+    evaluations: number of choices.
+    batch: number of choices in one question.
   """
 
   kind: ClassVar[str] = "random"
 
-  evaluations: int = 100
-  batch: int = 10
+  evaluations: Count = 100
+  batch: Count = 10
 
   def check(self) -> None:
     """Raises UserError if the options are unfit."""
@@ -32,13 +33,13 @@ class RandomSearch(Strategy):
       )
 
   def search(self, problem: Problem) -> Questions:
-    """See the class."""
+    """Yields the drawn choices in batches; see `Strategy.search`."""
     random = np.random.default_rng(problem.seed)
     archs = problem.drawn(random, self.evaluations)
     for begin in range(0, len(archs), self.batch):
       yield archs[begin : begin + self.batch]
 
   def expected(self, problem: Problem) -> int:
-    """All of them."""
+    """`evaluations`."""
     del problem
     return self.evaluations

@@ -6,17 +6,19 @@ evenly from the subset. So a supernet shares its weights among few choices at a 
 """
 
 import dataclasses
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 
+from neural_epitome.domains import Count, Domain, Share
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Divisible
+from neural_epitome.strategies.archive import ParetoArchive
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
+from neural_epitome.strategies.option_pools import OptionPools, Options
 
-# A gene's options: of each field, of each gene, numbers.
-Options = dict[str, list[list[int]]]
+_FRONT = ParetoArchive(minimised=("price",), maximised=("top1",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class SubsetEvolution(Strategy):
   stay, so that every subset has choices within the budget.
 
   Attributes:
-    rounds: at most; it ends where no option is left to join.
+    rounds: the most that there are; the search ends where no option is left to join.
     options: of each gene that are trained at a time. Where as many are in use, one more
       joins nevertheless, or the others would never be seen.
     samples: choices drawn in each round.
@@ -38,10 +40,10 @@ class SubsetEvolution(Strategy):
   kind: ClassVar[str] = "subset_evolution"
   trains: ClassVar[bool] = True
 
-  rounds: int = 3
-  options: int = 3
-  samples: int = 40
-  window: float = 0.1
+  rounds: Count = 3
+  options: Annotated[int, Domain(least=2, most=1024)] = 3
+  samples: Count = 40
+  window: Share = 0.1
 
   def check(self) -> None:
     """Raises UserError if the options are unfit."""
@@ -52,87 +54,57 @@ class SubsetEvolution(Strategy):
       )
 
   def search(self, problem: Problem) -> Questions:
-    """See the class."""
+    """Yields a `Round` and its choices, over and over; see `Strategy.search`."""
     random = np.random.default_rng(problem.seed)
-    space, kept = _divisible(problem), []
-    used, waiting = _smallest(problem), _shuffled(problem, random)
+    # A strategy that trains is only given spaces whose parts can be trained.
+    space, kept = cast(Divisible, problem.space), []
+    options = [gene for genes in space.choices.values() for gene in genes]
+    pools = OptionPools.start(options, random, _used(space, []))
     for _ in range(self.rounds):
-      joined = _join(used, waiting, self.options)
-      if not joined:
+      if not any(pools.pending):
         return
-      part = space.part(used)
+      pools = pools.refill(self.options, least=1)
+      part = space.part(_by_field(space, pools.active))
       yield Round(part)
       drawn = dataclasses.replace(problem, space=part).drawn(random, self.samples)
-      asked = list(dict.fromkeys([*kept, *map(space.canonical, drawn)]))
-      if not asked:
+      candidates = list(dict.fromkeys([*kept, *map(space.canonical, drawn)]))
+      if not candidates:
         return
-      answers = yield asked
-      kept = self._front(problem, asked, answers)
-      used = _used(problem, kept)
+      answers = yield candidates
+      kept = self._front(problem, candidates, answers)
+      # What stands for a choice may have options that are outside of the part.
+      used = zip(_used(space, kept), pools.active, strict=True)
+      pools = pools.keep([[o for o in own if o in active] for own, active in used])
 
   def expected(self, problem: Problem) -> int:
-    """All that are drawn."""
+    """The choices that are drawn in all rounds."""
     del problem
     return self.rounds * self.samples
 
   def _front(
-    self, problem: Problem, asked: list[ArchEncoding], answers: list[float]
+    self, problem: Problem, candidates: list[ArchEncoding], answers: list[float]
   ) -> list[ArchEncoding]:
     """The front of all, in the window; the most accurate wherever it is."""
+    measured = [
+      (arch, {"price": problem.price(arch), "top1": top1})
+      for arch, top1 in zip(candidates, answers, strict=True)
+    ]
+    front = _FRONT.add(measured).points
     lowest = (1.0 - self.window) * problem.budget
-    priced = [
-      (problem.price(arch), -top1) for arch, top1 in zip(asked, answers, strict=True)
-    ]
-    order = sorted(range(len(asked)), key=priced.__getitem__)
-    front: list[int] = []
-    for i in order:
-      if not front or priced[i][1] < priced[front[-1]][1]:
-        front.append(i)
-    return [asked[i] for i in front if i == front[-1] or priced[i][0] >= lowest]
+    # By two objectives the dearest is the most accurate.
+    return [p.arch for p in front if p.values[0] >= lowest or p is front[-1]]
 
 
-def _smallest(problem: Problem) -> Options:
-  """Of each gene the option that the smallest choice has."""
-  return _used(problem, [problem.space.smallest])
-
-
-def _used(problem: Problem, archs: list[ArchEncoding]) -> Options:
+def _used(space: Divisible, archs: list[ArchEncoding]) -> list[list[int]]:
   """Of each gene the options that choices have, and the smallest one."""
-  rows = {
-    field: [np.ravel(getattr(a, field)) for a in (problem.space.smallest, *archs)]
-    for field in _divisible(problem).choices
-  }
-  return {
-    field: [list(dict.fromkeys(map(int, gene))) for gene in zip(*of_archs, strict=True)]
-    for field, of_archs in rows.items()
-  }
+  rows = [
+    np.concatenate([np.ravel(getattr(arch, field)) for field in space.choices])
+    for arch in (space.smallest, *archs)
+  ]
+  return [list(dict.fromkeys(gene.tolist())) for gene in np.array(rows).T]
 
 
-def _divisible(problem: Problem) -> Divisible:
-  # A strategy that trains is only given spaces whose parts can be trained.
-  return cast(Divisible, problem.space)
-
-
-def _shuffled(problem: Problem, random: np.random.Generator) -> Options:
-  """Of each gene all options but the smallest choice's, in the order of joining."""
-  smallest = _smallest(problem)
-  options: Options = {}
-  for field, genes in _divisible(problem).choices.items():
-    left = [
-      [option for option in gene if option != own]
-      for gene, [own] in zip(genes, smallest[field], strict=True)
-    ]
-    options[field] = [random.permutation(gene).tolist() for gene in left]
-  return options
-
-
-def _join(used: Options, waiting: Options, most: int) -> bool:
-  """Fills up the options of each gene from those that wait; whether any joined."""
-  joined = False
-  for field, genes in used.items():
-    for gene, queue in zip(genes, waiting[field], strict=True):
-      count = max(1, most - len(gene))
-      joined |= bool(queue)
-      gene += queue[:count]
-      del queue[:count]
-  return joined
+def _by_field(space: Divisible, options: Options) -> dict[str, list[tuple[int, ...]]]:
+  """The options of all genes in the form of `Space.choices`."""
+  left = iter(options)
+  return {field: [next(left) for _ in genes] for field, genes in space.choices.items()}

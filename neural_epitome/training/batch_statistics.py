@@ -7,6 +7,8 @@ averaged with equal weight: the mean of the batches' means, the mean of their
 variances.
 """
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,8 +17,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from neural_epitome.config import Config
 from neural_epitome.distributed.devices import AXIS, Batch, over_devices, prefetch
 from neural_epitome.training import losses
+from neural_epitome.training.setup import Setup
+from neural_epitome.training.state import State
 
 Tree = Any
 Measure = Callable[[Tree, Batch], Tree]
@@ -97,3 +102,28 @@ def reestimate(
     }
     for name, variables in weights.items()
   }
+
+
+def reestimate_state(config: Config, setup: Setup, state: State) -> State:
+  """A trained state with statistics measured on the batches that would come next.
+
+  The same state where `config.training.reestimation_batches` is 0 or the network has
+  no batch norms.
+
+  Args:
+    config: the experiment.
+    setup: of the run.
+    state: after the last step.
+  """
+  count = config.training.reestimation_batches
+  if count <= 0 or not state.batch_stats:
+    return state
+  measure = make_measure(
+    setup.model, setup.mesh, config.norm.momentum, config.training.seed
+  )
+  with contextlib.closing(setup.feed.training(setup.total_steps)) as batches:
+    first = itertools.islice(batches, count)
+    weights = reestimate(measure, state.weights(), first, setup.mesh)
+  return state.replace(
+    batch_stats=weights["raw"]["batch_stats"], ema=weights.get("ema", {})
+  )

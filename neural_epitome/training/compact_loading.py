@@ -1,6 +1,6 @@
 """The network of a compact file, checked against the architecture that it names."""
 
-import math
+import dataclasses
 import os
 from typing import Any, Literal
 
@@ -17,13 +17,14 @@ from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.training import setup
 from neural_epitome.training.trained import Trained
+from neural_epitome.weight_files import description
 
 # What of a configuration is needed beside the plan.
 SHIPPED = ("name", "model", "norm", "data")
 
 
 def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
-  """The network of a compact file, as `load` gives that of a run.
+  """Loads the network of a compact file, as `loading.load` does that of a run.
 
   Args:
     path: of the file.
@@ -37,6 +38,11 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
   with explained(path):
     file = compact_reader.read(path, largest)
     network = codec.decode(dict[str, Any], file.metadata["network"], "network")
+    if description.KEY in network:
+      raise UserError(
+        f"{path} holds weights of a network that is not known here: --mode=export "
+        "--format=weights writes them in full."
+      )
     if not network:
       raise UserError(
         f"{path} holds parameters and no network: ne.load_compressed reads it."
@@ -47,6 +53,9 @@ def load(path: str | os.PathLike, largest: int | None = None) -> Trained:
     weights = codec.decode(Literal["raw", "ema"], network["of"], "of")
     kept = {name: network[name] for name in SHIPPED}
     config = codec.decode(Config, kept, f"{path}: network")
+    # Offsets ship as whole cells, and nothing that they were learned by.
+    fixed = dataclasses.replace(config.indices, source="fixed")
+    config = dataclasses.replace(config, indices=fixed)
     # Shapes first: only kernels that the architecture has are expanded.
     variables = _variables(file, config, plan, len(classes))
     for name in plan.kernels:
@@ -81,23 +90,29 @@ def _variables(
   expected = dict(inventory.rest)
   for path, kernel in plan.kernels.items():
     for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      bits = kernel.generator.offset_bits(axis)
-      packed = (-(-math.prod(shape) * bits // 8),)
-      name = plans.beside(path, f"offsets.{axis}")
-      expected[name] = shape if bits == 32 else packed
+      generator, name = kernel.generator, plans.beside(path, f"offsets.{axis}")
+      is_packed = generator.offset_bits(axis) < 32
+      packed = (generator.offset_bytes(axis, kernel.shape),)
+      expected[name] = packed if is_packed else shape
   for name, shape in expected.items():
     if name not in file.tensors or file.tensors[name].shape != tuple(shape):
       raise UserError(f"The file has no {name!r} of shape {list(shape)}.")
   params = {name: file.tensor(name) for name in plan.tensors}
-  params |= {name: file.tensors[name] for name in inventory.rest}
-  routing = flat_variables.with_offsets(_offsets(file, plan))
+  params |= {name: file.tensors[name].astype(np.float32) for name in inventory.rest}
+  routing = flat_variables.with_offsets(
+    {path: maps for path in plan.kernels if (maps := file.offsets(path))}
+  )
   return with_statistics(params, inventory, config) | {"routing": routing}
 
 
 def with_statistics(
   params: dict[str, np.ndarray], inventory: Inventory, config: Config
 ) -> dict[str, Any]:
-  """Variables of a shipped network: batch norms have no statistics left to apply."""
+  """Variables of a shipped network from its parameters by path.
+
+  Its batch norms get a mean of 0 and a variance of 1 (with epsilon), as their
+  statistics are already part of their scales and biases.
+  """
   statistics: dict[str, np.ndarray] = {}
   for name, shape in inventory.rest.items():
     layer, _, last = name.rpartition("/")
@@ -108,16 +123,3 @@ def with_statistics(
     "params": flat_variables.nested(params),
     "batch_stats": flat_variables.nested(statistics),
   }
-
-
-def _offsets(
-  file: compact_reader.Network, plan: Plan
-) -> dict[str, dict[str, np.ndarray]]:
-  offsets: dict[str, dict[str, np.ndarray]] = {}
-  for path, kernel in plan.kernels.items():
-    for axis, shape in kernel.generator.offsets(kernel.shape).items():
-      stored = file.tensors[plans.beside(path, f"offsets.{axis}")]
-      bits = kernel.generator.offset_bits(axis)
-      whole = stored if bits == 32 else compact_reader.unpacked(stored, shape, bits)
-      offsets.setdefault(path, {})[axis] = whole
-  return offsets

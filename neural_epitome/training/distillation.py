@@ -5,9 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from neural_epitome.config import Config
+from neural_epitome.data import classes as class_lists
 from neural_epitome.distributed.devices import AXIS, Batch
 from neural_epitome.errors import UserError
 from neural_epitome.training import loading, pretrained
@@ -25,28 +27,22 @@ def make_teacher(
     mesh: one axis, `data`.
 
   Returns:
-    A function that adds the teacher's float32 logits to a batch, as `teacher`.
+    A function that adds the teacher's float32 logits to a batch, as `teacher`, in the
+    order of the student's classes.
 
   Raises:
-    UserError: if it cannot be loaded, or was trained for other classes or examples,
-      or its share or temperature are out of range.
+    UserError: if it cannot be loaded, or was trained for other classes or examples.
   """
   options, input_shape = config.training, config.data.input_shape
-  if not 0 <= options.teacher_share <= 1:
-    raise UserError(
-      f"config.training.teacher_share={options.teacher_share} must lie in [0, 1]."
-    )
-  if not options.temperature > 0:
-    raise UserError(
-      f"config.training.temperature={options.temperature} must be above 0."
-    )
   if pretrained.is_state_dict(options.teacher):
     trained = pretrained.load_pretrained(options.teacher, config, classes)
   else:
     trained = loading.load(options.teacher)
   where = f"config.training.teacher={options.teacher!r}"
-  if trained.classes != classes:
-    raise UserError(f"{where} tells other classes apart than the data has.")
+  labels = class_lists.labels(trained.classes, classes)
+  if labels is None:
+    words = class_lists.difference(trained.classes, classes)
+    raise UserError(f"{where} tells other classes apart than the data has: {words}.")
   if trained.config.data.input_shape != input_shape:
     raise UserError(
       f"{where} sees examples of shape {list(trained.config.data.input_shape)}, the "
@@ -56,7 +52,7 @@ def make_teacher(
 
   def answer(variables, image):
     logits: Any = trained.model.apply(variables, image, train=False)
-    return logits.astype(jnp.float32)
+    return logits.astype(jnp.float32)[:, np.array(labels)]
 
   run = jax.jit(answer, out_shardings=NamedSharding(mesh, PartitionSpec(AXIS)))
   return lambda batch: batch | {"teacher": run(variables, batch["image"])}

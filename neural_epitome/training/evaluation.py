@@ -46,26 +46,28 @@ def make_counter(model: nn.Module, mesh: Mesh, *, examples: bool = False) -> Cou
     mask, label = batch["mask"], batch["label"]
     real = mask > 0
     usable = real & jnp.all(jnp.isfinite(logits), axis=-1)
-    _, best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))
-    hits = (best == label[:, None]) & usable[:, None]
-    # Labels of padding may be anything; index 0 keeps the loss defined.
-    losses = optax.softmax_cross_entropy_with_integer_labels(
-      logits, jnp.where(real, label, 0)
-    )
+    # Labels of padding may be anything; index 0 keeps rank and loss defined.
+    known = jnp.where(real, label, 0)
+    rank = rank_of(logits, known)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, known)
     counts = {
       "examples": jnp.sum(real, dtype=jnp.int32),
-      "top1": jnp.sum(hits[:, 0], dtype=jnp.int32),
+      "top1": jnp.sum(real & (rank < 1), dtype=jnp.int32),
       "loss": jnp.sum(jnp.where(real, losses, 0.0)),
     }
     if logits.shape[-1] >= CLASSES_FOR_TOP5:
-      counts["top5"] = jnp.sum(jnp.any(hits, axis=-1), dtype=jnp.int32)
+      counts["top5"] = jnp.sum(real & (rank < TOP), dtype=jnp.int32)
     total = jax.lax.psum(counts, AXIS)
     if examples:
+      # On a CPU `jnp.argmax` is slow, and so is `top_k` of several if one is taken of
+      # them: it becomes a sort of all classes. To `top_k`, -0.0 is less than 0.0.
+      zeroed = jnp.where(logits == 0, jnp.zeros_like(logits), logits)
+      best = jax.lax.top_k(zeroed, 1)[1].reshape(-1)
       confidence = jnp.max(jax.nn.softmax(logits), axis=-1).astype(jnp.float32)
       rows = {
         "position": batch["position"],
         "label": jnp.where(real, label, -1),
-        "predicted": jnp.where(usable, best[:, 0], -1),
+        "predicted": jnp.where(usable, best, -1),
         "confidence": jnp.where(usable, confidence, 0.0),
       }
       # A few bytes an example, where a confusion matrix grows with the classes' square.
@@ -73,6 +75,30 @@ def make_counter(model: nn.Module, mesh: Mesh, *, examples: bool = False) -> Cou
     return total
 
   return over_devices(on_device, mesh)
+
+
+def rank_of(logits: jax.Array, label: jax.Array) -> jax.Array:
+  """How many classes come before the label's, the largest logit first.
+
+  It is the place of the label in what `jax.lax.top_k` of all classes returns, found in
+  one pass instead of a sort.
+
+  Args:
+    logits: [n, classes], float.
+    label: [n], integers; others than 0 to classes - 1 are of no class.
+
+  Returns:
+    [n], int32. Of equal logits the lower class comes first. A row with a logit that is
+    not finite says nothing, and has the number of classes for a rank; so has a label of
+    no class.
+  """
+  own = jnp.take_along_axis(logits, label[:, None], axis=-1)
+  is_lower = jnp.arange(logits.shape[-1])[None] < label[:, None]
+  is_before = (logits > own) | ((logits == own) & is_lower)
+  rank = jnp.sum(is_before, axis=-1, dtype=jnp.int32)
+  is_told = jnp.all(jnp.isfinite(logits), axis=-1)
+  is_told &= (label >= 0) & (label < logits.shape[-1])
+  return jnp.where(is_told, rank, logits.shape[-1])
 
 
 def evaluate(
@@ -105,16 +131,18 @@ def evaluate_examples(
   batches: Iterable[Batch],
   mesh: Mesh,
 ) -> tuple[dict[str, dict[str, float]], dict[str, Predictions]]:
-  """As `evaluate`, and what is predicted of every example, in the same pass.
+  """Evaluates as `evaluate` does, and keeps the prediction for every example.
 
   Args:
     counter: from `make_counter` with `examples`.
-    weights: as for `evaluate`.
-    batches: as for `evaluate`, with a `position`.
+    weights: sets of model variables, by name (`raw`, `ema`).
+    batches: this process's rows of each batch, every process the same number; each
+      with a `position` (uint32).
     mesh: one axis, `data`.
 
   Returns:
-    What `evaluate` returns, and by name the predictions, the same in all processes.
+    What `evaluate` returns, and the predictions by the name of the weights, which are
+    the same in all processes.
   """
   sums: dict[str, dict[str, float]] = {name: {} for name in weights}
   rows: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in weights}
@@ -122,7 +150,7 @@ def evaluate_examples(
     rows[name].append(counts["rows"])
     _add(sums[name], counts)
   shares = {name: _shares(counts) for name, counts in sums.items()}
-  return shares, {name: Predictions.of_batches(found) for name, found in rows.items()}
+  return shares, {name: Predictions.of_batches(parts) for name, parts in rows.items()}
 
 
 def _count(

@@ -2,47 +2,63 @@
 
 From a network of the same architecture and another plan, a dense one above all, its
 kernels are fitted: what the new plan stores is then the nearest to what was trained.
-Where it tells other classes apart, its classifier is not taken.
+Classes are matched by name: the classifier comes along in their order, and where the
+start tells other ones apart, it is not taken.
 """
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from flax import traverse_util
 
+from neural_epitome import whole_files
 from neural_epitome.config import Config
+from neural_epitome.data import classes as class_lists
 from neural_epitome.distributed import collectives
 from neural_epitome.epitome import activations
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
-from neural_epitome.training import loading, pretrained, refit, setup
+from neural_epitome.training import loading, pretrained, refit
+from neural_epitome.training.feed import Feed
 from neural_epitome.training.state import State
 from neural_epitome.training.trained import Trained
 
 Tree = Any
 
 
-def save(variables: Mapping[str, Tree], path: str | os.PathLike) -> None:
+# What class names are called in a file of variables: JSON as bytes, for those who read
+# numbers alone.
+_CLASSES = "classes"
+
+
+def save(
+  variables: Mapping[str, Tree],
+  path: str | os.PathLike,
+  classes: Sequence[str] | None = None,
+) -> None:
   """Writes variables to a file that `config.training.start` can name.
 
   Args:
     variables: `params`, and `batch_stats` and `routing` where there are any.
     path: a file in NumPy's .npz form: one array a variable, named by its path. It is
       written whole or not at all.
+    classes: class names by label, if they are to be compared with those of a run.
   """
+  arrays = jax.device_get(_flatten(variables))
+  if classes is not None:
+    arrays |= {_CLASSES: np.frombuffer(json.dumps(list(classes)).encode(), np.uint8)}
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(path.name + ".partial")
-  with partial.open("wb") as file:
-    np.savez(file, **jax.device_get(_flatten(variables)))
-  partial.replace(path)
+  with whole_files.replacing(path) as partial, partial.open("wb") as file:
+    np.savez(file, **arrays)
 
 
 def read(
@@ -62,7 +78,7 @@ def read(
   """
   path = pathlib.Path(start)
   trained = None
-  if pretrained.is_state_dict(path):
+  if not _is_saved_here(path) and pretrained.is_state_dict(path):
     trained = pretrained.load_pretrained(path, config)
   elif path.is_dir() or path.suffix == ".safetensors":
     trained = loading.load(path)
@@ -70,7 +86,7 @@ def read(
     return _flatten(trained.variables), trained
   try:
     with np.load(path) as arrays:
-      return dict(arrays), None
+      return {name: arrays[name] for name in arrays if name != _CLASSES}, None
   except (OSError, ValueError, zipfile.BadZipFile) as error:
     raise UserError(
       f"config.training.start={str(start)!r} is no run directory, compact file, state "
@@ -84,6 +100,8 @@ def begin(
   plan: Plan,
   config: Config,
   say: Callable[[str], None],
+  *,
+  classes: Sequence[str] | None = None,
 ) -> State:
   """Replaces the variables of a fresh state, the averaged ones too.
 
@@ -96,22 +114,26 @@ def begin(
     config: of the run.
     say: is told how near the kernels are that were fitted, and of a classifier that
       was not taken.
+    classes: of the run, by label; None takes the start's classifier as it is.
 
   Raises:
     UserError: if the variables are not those of the network, naming the first that
-      is missing, superfluous or of another shape, or config.training.fit_batches is
-      negative.
+      is missing, superfluous or of another shape.
   """
-  if config.training.fit_batches < 0:
-    raise UserError(
-      f"config.training.fit_batches={config.training.fit_batches} must be at least 0."
-    )
   arrays, trained = read(start, config)
+  theirs = _named_in(start) if trained is None else trained.classes
+  labels = None
+  if classes is not None and theirs is not None:
+    labels = _matched(theirs, classes, config, say)
   variables = state.variables()
   fresh = _flatten(variables)
   if trained and trained.plan != plan and refit.is_possible(trained.plan, plan):
     importance = _importance(trained, config)
-    arrays = refit.refit(arrays, trained.plan, plan, fresh, config, importance, say)
+    arrays = refit.refit(
+      arrays, trained.plan, plan, fresh, config, importance, say, labels=labels
+    )
+  elif labels is not None and [*labels] != [*range(len(theirs or ()))]:
+    arrays = refit.with_classes(arrays, fresh, labels, plan, say)
   where = f"config.training.start={os.fspath(start)!r} does not fit the network"
   for path, leaf in fresh.items():
     if path not in arrays:
@@ -137,6 +159,49 @@ def begin(
   return state.replace(ema=ema, **started)
 
 
+def _is_saved_here(path: pathlib.Path) -> bool:
+  """Whether `save` wrote a file: other files of arrays name no collections."""
+  if not path.is_file() or not zipfile.is_zipfile(path):
+    return False
+  with zipfile.ZipFile(path) as archive:
+    return any(name.startswith("params/") for name in archive.namelist())
+
+
+def _named_in(file: str | os.PathLike) -> tuple[str, ...] | None:
+  """Class names in a file of `save`; None if it has none."""
+  with np.load(file) as arrays:
+    if _CLASSES not in arrays:
+      return None
+    return tuple(json.loads(arrays[_CLASSES].tobytes()))
+
+
+def _matched(
+  theirs: Sequence[str],
+  classes: Sequence[str],
+  config: Config,
+  say: Callable[[str], None],
+) -> tuple[int, ...]:
+  """For each class its label in the start; empty, and a word, if they are others."""
+  labels = class_lists.labels(theirs, classes)
+  if labels is None:
+    words = class_lists.difference(theirs, classes)
+    say(
+      f"The start tells other classes apart ({words}; there: the start, here: the "
+      "data): the classifier starts afresh."
+    )
+    return ()
+  is_moved = labels != tuple(range(len(theirs)))
+  if is_moved and getattr(config.model, "classifier_groups", 1) > 1:
+    say("The start has its classes in another order and in groups: it starts afresh.")
+    return ()
+  if class_lists.are_names(theirs) != class_lists.are_names(classes):
+    say(
+      f"One of the start and the data has no names for its {len(classes)} classes: the "
+      "classifier is taken label by label."
+    )
+  return labels
+
+
 def _importance(trained: Trained, config: Config) -> dict[str, np.ndarray]:
   """Mean squares of what the network's layers read, the same on every host."""
   count = config.training.fit_batches
@@ -146,7 +211,7 @@ def _importance(trained: Trained, config: Config) -> dict[str, np.ndarray]:
   def call(batch: Mapping[str, Any]) -> Any:
     return trained.model.apply(trained.variables, batch["image"], train=False)
 
-  with contextlib.closing(setup.Feed(config).training(0)) as batches:
+  with contextlib.closing(Feed(config).training(0)) as batches:
     first = itertools.islice(batches, count)
     return collectives.mean_of_all(activations.input_importance(call, first))
 

@@ -16,12 +16,13 @@ from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.config import Config
 from neural_epitome.distributed import devices
 from neural_epitome.epitome.plan import Plan
-from neural_epitome.errors import UserError
+from neural_epitome.errors import FileError, UserError
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.state_dicts import reading
 from neural_epitome.training import compact_loading, evaluation, setup
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import state as states
+from neural_epitome.training.feed import Feed
 from neural_epitome.training.trained import Trained
 
 
@@ -35,8 +36,8 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
       `raw` where it did not; a file has one kind.
 
   Raises:
-    UserError: if this is no run directory, it has no readable checkpoint, the weights
-      asked for are not in it, or the file cannot be read.
+    UserError: if this is no run directory, it has no readable checkpoint, it has no
+      such weights, or the file cannot be read.
   """
   if reading.is_state_dict(run_dir):
     raise UserError(
@@ -60,6 +61,12 @@ def load(run_dir: str | os.PathLike, *, weights: str | None = None) -> Trained:
     raise UserError(f"{directory.path} has no checkpoint yet.")
   model = setup.build(config, len(classes), plan)
   state = _restore(directory, config, plan, model)
+  if directory.status == "diverged":
+    print(
+      f"{directory.path} has diverged; these are its weights of step "
+      f"{int(state.step)}, the last that were saved.",
+      file=sys.stderr,
+    )
   return Trained(
     model=model,
     variables=dict(state.weights()[weights]),
@@ -97,25 +104,34 @@ def _restore(
 def evaluate(trained: Trained) -> dict[str, float]:
   """Evaluates on the evaluation split of `trained.config.data`.
 
+  Classes are matched by name. What was left out of the data is told on stderr.
+
   Returns:
     {"examples", "top1", "top5", "loss"}: a count, shares in [0, 1], nats.
 
   Raises:
-    UserError: if the data cannot be read or a batch does not divide over the
-      devices.
+    UserError: if the data cannot be read, show a class that the network does not
+      know, or a batch does not divide over the devices.
   """
   mesh = devices.make_mesh()
   size = trained.config.data.evaluation_batch_size
   devices.check_batch(size, mesh, "config.data.evaluation_batch_size")
   counter = evaluation.make_counter(trained.model, mesh)
-  with contextlib.closing(setup.Feed(trained.config).evaluation()) as batches:
+  feed = Feed(trained.config, trained.classes)
+  for line in feed.notes() if jax.process_index() == 0 else ():
+    print(line, file=sys.stderr)
+  with contextlib.closing(feed.evaluation()) as batches:
     return evaluation.evaluate(
       counter, {trained.weights: trained.variables}, batches, mesh
     )[trained.weights]
 
 
 def predict(
-  trained: Trained, files: Sequence[str | os.PathLike], top: int = 3
+  trained: Trained,
+  files: Sequence[str | os.PathLike],
+  top: int = 3,
+  *,
+  skip: bool = False,
 ) -> list[dict[str, Any]]:
   """Says what a network sees on images, prepared exactly as evaluation does.
 
@@ -123,16 +139,19 @@ def predict(
     trained: from `load`.
     files: image files, any size.
     top: classes named for each.
+    skip: goes on where a file cannot be read.
 
   Returns:
     For each file {"image": its name, "top": [{"class", "probability"}, ...]}, the
-    most probable class first.
+    most probable class first; or {"image", "error": what is wrong} where one is
+    skipped.
 
   Raises:
-    UserError: naming a file that is absent or no image.
+    UserError: naming a file that is absent or no image, unless it is skipped.
   """
-  with packages.told():
+  with packages.advised():
     from neural_epitome.data import pipeline
+    from neural_epitome.data.folder_tree import printable
 
   @jax.jit
   def apply(images: jax.Array) -> jax.Array:
@@ -142,12 +161,19 @@ def predict(
   rows = []
   for file in files:
     # One by one: any number of files compiles one program.
-    image = pipeline.load_file(file, trained.config.data)
+    name = printable(os.fspath(file))
+    try:
+      image = pipeline.load_file(file, trained.config.data)
+    except FileError as error:
+      if not skip:
+        raise
+      rows.append({"image": name, "error": printable(str(error))})
+      continue
     probabilities = np.asarray(apply(image[None]))[0]
     best = np.argsort(-probabilities, kind="stable")[:top]
     named = [
       {"class": trained.classes[i], "probability": float(probabilities[i])}
       for i in best
     ]
-    rows.append({"image": str(file), "top": named})
+    rows.append({"image": name, "top": named})
   return rows

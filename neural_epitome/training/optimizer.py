@@ -1,7 +1,5 @@
 """The update rule and its schedule, put together from Optax."""
 
-import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,7 +7,6 @@ import jax.numpy as jnp
 import optax
 
 from neural_epitome.config import OptimizerOptions
-from neural_epitome.errors import UserError
 
 Schedule = optax.Schedule
 UNDECAYED = frozenset({"bias", "scale"})
@@ -87,17 +84,14 @@ def make_schedule(
   return schedule
 
 
-def _check(options: OptimizerOptions) -> None:
-  for field in dataclasses.fields(options):
-    value = getattr(options, field.name)
-    if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
-      raise UserError(
-        f"config.optimizer.{field.name}={value!r} must be a finite number, 0 or more."
-      )
-  if options.accumulate < 1:
-    raise UserError(
-      f"config.optimizer.accumulate={options.accumulate!r} must be 1 or more."
-    )
+def about_warmup(options: OptimizerOptions, epochs: float) -> str:
+  """A sentence on a warm-up that is longer than the run; empty if it is not."""
+  if options.warmup_epochs <= epochs:
+    return ""
+  return (
+    f"The warm-up of {options.warmup_epochs:g} epochs is cut to the run's {epochs:g}: "
+    "the learning rate rises to the end (--config.optimizer.warmup_epochs)."
+  )
 
 
 def create(
@@ -116,11 +110,7 @@ def create(
 
   Returns:
     The transformation, and the learning rate as a function of the step.
-
-  Raises:
-    UserError: if a number among the options is not finite or is negative.
   """
-  _check(options)
   schedule = make_schedule(
     options, total_steps=total_steps, steps_per_epoch=steps_per_epoch
   )

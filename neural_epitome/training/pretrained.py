@@ -27,7 +27,7 @@ def load_pretrained(
 
   Args:
     file: .safetensors, or .pth, .pt or .bin of `torch.save`.
-    config: its architecture is that of the file; the planner is not asked.
+    config: its architecture is that of the file; its planner has no part in this.
     classes: names by label; their numbers by default.
 
   Returns:
@@ -45,6 +45,7 @@ def load_pretrained(
     )
   state = reading.read(file)
   try:
+    state = conversion.unwrapped(state, config.model)
     names = conversion.recognise(state, config.model)
     count = conversion.count_classes(state, names)
     if classes is not None and len(classes) != count:

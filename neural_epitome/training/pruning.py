@@ -38,7 +38,8 @@ def run_pruned(
     The report of the second run; its `seconds` are of both.
 
   Raises:
-    UserError: as `run` and `pruning.prune`, or if the share leaves no epochs.
+    UserError: for the reasons of `loop.run` and `pruning.prune`, or if the share leaves
+      no epochs.
   """
   if not 0.0 < dense_share < 1.0:
     raise UserError(f"dense_share={dense_share} must lie between 0 and 1.")
@@ -54,7 +55,7 @@ def run_pruned(
   model, variables = pruning.prune(config.model, trained.variables, parameters, minimum)
   start = workdir / "start.npz"
   if not start.exists():
-    initialization.save(variables, start)
+    initialization.save(variables, start, trained.classes)
   tuned = dataclasses.replace(part(1.0 - dense_share, start=str(start)), model=model)
   report = run(tuned, workdir / "pruned", quiet=quiet)
   return report | {"seconds": round(before["seconds"] + report["seconds"], 2)}

@@ -1,6 +1,6 @@
 """A trained network as another plan of its architecture stores it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,11 +9,14 @@ import numpy as np
 from neural_epitome.config import Config
 from neural_epitome.epitome import fitting, routing
 from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.epitome.sampling import Shape
+from neural_epitome.errors import UserError
 from neural_epitome.models.base import CLASSIFIER
 
 _LAST = f"{CLASSIFIER}/kernel"
+_BIAS = f"params/{CLASSIFIER}/bias"
 # What offsets are learned by, as it is called beside its kernel.
 _LEARNED_BY = {"indices", "index_learner"}
 
@@ -31,6 +34,8 @@ def refit(
   config: Config,
   importance: Mapping[str, np.ndarray],
   say: Callable[[str], None],
+  *,
+  labels: Sequence[int] | None = None,
 ) -> dict[str, Any]:
   """The arrays of a network of another plan, as this plan stores them.
 
@@ -46,27 +51,32 @@ def refit(
     config: of the run.
     importance: see `fitting.fit`.
     say: is told how near the kernels are, and of a fresh classifier.
+    labels: for each class of the run its label in the trained network, none if that
+      tells other classes apart. By default the classifier is taken as it is, if it is
+      of as many classes.
   """
   trained, fresh = (
     {name: np.asarray(leaf) for name, leaf in jax.device_get(dict(arrays)).items()}
     for arrays in (trained, fresh)
   )
-  # Kernels as the network reads them.
-  given = source.rounded({name: trained[f"params/{name}"] for name in source.tensors})
-  kernels = {
-    path: fitting.generate(source, given, _maps(source, trained), path)
-    for path in source.kernels
-  }
+  kernels = expanded(trained, source)
   offsets = {
     path: {axis: np.round(value) for axis, value in axes.items()}
     for path, axes in _maps(plan, fresh).items()
   }
   start = {}
-  if source.kernels[_LAST].shape != plan.kernels[_LAST].shape:
-    had, has = source.kernels[_LAST].shape[-1], plan.kernels[_LAST].shape[-1]
+  had, has = source.kernels[_LAST].shape[-1], plan.kernels[_LAST].shape[-1]
+  if labels is None and had != has:
     say(
       f"The start tells {had} classes apart, not {has}: the classifier starts afresh."
     )
+    labels = ()
+  if labels:
+    kernels[_LAST] = kernels[_LAST][..., list(labels)]
+    trained |= {
+      name: leaf[list(labels)] for name, leaf in trained.items() if name == _BIAS
+    }
+  elif labels is not None:
     trained = {
       name: leaf for name, leaf in trained.items() if not _is_of_classifier(name)
     }
@@ -94,17 +104,89 @@ def refit(
     for name, leaf in fresh.items()
   }
   arrays |= {f"params/{name}": value for name, value in tensors.items()}
-  span = config.indices.span
+  return arrays | placed(offsets, arrays, config.indices.span)
+
+
+def expanded(arrays: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
+  """Every kernel as the network reads it, by path.
+
+  Args:
+    arrays: of a network, by path.
+    plan: of it.
+  """
+  given = plan.rounded({name: arrays[f"params/{name}"] for name in plan.tensors})
+  maps = _maps(plan, arrays)
+  return {path: fitting.generate(plan, given, maps, path) for path in plan.kernels}
+
+
+def placed(
+  offsets: Mapping[str, Mapping[str, np.ndarray]],
+  arrays: Mapping[str, Any],
+  span: float,
+) -> dict[str, np.ndarray]:
+  """Offsets as the variables of a network hold them, by path.
+
+  Args:
+    offsets: by kernel and axis.
+    arrays: of the network, which say by what offsets are learned, if they are.
+    span: see `routing.IndexOptions`.
+  """
+  found = {}
   for path, axes in offsets.items():
     for axis, value in axes.items():
-      arrays["routing/" + plans.beside(path, f"map/{axis}")] = value
-    arrays["routing/" + plans.beside(path, "weight")] = np.float32(0.0)
+      found["routing/" + plans.beside(path, f"map/{axis}")] = value
+    found["routing/" + plans.beside(path, "weight")] = np.float32(0.0)
     flat = np.asarray(routing.flatten(axes)) / np.float32(span)
     for name in ("indices", "index_learner/bias"):
       parameter = "params/" + plans.beside(path, name)
       if parameter in arrays:
-        arrays[parameter] = flat
-  return arrays
+        found[parameter] = flat
+  return found
+
+
+def with_classes(
+  arrays: Mapping[str, Any],
+  fresh: Mapping[str, Any],
+  labels: Sequence[int],
+  plan: Plan,
+  say: Callable[[str], None],
+) -> dict[str, Any]:
+  """The arrays of a network of the same plan, its classifier for other classes.
+
+  Args:
+    arrays: of the trained network, by path.
+    fresh: of a fresh one.
+    labels: see `refit`.
+    plan: of both.
+    say: is told of a classifier whose classes cannot be put in another order.
+
+  Raises:
+    UserError: if it cannot start afresh either: other kernels are made of the same.
+  """
+  kernel = plan.kernels[_LAST]
+  if labels and isinstance(kernel.generator, Dense):
+    names = (_BIAS, *(f"params/{name}" for name in kernel.tensors.values()))
+    moved = {n: np.asarray(arrays[n])[..., list(labels)] for n in names if n in arrays}
+    return dict(arrays) | moved
+  own = set(kernel.tensors.values())
+  if any(own & {*k.tensors.values()} for p, k in plan.kernels.items() if p != _LAST):
+    raise UserError(
+      f"config.training.start: {_LAST} shares what is stored with other kernels, and "
+      'its classes cannot be changed; give the planner keep=["classifier/kernel"].'
+    )
+  if labels:
+    say(
+      "The classifier is generated, and its classes have another order: it starts "
+      "afresh."
+    )
+  replaced = {
+    name: leaf
+    for name, leaf in fresh.items()
+    if _is_of_classifier(name)
+    or name.startswith(f"routing/{CLASSIFIER}/")
+    or name.removeprefix("params/") in own
+  }
+  return dict(arrays) | replaced
 
 
 def _is_of_classifier(name: str) -> bool:

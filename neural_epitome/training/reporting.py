@@ -1,4 +1,4 @@
-"""What a finished run leaves to be read: its page, and what was predicted."""
+"""What is said of a run before its first step, and its report after the last."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,40 @@ from typing import Any
 import jax
 
 from neural_epitome.config import Config
-from neural_epitome.report import page, pictures, predictions
+from neural_epitome.cost import plan_table
+from neural_epitome.report import page, pictures, predictions, sentences
 from neural_epitome.report.next_commands import next_commands
 from neural_epitome.report.predictions import Predictions
+from neural_epitome.report.record import Run
 from neural_epitome.runs import directory as directories
 from neural_epitome.runs.directory import RunDirectory
+from neural_epitome.training import optimizer
 from neural_epitome.training.setup import Setup
 from neural_epitome.training.state import State
 
 # Of each kind on the page.
 WRONG, RIGHT = 12, 12
+
+
+def introduction(config: Config, setup: Setup, changes: str) -> str:
+  """What is printed before training: the data, the plan, and what to know of both.
+
+  Args:
+    config: the experiment.
+    setup: of the run.
+    changes: of `runs.claims.claim`: a sentence on data that have changed, or "".
+
+  Returns:
+    Paragraphs and a table, with a blank line between them.
+  """
+  warmup = optimizer.about_warmup(config.optimizer, config.training.epochs)
+  paragraphs = [
+    "\n".join(filter(None, [setup.feed.describe(), changes, warmup])),
+    sentences.about_plan(config, setup.plan, setup.inventory),
+    plan_table.plan_table(setup.plan, setup.inventory),
+    sentences.about_rest(config, setup.plan, setup.inventory),
+  ]
+  return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
 def write(
@@ -30,7 +54,7 @@ def write(
   lines: Sequence[Mapping[str, Any]],
   environment: Mapping[str, str],
 ) -> None:
-  """Writes the files, report.json last; called in process 0 only.
+  """Writes the report's files, report.json last; called in process 0 only.
 
   Args:
     directory: of the run.
@@ -44,11 +68,11 @@ def write(
   """
   # Those that `evaluate` and `predict` take.
   weights = "ema" if "ema" in predicted else "raw"
-  found = predicted[weights]
+  shown = predicted[weights]
   evaluation = {
     "weights": weights,
     "step": int(state.step),
-    **predictions.summarise(found, setup.classes),
+    **predictions.summarise(shown, setup.classes),
   }
   path = directory.path
   directories.write(path / directories.EVALUATION, json.dumps(evaluation) + "\n")
@@ -57,14 +81,14 @@ def write(
   chosen = [
     index
     for right, count in ((False, WRONG), (True, RIGHT))
-    for index in predictions.choose(found, count, right=right)
+    for index in predictions.choose(shown, count, right=right)
   ]
-  contents = setup.feed.evaluation_inputs(found.position[chosen].tolist())
+  contents = setup.feed.evaluation_inputs(shown.position[chosen].tolist())
   examples = [
     pictures.Example(
-      label=setup.classes[found.label[index]],
-      predicted=setup.classes[found.predicted[index]],
-      confidence=float(found.confidence[index]),
+      label=setup.classes[shown.label[index]],
+      predicted=setup.classes[shown.predicted[index]],
+      confidence=float(shown.confidence[index]),
       content=content,
     )
     for index, content in zip(chosen, contents, strict=True)
@@ -75,7 +99,7 @@ def write(
     pictures.save(directory.report, examples[-1].content, rate)
   page.write(
     directory.report,
-    page.Run(
+    Run(
       report=report,
       config=config,
       plan=setup.plan,

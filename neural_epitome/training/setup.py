@@ -1,120 +1,24 @@
 """What a run consists of before its first step: data, plan, model, numbers of steps."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from neural_epitome import models, packages
-from neural_epitome.config import Config
+from neural_epitome import models
+from neural_epitome.config import Config, checked
 from neural_epitome.cost import inventory as inventories
 from neural_epitome.distributed import devices
-from neural_epitome.epitome import rounding
 from neural_epitome.epitome.plan import Plan
-from neural_epitome.errors import UserError
+from neural_epitome.training.feed import Feed
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-class Feed:
-  """The data of a run: this process's rows of every batch.
-
-  Attributes:
-    classes: class names, by label.
-    examples: number of training examples.
-    bad: those that could not be decoded, as far as this process knows: its own, and
-      at the last `share_bad` those of all.
-  """
-
-  def __init__(self, config: Config):
-    """Opens both splits. Raises UserError if one cannot be."""
-    # Imported here: a trained network is loaded and priced without Grain or TFDS.
-    with packages.told():
-      from neural_epitome.data import bad_examples, pipeline, sources
-
-    limit = config.data.maximum_bad_examples
-    self.bad = bad_examples.BadExamples(limit)
-    self._bad_in_evaluation = bad_examples.BadExamples(limit)
-    self._pipeline = pipeline
-    self._options, self._seed = config.data, config.training.seed
-    self._train = sources.open_source(config.data, config.data.train_split)
-    self._evaluation = sources.open_source(config.data, config.data.evaluation_split)
-    self.classes = tuple(self._train.classes)
-    self.examples = len(self._train)
-
-  def training(self, start_step: int) -> Any:
-    """The infinite stream of training batches from `start_step`; close it."""
-    return self._pipeline.training_batches(
-      self._train,
-      self._options,
-      seed=self._seed,
-      start_step=start_step,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-      bad=self.bad,
-    )
-
-  def evaluation(self) -> Any:
-    """One pass over the evaluation split; close it."""
-    return self._pipeline.evaluation_batches(
-      self._evaluation,
-      self._options,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-      bad=self._bad_in_evaluation,
-    )
-
-  def evaluation_inputs(self, positions: Sequence[int]) -> list[np.ndarray]:
-    """Evaluation examples at some positions; see `pipeline.evaluation_inputs`."""
-    return self._pipeline.evaluation_inputs(self._evaluation, self._options, positions)
-
-  def share_bad(self) -> None:
-    """Tells all processes which examples each could not decode; all must call it.
-
-    Raises:
-      UserError: in all of them, if together they met more than are allowed.
-    """
-    for bad in (self.bad, self._bad_in_evaluation):
-      bad.merge(_union(bad.untold))
-
-  def count_bad(self, evaluated: float) -> dict[str, int]:
-    """How many examples of each split could not be decoded; all processes ask alike.
-
-    Args:
-      evaluated: examples that all processes together evaluated.
-
-    Raises:
-      UserError: as `share_bad`.
-    """
-    self.share_bad()
-    return {
-      "bad_train_examples": len(self.bad.indices),
-      "bad_evaluation_examples": len(self._evaluation) - int(evaluated),
-    }
-
-
-def _union(own: Collection[int]) -> set[int]:
-  """The indices of all processes together."""
-  if jax.process_count() == 1:
-    return set(own)
-  # How many first, so that all send the same shape; mostly there are none.
-  longest = int(multihost_utils.process_allgather(np.int32(len(own))).max())
-  if not longest:
-    return set()
-  padded = np.full(longest, -1, np.int32)
-  padded[: len(own)] = sorted(own)
-  return set(np.ravel(multihost_utils.process_allgather(padded)).tolist()) - {-1}
-
-
 @dataclasses.dataclass(frozen=True)
 class Setup:
-  """See `prepare`.
+  """All that a run is made of before its first step; `prepare` makes it.
 
   Attributes:
     mesh: of all devices.
@@ -153,23 +57,31 @@ def plan(config: Config) -> tuple[inventories.Inventory, Plan]:
   It needs no data where the configuration says how many classes there are.
 
   Raises:
-    UserError: if neither the data nor config.data.classes says it, the plan cannot be
-      made, or config.bits cannot be had.
+    UserError: if neither the data nor config.data.classes says how many classes there
+      are, the plan cannot be made, or its tensors cannot have config.bits.
   """
-  rounding.check_bits(config.bits)
+  config = checked(config)
+  inventory = take_inventory(config, count_classes(config))
+  return inventory, make_plan(config, inventory)
+
+
+def count_classes(config: Config) -> int:
+  """Of the configuration, or of its data where it does not say.
+
+  Raises:
+    UserError: if neither says.
+  """
   from neural_epitome.data import sources
 
   data = config.data
-  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
-  inventory = take_inventory(config, classes)
-  return inventory, make_plan(config, inventory)
+  return data.classes or len(sources.open_source(data, data.train_split).classes)
 
 
 def make_plan(config: Config, inventory: inventories.Inventory) -> Plan:
   """The plan of a configuration: its planner's, at no more than its bits.
 
   Raises:
-    UserError: if it cannot be made, or config.bits cannot be had.
+    UserError: if it cannot be made, or its tensors cannot have config.bits.
   """
   return config.planner.plan(inventory).narrowed(config.bits)
 
@@ -201,18 +113,8 @@ def build(
 
 
 def count_steps(config: Config, examples: int) -> tuple[float, int, int]:
-  """Steps of an epoch (a fraction), of the run, and the first frozen step.
-
-  Raises:
-    UserError: if epochs or the frozen fraction are out of range.
-  """
+  """Steps of an epoch (a fraction), of the run, and the first frozen step."""
   options = config.training
-  if not 0 < options.epochs < float("inf"):
-    raise UserError(f"config.training.epochs={options.epochs} must be above 0.")
-  if not 0 <= options.frozen_fraction <= 1:
-    raise UserError(
-      f"config.training.frozen_fraction={options.frozen_fraction} must lie in [0, 1]."
-    )
   per_epoch = examples / config.data.batch_size
   total = max(1, round(options.epochs * per_epoch))
   return per_epoch, total, total - round(options.frozen_fraction * total)

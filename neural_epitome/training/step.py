@@ -46,7 +46,10 @@ class StepOptions:
 
 
 def across_devices(tree: Any) -> Any:
-  """The mean over devices of every float array; others must be equal already."""
+  """The mean over devices of every float array of a tree.
+
+  Arrays of other types must be equal on all devices already.
+  """
 
   def mean(value: jax.Array) -> jax.Array:
     is_float = jnp.issubdtype(value.dtype, jnp.floating)

@@ -45,14 +45,14 @@ def step_flops(madds: int, batch_size: int) -> int:
   return FLOPS_PER_MADD * PASSES * madds * batch_size
 
 
-def total_peak(devices: Iterable[Any], given: float = 0.0) -> float | None:
+def total_peak(devices: Iterable[Any], each_peak: float = 0.0) -> float | None:
   """Peak FLOP/s of all devices together; None where one is not in `cost.peaks`.
 
   Args:
     devices: of the mesh.
-    given: FLOP/s of one device, instead of the published; 0 looks it up.
+    each_peak: FLOP/s of one device, instead of the published; 0 looks it up.
   """
-  each = [given or peaks.peak_flops(device.device_kind) for device in devices]
+  each = [each_peak or peaks.peak_flops(device.device_kind) for device in devices]
   known = [peak for peak in each if peak is not None]
   return sum(known) if len(known) == len(each) else None
 
@@ -107,7 +107,7 @@ class Meter:
     self._last, self._waiting = now, 0.0
 
   def pause(self) -> None:
-    """What happens until the next batch is taken is no step."""
+    """Leaves the time until the next batch is taken out of the measurement."""
     # Steps that arrive meanwhile were waited for out of turn: they would look fast.
     self._is_paused, self._last = True, None
 

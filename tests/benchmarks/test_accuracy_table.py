@@ -7,6 +7,7 @@ from benchmarks.controls import accuracy_table
 from neural_epitome.errors import UserError
 
 
+@pytest.mark.slow
 def test_both_pages_have_the_accuracies_of_the_csv_and_the_sizes_of_the_code():
   table = accuracy_table.table(common.read("accuracy_embedded"))
   for page in accuracy_table.PAGES:

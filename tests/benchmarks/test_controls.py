@@ -25,9 +25,12 @@ from benchmarks.controls.methods import (
 from neural_epitome.errors import UserError
 from neural_epitome.report.summary import prices
 
+# Networks of a size are looked for once, and kept by the process that found them.
+pytestmark = pytest.mark.xdist_group("controls")
+
 
 def arguments(**changes):
-  told = {
+  defaults = {
     "suite": "2d",
     "size": "small",
     "split": "validation",
@@ -38,10 +41,10 @@ def arguments(**changes):
     "datasets": None,
     "rates": None,
   }
-  return argparse.Namespace(**told | changes)
+  return argparse.Namespace(**defaults | changes)
 
 
-def as_row(job, **found):
+def as_row(job, **columns):
   return {
     "suite": "2d",
     "size": "small",
@@ -52,7 +55,7 @@ def as_row(job, **found):
     "rate": f"{job.rate:g}",
     "seed": str(job.seed),
     "trial": control_rows.trial_text(job.trial),
-  } | found
+  } | columns
 
 
 SETTINGS = {
@@ -91,9 +94,13 @@ def test_every_method_has_the_same_number_of_trials():
   assert {len(method.trials) for method in METHODS.values()} == {4}
 
 
+@pytest.fixture(scope="module")
+def validation():
+  return list(controls.jobs(arguments(), []))
+
+
 @pytest.mark.slow
-def test_validation_never_reads_the_test_split_nor_shares_its_seeds():
-  validation = list(controls.jobs(arguments(), []))
+def test_validation_never_reads_the_test_split_nor_shares_its_seeds(validation):
   rows = [as_row(job, top1="50") for job in validation]
   test = list(controls.jobs(arguments(split="test"), rows))
   assert validation
@@ -120,24 +127,24 @@ TOPS = {0.5: 60.0, 1.0: 70.0, 2.0: 69.0, 4.0: 50.0}
 
 
 def test_the_trial_with_the_best_validation_mean_is_used_for_the_test():
-  wanted = arguments(methods="tile", backbones="mbconv")
+  options = arguments(methods="tile", backbones="mbconv")
   rows = [
     as_row(job, top1=str(TOPS[job.trial["factor"]] + job.seed % 2))
-    for job in controls.jobs(wanted, [])
+    for job in controls.jobs(options, [])
   ]
   chosen = arguments(methods="tile", backbones="mbconv", split="test")
-  found = list(controls.jobs(chosen, rows))
-  assert {job.trial["factor"] for job in found} == {1.0}
+  runs = list(controls.jobs(chosen, rows))
+  assert {job.trial["factor"] for job in runs} == {1.0}
   # Neither some of the trials, nor trials that were changed, choose anything.
   with pytest.raises(UserError, match="not tried with factor=4"):
     list(controls.jobs(chosen, [r for r in rows if "4.0" not in r["trial"]]))
-  tested = [as_row(job, top1="50", trial="factor=2.0") for job in found]
+  tested = [as_row(job, top1="50", trial="factor=2.0") for job in runs]
   with pytest.raises(UserError, match=r"was tested with factor=2\.0"):
     list(controls.jobs(chosen, rows + tested))
 
 
 def test_methods_within_a_point_of_the_learned_one_get_the_further_seeds():
-  wanted = {"backbones": "mbconv", "split": "test", "rates": [16.0], "seeds": 3}
+  shared = {"backbones": "mbconv", "split": "test", "rates": [16.0], "seeds": 3}
   setting, _ = control_suites.settings("2d", "small")
   tops = {"learned": 88.0, "random": 87.2, "tile": 86.9, "hashed": 88.9, "dense": 91.0}
   folded = {"learned_folded": 90.5}
@@ -158,40 +165,40 @@ def test_methods_within_a_point_of_the_learned_one_get_the_further_seeds():
       for seed in range(4)
     ]
   methods = ",".join(tops | folded)
-  call = arguments(**wanted, methods=methods, close_seeds=5)
+  call = arguments(**shared, methods=methods, close_seeds=5)
   seeds = {}
   for job in controls.jobs(call, rows):
     seeds.setdefault(job.method, []).append(job.seed)
-  more = {name for name, found in seeds.items() if found == [0, 1, 2, 3, 4]}
+  more = {name for name, trained in seeds.items() if trained == [0, 1, 2, 3, 4]}
   assert more == {"dense", "learned", "random", "hashed", "learned_folded"}
   assert seeds["tile"] == [0, 1, 2]
 
 
 @pytest.mark.slow
-def test_jobs_are_distinct_and_a_row_is_known_again():
-  found = list(controls.jobs(arguments(), []))
-  keys = [control_rows.key(as_row(job), with_trial=True) for job in found]
+def test_jobs_are_distinct_and_a_row_is_known_again(validation):
+  keys = [control_rows.key(as_row(job), with_trial=True) for job in validation]
   assert len(set(keys)) == len(keys)
-  again = as_row(found[0], rate=f"{float(found[0].rate)}", seed=found[0].seed)
+  first = validation[0]
+  again = as_row(first, rate=f"{float(first.rate)}", seed=first.seed)
   assert control_rows.key(again, with_trial=True) == keys[0]
 
 
 def test_at_the_brief_rates_only_the_methods_run_that_the_question_is_about():
-  wanted = arguments(backbones="mbconv", split="test", seeds=1)
+  options = arguments(backbones="mbconv", split="test", seeds=1)
   setting, _ = control_suites.settings("2d", "small")
   rows = [
     as_row(controls.Job(setting, name, 16.0, trial, 1000, "validation"), top1="50")
     for name, method in METHODS.items()
     for trial in method.trials
   ]
-  found = {}
-  for job in controls.jobs(wanted, rows):
-    found.setdefault(job.rate, set()).add(job.method)
+  methods = {}
+  for job in controls.jobs(options, rows):
+    methods.setdefault(job.rate, set()).add(job.method)
   key = {"width", "tile", "tile_uneven", "random_uneven", "wsnet", "learned"}
-  assert found[2.0] == key
-  assert found[4.0] == key | {"int8"}
-  assert found[8.0] == {n for n, m in METHODS.items() if m.rates is None}
-  assert found[1.0] == {"dense"}
+  assert methods[2.0] == key
+  assert methods[4.0] == key | {"int8"}
+  assert methods[8.0] == {n for n, m in METHODS.items() if m.rates is None}
+  assert methods[1.0] == {"dense"}
 
 
 def test_of_several_folds_the_first_one_sees_every_method():
@@ -204,12 +211,12 @@ def test_of_several_folds_the_first_one_sees_every_method():
   key = {"width", "tile", "tile_uneven", "random_uneven", "wsnet", "learned"}
   for setting in (first, *others):
     for rank, rate in enumerate(setting.rates):
-      found = dict(methods_at(setting.rates, setting.brief, rank))
+      rates = dict(methods_at(setting.rates, setting.brief, rank))
       if setting is first and not rank:
-        assert set(found) == set(METHODS)
+        assert set(rates) == set(METHODS)
       else:
-        assert set(found) == (key if rank else key | {"dense"})
-      assert all(at == rate for name, at in found.items() if name in key)
+        assert set(rates) == (key if rank else key | {"dense"})
+      assert all(at == rate for name, at in rates.items() if name in key)
 
 
 def test_a_rate_that_is_none_of_the_settings_is_told():
@@ -217,6 +224,7 @@ def test_a_rate_that_is_none_of_the_settings_is_told():
     list(controls.jobs(arguments(rates=[7.0]), []))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_dense_stores_every_weight_and_what_folds_saves_a_quarter(name):
   setting = SETTINGS[name]
@@ -248,8 +256,8 @@ def test_an_unknown_name_is_told(what):
 
 
 def test_a_call_can_be_for_one_data_set():
-  wanted = arguments(suite="1d", datasets="plaid", methods="tile")
-  assert {job.setting.dataset for job in controls.jobs(wanted, [])} == {"plaid"}
+  options = arguments(suite="1d", datasets="plaid", methods="tile")
+  assert {job.setting.dataset for job in controls.jobs(options, [])} == {"plaid"}
 
 
 @pytest.mark.slow

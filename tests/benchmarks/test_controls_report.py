@@ -98,6 +98,7 @@ def test_accuracies_differences_choosing_and_figures_stand_between_the_markers(r
   assert f"](../results/{stem}.png)" in text
 
 
+@pytest.mark.slow
 def test_the_overview_gets_a_line_a_setting_and_rate(report):
   report(full())
   line = table_row(report.overview.read_text(), "net, embedded", 1)
@@ -120,12 +121,13 @@ def test_what_folds_is_held_against_the_dense_network(report):
   assert "Chosen: `dense` factor=2.0; `width` factor=2.0;" in text
 
 
+@pytest.mark.slow
 def test_methods_keep_their_order_and_writing_again_changes_nothing(report):
   rows = full()
   _, text, _ = report(rows[::-1])
   starts = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
-  wanted = ["dense", "width", "tile", "tile_uneven", "learned", "learned_soft"]
-  assert starts == wanted
+  order = ["dense", "width", "tile", "tile_uneven", "learned", "learned_soft"]
+  assert starts == order
   assert report(rows[::-1], text)[1] == text
 
 
@@ -164,10 +166,11 @@ def test_a_missing_column_is_named(report):
   assert "top1" in err
 
 
+@pytest.mark.slow
 def test_what_lacks_three_seeds_is_listed_by_rate(report):
-  told = {"backbone": "mbconv", "dataset": "embedded"}
+  setting = {"backbone": "mbconv", "dataset": "embedded"}
   rows = [
-    make_row(name, (method.rates or (16,))[0], seed, 1.0, **told)
+    make_row(name, (method.rates or (16,))[0], seed, 1.0, **setting)
     for (name, method), seed in itertools.product(METHODS.items(), range(3))
     if (name, seed) not in (("tile", 1), ("int8", 2))
   ]
@@ -193,6 +196,7 @@ def test_the_study_of_offsets_is_a_table_of_means(report, tmp_path):
   assert table_row(text, "`free`")[2:4] == ["81.00 ± 0.00 (2)", "0.25"]
 
 
+@pytest.mark.slow
 def test_targets_say_what_was_measured_and_whether_it_is_met(report):
   _, text, _ = report(full())
   aims = {

@@ -19,26 +19,26 @@ def quick(monkeypatch):
 
 
 def make_rows(methods, pick=-1):
-  told = {"size": "small", "backbone": "mbconv", "split": "test"}
+  setting = {"size": "small", "backbone": "mbconv", "split": "test"}
   return [
-    told | {"method": name, "trial": trial_text(METHODS[name].trials[pick])}
+    setting | {"method": name, "trial": trial_text(METHODS[name].trials[pick])}
     for name in methods
   ]
 
 
 def test_a_student_learns_from_a_dense_network_of_another_seed(quick, tmp_path):
   rows = make_rows(distillation.TAUGHT, pick=1)
-  found = list(distillation.students(rows, seeds=2, rate=4.0))
-  assert [known["method"] for known, _, _ in found] == [*distillation.TAUGHT] * 2
-  assert {known["rate"] for known, _, _ in found} == {"1", "4"}
-  for known, teacher, job in found:
+  students = list(distillation.students(rows, seeds=2, rate=4.0))
+  assert [known["method"] for known, _, _ in students] == [*distillation.TAUGHT] * 2
+  assert {known["rate"] for known, _, _ in students} == {"1", "4"}
+  for known, teacher, job in students:
     assert (teacher.method, job.method) == ("dense", known["method"])
     assert teacher.seed == distillation.TEACHER_SEED + job.seed
     assert job.trial == METHODS[job.method].trials[1]
-  [(_, teacher, job)] = [f for f in found if f[0]["method"] == "tile"][:1]
-  told = distillation.teach(teacher, tmp_path / "teacher")
+  [(_, teacher, job)] = [f for f in students if f[0]["method"] == "tile"][:1]
+  report = distillation.teach(teacher, tmp_path / "teacher")
   row = distillation.execute(job, tmp_path / "teacher", tmp_path / "student")
-  assert row["teacher_top1"] == pytest.approx(told["top1"], abs=1e-3)
+  assert row["teacher_top1"] == pytest.approx(report["top1"], abs=1e-3)
   assert row["stored_params"] < 0.5 * stored(teacher.configuration())
   assert (tmp_path / "teacher").exists()
   assert not (tmp_path / "student").exists()

@@ -31,7 +31,7 @@ def test_a_floor_has_one_channel_of_the_side_that_is_compressed(
     assert plan.kernels[path].generator.shape[-2:] == one
   path = tmp_path / "file"
   path.touch()
-  told = [
+  sizes = [
     inference._size(path, run)
     for run in (
       program.run_as(inference.network(network.config, network.config.planner), how)
@@ -39,19 +39,19 @@ def test_a_floor_has_one_channel_of_the_side_that_is_compressed(
     )
   ]
   floor = inference.network(network.config, inference.Narrowest(network.config.planner))
-  told.append(inference._size(path, program.run_as(floor, "fold")))
-  madds = [row["madds"] for row in told]
+  sizes.append(inference._size(path, program.run_as(floor, "fold")))
+  madds = [row["madds"] for row in sizes]
   assert sorted(madds, reverse=True) == madds
-  assert [row["folded"] for row in told] == [0, len(compressed), len(compressed)]
+  assert [row["folded"] for row in sizes] == [0, len(compressed), len(compressed)]
 
 
 @pytest.mark.parametrize("side", ["narrow", "wide"])
 def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch, side):
-  asked, network = [], networks.shipped()
+  batches, network = [], networks.shipped()
   paths = network.plan.compressed
 
   def faster_decoded(trained, compiled, batch):
-    asked.append(batch)
+    batches.append(batch)
     return paths if batch == 8 else ()
 
   monkeypatch.setattr(inference, "network", lambda config, planner: network)
@@ -60,7 +60,7 @@ def test_what_is_measured_is_measured_at_each_batch_size(tmp_path, monkeypatch, 
   planner = dataclasses.replace(network.config.planner, rule=rule)
   config = dataclasses.replace(network.config, planner=planner)
   files = inference.write_files(config, "xla", (1, 8), tmp_path)
-  assert asked == [1, 8]
+  assert batches == [1, 8]
   # One channel of the wide side, copied to hundreds, is no floor.
   modes = {mode for mode in inference.MODES if mode != "floor" or side == "narrow"}
   assert files.keys() == {(mode, n) for mode in modes for n in (1, 8)}

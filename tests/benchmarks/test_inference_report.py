@@ -23,7 +23,7 @@ def rows(**ratios):
 
 
 @pytest.mark.parametrize(
-  ("measured", "floor", "told"),
+  ("measured", "floor", "verdict"),
   [
     (0.70, 0.60, "met"),
     (0.71, 0.60, "missed"),
@@ -31,11 +31,13 @@ def rows(**ratios):
     (0.90, 0.75, "forbidden by the floor; 1.20 of it, missed"),
   ],
 )
-def test_a_target_counts_as_missed_unless_its_floor_forbids_it(measured, floor, told):
-  assert report.verdict(measured, floor, 0.70) == told
+def test_a_target_counts_as_missed_unless_its_floor_forbids_it(
+  measured, floor, verdict
+):
+  assert report.verdict(measured, floor, 0.70) == verdict
   table = report.targets(report.by_case(rows(measured=measured, floor=floor)))
   [line] = [row for row in table.splitlines() if "rate 2, XLA, batch 8" in row]
-  assert line.endswith(f" {told} |")
+  assert line.endswith(f" {verdict} |")
   assert f"{measured:.3f}" in line
 
 

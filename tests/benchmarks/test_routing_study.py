@@ -15,9 +15,9 @@ def test_offsets_are_watched_and_only_learned_ones_move(arm, tmp_path, monkeypat
   monkeypatch.setattr(control_suites, "settings", lambda *_: settings)
   monkeypatch.setattr(routing_study, "IMAGES", 70)
   monkeypatch.setattr(routing_study, "SAMPLE", 6)
-  found = routing_study.execute(arm, 4.0, 0, tmp_path / "run")
-  assert 0 <= found["top1"] <= 100
-  assert found["offsets"] > 6
-  assert (found["moved_mean"] > 0) == (arm == "free")
-  assert np.isfinite([found[f"promise_{jump}"] for jump in routing_study.JUMPS]).all()
+  columns = routing_study.execute(arm, 4.0, 0, tmp_path / "run")
+  assert 0 <= columns["top1"] <= 100
+  assert columns["offsets"] > 6
+  assert (columns["moved_mean"] > 0) == (arm == "free")
+  assert np.isfinite([columns[f"promise_{jump}"] for jump in routing_study.JUMPS]).all()
   assert not (tmp_path / "run").exists()

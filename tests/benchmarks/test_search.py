@@ -21,8 +21,8 @@ def test_the_narrowed_network_costs_as_much_as_what_is_searched():
   for metric, share in (("madds", 0.5), ("madds", 0.25), ("bytes", 0.25)):
     budget = share * largest[metric]
     narrow = narrowed_to(space, 10, 1, metric, budget)
-    found = Prices(narrow, 10, 1).of(narrow.largest)[metric]
-    assert 0.91 * budget < found <= budget
+    price = Prices(narrow, 10, 1).of(narrow.largest)[metric]
+    assert 0.91 * budget < price <= budget
     assert len(narrow.positions) == len(space.positions)
 
 

@@ -7,8 +7,8 @@ def row(strategy, seed, dataset="embedded", **columns):
   blank = dict.fromkeys(
     ["seconds", "evaluations", "top1", "latency_ms", "madds", "stored_bytes"], ""
   )
-  told = {"dataset": dataset, "strategy": strategy, "seed": str(seed)}
-  return blank | told | {name: str(value) for name, value in columns.items()}
+  run = {"dataset": dataset, "strategy": strategy, "seed": str(seed)}
+  return blank | run | {name: str(value) for name, value in columns.items()}
 
 
 def test_differences_are_between_rows_of_one_seed():
@@ -25,7 +25,7 @@ def test_differences_are_between_rows_of_one_seed():
   )
   assert rows.ahead("netadaptv2_from_scratch", "width") == "+1.50 ± 0.71 (2)"
   assert rows.text("netadaptv2_from_scratch", "top1").endswith("(3)")
-  lines = report.found(rows, "madds").splitlines()
+  lines = report.compare(rows, "madds").splitlines()
   assert len(lines) == 4
   assert "+1.50 ± 0.71 (2)" in lines[3]
 
@@ -56,9 +56,9 @@ def test_every_share_that_was_searched_to_has_its_comparison():
     for share in ("0.4", "0.5")
     for name, top1 in (("", 50.0), ("_width", 80.0), ("_from_supernet", 82.0))
   ]
-  told = report.at_latency(report.Rows(rows, "embedded"))
-  assert told.index("0.5 of the latency") < told.index("0.4 of the latency")
-  assert told.count("+2.00 (1)") == 2
+  tables = report.at_latency(report.Rows(rows, "embedded"))
+  assert tables.index("0.5 of the latency") < tables.index("0.4 of the latency")
+  assert tables.count("+2.00 (1)") == 2
 
 
 def test_a_search_in_rounds_stands_with_the_others_where_it_ran():

@@ -12,6 +12,7 @@ import pytest
 from launch import local_cluster
 from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.checkpointing.write_failures import WriteFailures
+from tests import disks
 from tests.checkpointing.test_checkpoints import PLAN, make_state
 
 pytestmark = pytest.mark.slow
@@ -55,12 +56,7 @@ def test_an_error_on_its_way_through_the_barrier_is_kept():
 
 
 def test_a_full_disk_ends_two_processes_with_one_line_and_whole_checkpoints(tmp_path):
-  disk = tmp_path / "disk"
-  disk.mkdir()
-  mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)]
-  if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
-    pytest.skip("needs the right to mount a small disk")
-  try:
+  with disks.small(tmp_path / "disk", 1500) as disk:
     address = f"127.0.0.1:{local_cluster.free_port()}"
     processes = [
       subprocess.Popen(
@@ -73,12 +69,10 @@ def test_a_full_disk_ends_two_processes_with_one_line_and_whole_checkpoints(tmp_
       )
       for index in range(2)
     ]
-    told = [process.communicate(timeout=60)[1] for process in processes]
-    assert [process.returncode for process in processes] == [1, 1], told
-    assert all("No space left on the disk of" in text for text in told), told
-    assert all(text.count("error: ") == 1 for text in told), told
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1], errors
+    assert all("No space left on the disk of" in text for text in errors), errors
+    assert all(text.count("error: ") == 1 for text in errors), errors
     [*_, newest] = Checkpoints(disk / "c", None, PLAN).steps()
     state, _ = Checkpoints(disk / "c", None, PLAN).restore(make_state(0, 300), print)
     jax.tree.map(np.testing.assert_array_equal, state, make_state(newest, 300))
-  finally:
-    subprocess.run(["umount", str(disk)], check=True)

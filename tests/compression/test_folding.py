@@ -13,10 +13,10 @@ from flax import linen as nn
 import neural_epitome as ne
 from neural_epitome.epitome.generators import EpitomeRule, LowRankRule
 from neural_epitome.errors import UserError
-from tests.compression.test_compress import foreign, initialised
+from tests.compression.test_compress import CHANNELS, foreign, initialised
 
 RULES = {
-  "channels": None,
+  "channels": CHANNELS,
   "tile": EpitomeRule(side="both", routing="tile"),
   "epitome": EpitomeRule(side="both"),
   "low_rank": LowRankRule(),
@@ -83,22 +83,22 @@ class Foreign(nn.Module):
   @nn.compact
   def __call__(self, x, words, train=False):
     """(batch, height, width, 12) and (batch, time) -> outputs by name."""
-    found = {n: layer(name=n)(x) for n, layer in (FOLDED | BUILT).items()}
+    outputs = {n: layer(name=n)(x) for n, layer in (FOLDED | BUILT).items()}
     shared = nn.Conv(16, (3,), padding="CAUSAL", name="shared")
-    found["line"], found["lines"] = shared(x[:, :, 0]), shared(x)
-    found["one"] = shared(x[0, 0])
+    outputs["line"], outputs["lines"] = shared(x[:, :, 0]), shared(x)
+    outputs["one"] = shared(x[0, 0])
     norm = nn.BatchNorm(use_running_average=not train, name="norm")
-    found["norm"] = norm(found["dense"])
+    outputs["norm"] = norm(outputs["dense"])
     embed = nn.Embed(40, 12, name="embed")
-    found["words"] = embed(words)
+    outputs["words"] = embed(words)
     attention = nn.MultiHeadDotProductAttention(4, qkv_features=16, name="attention")
-    found["attention"] = attention(found["words"], found["words"])
-    found["tied"] = embed.attend(found["attention"])
+    outputs["attention"] = attention(outputs["words"], outputs["words"])
+    outputs["tied"] = embed.attend(outputs["attention"])
     scan = nn.scan(
       Step, variable_axes={"params": 0}, split_rngs={"params": True}, length=3
     )
-    found["scan"], _ = scan(name="scan")(x[:, 0, 0], None)
-    return found
+    outputs["scan"], _ = scan(name="scan")(x[:, 0, 0], None)
+    return outputs
 
 
 MODEL = Foreign()
@@ -111,9 +111,9 @@ def variables_of_all():
   return initialised(MODEL, X, WORDS)
 
 
-def assert_close(found, expected, tolerance=1e-5):
-  assert jax.tree.structure(found) == jax.tree.structure(expected)
-  for one, two in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+def assert_close(actual, expected, tolerance=1e-5):
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  for one, two in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     assert one.dtype == two.dtype
     scale = max(1.0, np.abs(two).max())
     np.testing.assert_allclose(one / scale, two / scale, atol=tolerance)
@@ -177,16 +177,16 @@ def test_what_is_stored_has_the_same_gradients(name):
 
 def test_it_is_told_what_is_folded_and_why_not():
   small = stored()
-  told = small.folds(run_all)
-  assert set(told) == set(small.plan.compressed)
+  outcomes = small.folds(run_all)
+  assert set(outcomes) == set(small.plan.compressed)
   for layer in [*FOLDED, "shared", "attention/query", "attention/out"]:
-    assert told[f"{layer}/kernel"] == "folded", layer
+    assert outcomes[f"{layer}/kernel"] == "folded", layer
   for layer in BUILT:
-    assert told[f"{layer}/kernel"].startswith("built: "), layer
-  assert "own mask" in told["masked/kernel"]
-  assert "Standardised is not Conv" in told["standardised/kernel"]
-  assert "outside jax.jit" in told["scan/Dense_0/kernel"]
-  assert "Embed" in told["embed/embedding"]
+    assert outcomes[f"{layer}/kernel"].startswith("built: "), layer
+  assert "own mask" in outcomes["masked/kernel"]
+  assert "Standardised is not Conv" in outcomes["standardised/kernel"]
+  assert "outside jax.jit" in outcomes["scan/Dense_0/kernel"]
+  assert "Embed" in outcomes["embed/embedding"]
   some = small.folds(run_all, {"same/kernel": "fold", "valid/kernel": "materialise"})
   assert some["same/kernel"] == "folded"
   assert some["valid/kernel"] == some["dense/kernel"] == "built: as chosen"
@@ -222,7 +222,7 @@ def test_a_foreign_network_folds_with_fewer_operations():
   )
   images = jnp.ones((2, 32, 32, 3))
   variables = initialised(model, images)
-  small = ne.compress(variables, "4x", bits=8)
+  small = ne.compress(variables, "4x", bits=8, rule=CHANNELS)
 
   def run(variables):
     return model.apply(variables, images, mutable=False)
@@ -233,16 +233,16 @@ def test_a_foreign_network_folds_with_fewer_operations():
   with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
     assert_close(*jax.jit(both)(small.compact))
     programs = [jax.jit(way).lower(small.compact) for way in ways(small, run)]
-    told = small.folds(run)
+    outcomes = small.folds(run)
   less, more = (program.cost_analysis()["flops"] for program in programs)
   assert less < 0.6 * more
-  assert sum(outcome == "folded" for outcome in told.values()) == 2
+  assert sum(outcome == "folded" for outcome in outcomes.values()) == 2
 
 
 def test_the_computation_has_the_dtype_that_the_layer_says():
   layer = nn.Dense(24, dtype=jnp.bfloat16)
   x = jnp.ones((3, 16))
-  small = ne.compress(initialised(layer, x), "2x")
+  small = ne.compress(initialised(layer, x), "2x", rule=CHANNELS)
   called = ways(small, lambda variables: layer.apply(variables, x))
   y, expected = (way(small.compact) for way in called)
   assert y.dtype == expected.dtype == jnp.bfloat16
@@ -254,7 +254,7 @@ LAYER = nn.Dense(24)
 
 @cache
 def stored_layer():
-  return ne.compress(initialised(LAYER, jnp.ones((3, 16))), "2x")
+  return ne.compress(initialised(LAYER, jnp.ones((3, 16))), "2x", rule=CHANNELS)
 
 
 def test_another_model_of_the_same_names_is_left_alone():
@@ -262,9 +262,9 @@ def test_another_model_of_the_same_names_is_left_alone():
   teacher = {"params": {"kernel": jnp.ones((16, 24)), "bias": jnp.zeros(24)}}
   small = stored_layer()
   with small.folding(small.compact) as variables:
-    found = LAYER.apply(variables, x), LAYER.apply(teacher, x)
+    folded = LAYER.apply(variables, x), LAYER.apply(teacher, x)
   expanded = small.expand(small.compact)
-  assert_close(found, (LAYER.apply(expanded, x), LAYER.apply(teacher, x)))
+  assert_close(folded, (LAYER.apply(expanded, x), LAYER.apply(teacher, x)))
 
 
 def test_an_input_of_another_size_is_refused_by_the_layer():
@@ -288,6 +288,6 @@ def test_what_would_fold_nothing_is_told_in_a_line(execution, words):
     with small.folding(small.compact, execution) as variables:
       jax.eval_shape(LAYER.apply, variables, jnp.ones((3, 16)))
 
-  with pytest.raises(UserError, match=words) as told:
+  with pytest.raises(UserError, match=words) as caught:
     run()
-  assert "\n" not in str(told.value)
+  assert "\n" not in str(caught.value)

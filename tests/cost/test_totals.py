@@ -27,6 +27,7 @@ def take(config):
   return inventory.take(models.create(config, 1000), (224, 224, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("config", "planner", "params", "madds"),
   [
@@ -42,8 +43,8 @@ def take(config):
   ],
 )
 def test_published_counts_are_reproduced_to_the_digit(config, planner, params, madds):
-  found = take(config)
-  price = totals.price(planner.plan(found), found, "fold")
+  listing = take(config)
+  price = totals.price(planner.plan(listing), listing, "fold")
   assert f"{price.madds / 1e6:.1f}" == madds
   if params is not None:
     digits = len(params.partition(".")[2])
@@ -51,10 +52,10 @@ def test_published_counts_are_reproduced_to_the_digit(config, planner, params, m
 
 
 def test_materialising_saves_bytes_and_no_multiply_adds():
-  found = take(MOBILENET)
-  dense = totals.price(DensePlanner().plan(found), found)
-  built = totals.price(RatePlanner().plan(found), found, "materialise")
-  folded = totals.price(RatePlanner().plan(found), found, "fold")
+  listing = take(MOBILENET)
+  dense = totals.price(DensePlanner().plan(listing), listing)
+  built = totals.price(RatePlanner().plan(listing), listing, "materialise")
+  folded = totals.price(RatePlanner().plan(listing), listing, "fold")
   assert built.madds == dense.madds > folded.madds
   assert built.adds == 0 < folded.adds
   assert built.stored_bytes == folded.stored_bytes < dense.stored_bytes
@@ -62,32 +63,32 @@ def test_materialising_saves_bytes_and_no_multiply_adds():
 
 def test_offsets_biases_and_norms_are_counted_and_only_tensors_shrink_with_bits():
   use = KernelUse("a/kernel", (8, 16))
-  found = inventory.Inventory((use,), {"a/bias": (16,)})
+  listing = inventory.Inventory((use,), {"a/bias": (16,)})
   plan = plans.make([use], {"a/kernel": Epitome((8, 4))})
-  price = totals.price(plan, found)
+  price = totals.price(plan, listing)
   # 32 epitome entries, 4 output offsets, 16 biases.
   assert price.stored_params == 32 + 4 + 16
   assert price.expanded_params == 128 + 16
   assert price.stored_bytes == 4 * price.stored_params
   # An integer has a factor, one for each of the epitome's 4 columns.
-  assert totals.price(plan.narrowed(8), found).stored_bytes == 32 + 4 * (4 + 16 + 4)
+  assert totals.price(plan.narrowed(8), listing).stored_bytes == 32 + 4 * (4 + 16 + 4)
 
 
 def test_a_shared_tensor_is_stored_once():
   uses = [KernelUse("a/kernel", (8, 16)), KernelUse("b/kernel", (8, 16))]
   generators = {use.path: Epitome((8, 4), "tile") for use in uses}
   shared = {use.path: {"epitome": "bank"} for use in uses}
-  found = inventory.Inventory(tuple(uses), {})
+  listing = inventory.Inventory(tuple(uses), {})
   plan = plans.make(uses, generators, shared)
-  assert totals.price(plan, found).stored_params == 32
+  assert totals.price(plan, listing).stored_params == 32
 
 
 def test_execution_may_differ_from_layer_to_layer():
-  found = take(MOBILENET)
-  plan = RatePlanner(rule=EpitomeRule(routing="tile")).plan(found)
+  listing = take(MOBILENET)
+  plan = RatePlanner(rule=EpitomeRule(routing="tile")).plan(listing)
   one = {"head/kernel": "fold"}
-  saved = totals.price(plan, found).madds - totals.price(plan, found, one).madds
-  head = next(use for use in found.kernels if use.path == "head/kernel")
+  saved = totals.price(plan, listing).madds - totals.price(plan, listing, one).madds
+  head = next(use for use in listing.kernels if use.path == "head/kernel")
   assert saved == head.madds // 2
 
 

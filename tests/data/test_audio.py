@@ -25,19 +25,19 @@ def test_channels_are_averaged_whatever_the_form(tmp_path, suffix, subtype, chan
   tone = _tone(16000)
   sides = np.stack([tone, 0.5 * tone][:channels], -1)
   soundfile.write(path, sides, 16000, subtype=subtype)
-  found = audio.read(path, 16000)
-  assert found.dtype == np.float32
-  np.testing.assert_allclose(found, sides.mean(1), atol=1e-4)
+  samples = audio.read(path, 16000)
+  assert samples.dtype == np.float32
+  np.testing.assert_allclose(samples, sides.mean(1), atol=1e-4)
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_a_tone_keeps_its_pitch_and_level_at_another_rate(tmp_path, rate):
   path = tmp_path / "tone.wav"
   soundfile.write(path, _tone(rate), rate)
-  found, expected = audio.read(path, 16000), _tone(16000)
-  assert abs(len(found) - len(expected)) <= 1
+  samples, expected = audio.read(path, 16000), _tone(16000)
+  assert abs(len(samples) - len(expected)) <= 1
   middle = slice(1000, 7000)
-  np.testing.assert_allclose(found[middle], expected[middle], atol=5e-3)
+  np.testing.assert_allclose(samples[middle], expected[middle], atol=5e-3)
 
 
 def test_what_the_new_rate_cannot_hold_is_gone(tmp_path):

@@ -68,9 +68,9 @@ def test_a_neighbour_takes_the_place_of_a_bad_example(options, cache, capfd):
   for epoch in (batches[:3], batches[3:]):
     assert sorted(np.concatenate([b["label"] for b in epoch])) == sorted(expected)
   # Named once, not once an epoch.
-  told = capfd.readouterr().err
+  errors = capfd.readouterr().err
   for index in bad.indices:
-    assert told.count(f"Skipped: example {index} of toy train cannot be decoded") == 1
+    assert errors.count(f"Skipped: example {index} of toy train cannot be decoded") == 1
 
 
 def test_resuming_and_more_processes_give_the_same_rows(options):
@@ -110,8 +110,8 @@ def test_those_of_other_processes_count_once_and_are_not_named_again(capfd):
 
 def test_evaluation_masks_bad_examples(options):
   source, bad = open_source(options, "test"), BadExamples(3)
-  with pipeline.evaluation_batches(source, options, bad=bad) as found:
-    batches = list(found)
+  with pipeline.evaluation_batches(source, options, bad=bad) as stream:
+    batches = list(stream)
   mask = np.concatenate([batch["mask"] for batch in batches])
   labels = _labels(source)
   assert {labels[index] for index in np.flatnonzero(mask == 0)} == set(BAD)
@@ -145,9 +145,9 @@ def test_a_truncated_record_file_is_named_in_one_line(workers, tmp_path):
         os.truncate(file, file.stat().st_size // 2)
       next(batches)
 
-  with pytest.raises(UserError, match=f"{file.name} is truncated or damaged") as told:
+  with pytest.raises(UserError, match=f"{file.name} is truncated or damaged") as caught:
     read()
-  assert "\n" not in str(told.value)
+  assert "\n" not in str(caught.value)
   file.unlink()
   with pytest.raises(UserError, match=f"{file.name} is missing"):
     open_source(options, "train")

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from neural_epitome.data import sources
+from neural_epitome.data import pipeline, sources
 from neural_epitome.data.options import DataOptions
 from neural_epitome.errors import UserError
 from tests.data.helpers import write_class_folders
@@ -87,3 +87,36 @@ def test_wrong_folders_are_refused(tmp_path):
   write_class_folders(tmp_path / "test", {"b": 1})
   with pytest.raises(UserError, match="class that the training split lacks"):
     sources.open_source(options, "test")
+
+
+@pytest.mark.slow
+def test_a_folder_that_changes_while_it_is_read_is_told_and_gives_no_wrong_label(
+  tmp_path,
+):
+  for split in ("train", "test"):
+    write_class_folders(tmp_path / split, {"b": 6, "c": 6})
+  options = DataOptions(
+    dataset=str(tmp_path), image_size=8, channels=3, batch_size=4, cache_megabytes=0
+  )
+  source = sources.open_source(options, "train")
+  labels = {source.describe(i): source[i]["label"] for i in range(12)}
+  with pipeline.training_batches(source, options, seed=0) as batches:
+    next(batches)
+    # A class that sorts before the others, and more of one there is: of neither epoch.
+    write_class_folders(tmp_path / "train", {"a": 5, "b": 9})
+    for _ in range(6):
+      next(batches)
+    assert {source.describe(i): source[i]["label"] for i in range(12)} == labels
+    (tmp_path / "train" / "c").rename(tmp_path / "train" / "renamed")
+
+    def read_on():
+      for _ in range(12):
+        next(batches)
+
+    with pytest.raises(
+      UserError, match=r"c/\d\.jpg is gone since the folder"
+    ) as caught:
+      read_on()
+  assert "\n" not in str(caught.value)
+  # The next start sees other classes, which a run that began before refuses.
+  assert sources.open_source(options, "train").classes == ("a", "b", "renamed")

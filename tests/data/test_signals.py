@@ -233,8 +233,8 @@ def test_sound_files_are_prepared_as_evaluation_does(tmp_path):
   signal = Chirps(1)[0]["signal"]
   soundfile.write(path, signal, 16000)
   options = dataclasses.replace(PLAIN, sample_rate=16000)
-  found = pipeline.load_file(path, options)
-  np.testing.assert_allclose(found, signals.view(signal, options), atol=1e-6)
+  loaded = pipeline.load_file(path, options)
+  np.testing.assert_allclose(loaded, signals.view(signal, options), atol=1e-6)
   (tmp_path / "broken.wav").write_bytes(b"x")
   with pytest.raises(UserError, match=r"broken\.wav cannot be read as sound"):
     pipeline.load_file(tmp_path / "broken.wav", options)
@@ -243,7 +243,7 @@ def test_sound_files_are_prepared_as_evaluation_does(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("changes", "told"),
+  ("changes", "words"),
   [
     ({"length": 0}, "length=0"),
     ({"augmentation": SignalAugmentation(shift=2.0)}, "shift=2.0"),
@@ -251,8 +251,8 @@ def test_sound_files_are_prepared_as_evaluation_does(tmp_path):
     ({"augmentation": SignalAugmentation(noise=float("nan"))}, "noise=nan"),
   ],
 )
-def test_options_out_of_range_are_named(changes, told):
-  with pytest.raises(UserError, match=told):
+def test_options_out_of_range_are_named(changes, words):
+  with pytest.raises(UserError, match=words):
     _take(1, Chirps(4), dataclasses.replace(PLAIN, **changes), seed=0)
 
 

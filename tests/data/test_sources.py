@@ -30,6 +30,7 @@ def prepared(tmp_path_factory):
   return root
 
 
+@pytest.mark.slow
 def test_the_embedded_set_is_balanced_small_and_disjoint():
   options, images = DataOptions(), {}
   for split, count in (("train", 1000), ("test", 200)):
@@ -84,8 +85,8 @@ def test_configs_are_found_and_told_apart(tmp_path):
     folder = tmp_path / "birds" / config / "1.0.0"
     folder.mkdir(parents=True)
     (folder / "dataset_info.json").write_text("{}")
-  found = sources.find_prepared("birds/large", tmp_path)
-  assert found == tmp_path / "birds" / "large" / "1.0.0"
+  directory = sources.find_prepared("birds/large", tmp_path)
+  assert directory == tmp_path / "birds" / "large" / "1.0.0"
   with pytest.raises(UserError, match="birds/large, birds/small"):
     sources.find_prepared("birds", tmp_path)
 
@@ -146,11 +147,11 @@ def test_signals_come_back_as_they_were_and_folds_add_up(signals):
   source = sources.open_source(options, "fold_0+fold_2")
   assert source.kind == "signal"
   assert source.classes == ("hum", "hiss")
-  found = {
+  examples = {
     (e["signal"].tobytes(), e["label"]) for e in map(source.__getitem__, range(8))
   }
   assert len(source) == 8
-  assert found == {
+  assert examples == {
     (s.tobytes(), label) for f in (0, 2) for s, label in rows[f"fold_{f}"]
   }
   assert source[0]["signal"].dtype == np.int16
@@ -164,7 +165,7 @@ def test_every_part_of_a_sum_of_splits_is_looked_at(signals):
 
 
 def test_images_are_not_read_as_signals_nor_signals_as_images(signals, prepared):
-  for options, split, told in (
+  for options, split, words in (
     (DataOptions(dataset="toy", data_dir=str(signals[0])), "fold_0", "holds signals"),
     (SignalOptions(dataset="embedded"), "train", "holds images"),
     (
@@ -173,7 +174,7 @@ def test_images_are_not_read_as_signals_nor_signals_as_images(signals, prepared)
       "holds images",
     ),
   ):
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=words):
       sources.open_source(options, split)
 
 

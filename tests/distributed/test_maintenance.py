@@ -55,10 +55,10 @@ def test_a_notice_is_taken_as_sigterm_and_told(answers, stopped, capfd):
 
 
 @pytest.mark.parametrize(
-  "told", [[STOP], ["MIGRATE_ON_HOST_MAINTENANCE"], ["NONE", "broken", "NONE"]]
+  "notices", [[STOP], ["MIGRATE_ON_HOST_MAINTENANCE"], ["NONE", "broken", "NONE"]]
 )
-def test_what_stood_before_and_what_stops_nothing_is_let_be(answers, stopped, told):
-  answers[:] = told
+def test_what_stood_before_and_what_stops_nothing_is_let_be(answers, stopped, notices):
+  answers[:] = notices
   with maintenance.watched(True):
     assert not stopped.wait(0.3)
 
@@ -74,8 +74,10 @@ def test_without_a_server_there_is_one_line(monkeypatch):
   with maintenance.watched(False):
     pass
   with (
-    pytest.raises(UserError, match=r"metadata server 127\.0\.0\.1:9 does not") as told,
+    pytest.raises(
+      UserError, match=r"metadata server 127\.0\.0\.1:9 does not"
+    ) as caught,
     maintenance.watched(True),
   ):
     pass
-  assert "\n" not in str(told.value)
+  assert "\n" not in str(caught.value)

@@ -41,7 +41,7 @@ EXPERIMENT = '''"""Tiny."""
 import os, signal, sys, time
 
 from neural_epitome.errors import UserError
-from neural_epitome.training.setup import Feed
+from neural_epitome.training.feed import Feed
 from neural_epitome.checkpointing.write_failures import WriteFailures
 from tests.training import tiny
 
@@ -134,16 +134,16 @@ def start(launch):
   def run(*arguments):
     with launch(*arguments) as process:
       try:
-        told, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=300)
       finally:
         process.kill()
-    return process.returncode, told
+    return process.returncode, output
 
   return run
 
 
-def assert_same_losses(found, expected):
-  lines = [metrics.read(workdir / "metrics.jsonl") for workdir in (found, expected)]
+def assert_same_losses(workdir, expected):
+  lines = [metrics.read(workdir / "metrics.jsonl") for workdir in (workdir, expected)]
   assert [(r["step"], r["kind"]) for r in lines[0]] == [
     (r["step"], r["kind"]) for r in lines[1]
   ]
@@ -158,17 +158,17 @@ def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tm
   for step in range(4, 13):
     shutil.rmtree(workdir / f"checkpoints/{step}")
 
-  code, told = start(workdir, "1 6 SIGKILL")
-  assert code == 137, told
-  (killed,) = re.findall(r"\[1\] signal at ([\d.]+)", told)
+  code, output = start(workdir, "1 6 SIGKILL")
+  assert code == 137, output
+  (killed,) = re.findall(r"\[1\] signal at ([\d.]+)", output)
   assert time.monotonic() - float(killed) < 60, "the other ends soon"
-  assert re.search(r"\[0\] error: process 1 of 2 .* is gone; the same command", told)
-  assert "at step 3/12" in told
+  assert re.search(r"\[0\] error: process 1 of 2 .* is gone; the same command", output)
+  assert "at step 3/12" in output
 
-  code, told = start(workdir, "0 8 SIGTERM")
-  assert code == 143, told
-  assert "Stopped by SIGTERM; saved step" in told
-  assert "Traceback" not in told
+  code, output = start(workdir, "0 8 SIGTERM")
+  assert code == 143, output
+  assert "Stopped by SIGTERM; saved step" in output
+  assert "Traceback" not in output
   half = ne.load(workdir)
   assert 5 <= half.step < 12
 
@@ -178,16 +178,18 @@ def test_one_run_in_one_and_two_processes_killed_and_terminated(whole, start, tm
 
 def test_only_process_0_writes_logs_and_reports(start, tmp_path):
   workdir = tmp_path / "run"
-  code, told = start(workdir, "9 0 notes", "--config.training.tensorboard=true")
-  assert code == 0, told
+  code, output = start(workdir, "9 0 notes", "--config.training.tensorboard=true")
+  assert code == 0, output
   assert RunDirectory(workdir).status == "done"
   written = []
   for index in range(2):
     paths = map(pathlib.Path, (tmp_path / f"notes.{index}").read_text().splitlines())
     inside = {p.relative_to(workdir) for p in paths if p.is_relative_to(workdir)}
     # Each writes its part of a checkpoint.
-    written.append({p.parts[0] for p in inside if p.parts} - {"checkpoints"})
-  assert {"metrics.jsonl", "events", "report", "evaluation.json.partial"} < written[0]
+    # What is written whole has a name of its own until then.
+    names = {re.sub(r"\.\w+\.partial$", "", p.parts[0]) for p in inside if p.parts}
+    written.append(names - {"checkpoints"})
+  assert {"metrics.jsonl", "events", "report", "evaluation.json"} < written[0]
   assert not written[1]
   lines = metrics.read(workdir / "metrics.jsonl")
   steps = [line["step"] for line in lines if line["kind"] == "train"]
@@ -199,8 +201,8 @@ def test_only_process_0_writes_logs_and_reports(start, tmp_path):
   alone = ne.evaluate(ne.load(workdir))
   correct = sum(row["correct"] for row in evaluation["classes"])
   assert correct == round(50 * alone["top1"])
-  assert "[0] Report: " in told
-  assert not re.search(r"^\[1\] (?!\[Gloo\])", told, re.MULTILINE)
+  assert "[0] Report: " in output
+  assert not re.search(r"^\[1\] (?!\[Gloo\])", output, re.MULTILINE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -225,8 +227,8 @@ def test_all_killed_while_a_checkpoint_is_written_lose_nothing(whole, launch, tm
   assert not unfinished(checkpoints.iterdir())
   assert_same_losses(workdir, whole[0])
   assert report["top1"] == pytest.approx(whole[1]["top1"])
-  for found, expected in zip(*map(trained, (workdir, whole[0])), strict=True):
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+  for kernel, expected in zip(*map(trained, (workdir, whole[0])), strict=True):
+    np.testing.assert_allclose(kernel, expected, rtol=1e-4, atol=1e-5)
 
 
 def unfinished(folders):
@@ -240,11 +242,11 @@ def trained(workdir):
 
 
 def test_an_error_of_one_process_ends_all(start, tmp_path):
-  code, told = start(tmp_path / "run", "1 0 error")
-  assert code == 1, told
-  assert "[1] error: One host has no data.\n" in told
-  assert re.search(r"\[0\] error: process 1 of 2 .*: One host has no data\.\n", told)
-  assert "Traceback" not in told
+  code, output = start(tmp_path / "run", "1 0 error")
+  assert code == 1, output
+  assert "[1] error: One host has no data.\n" in output
+  assert re.search(r"\[0\] error: process 1 of 2 .*: One host has no data\.\n", output)
+  assert "Traceback" not in output
 
 
 def test_kernels_are_fitted_by_what_layers_read_in_all_processes(
@@ -256,8 +258,8 @@ def test_kernels_are_fitted_by_what_layers_read_in_all_processes(
     "training.fit_batches": "2",
   }
   flags = [f"--config.{path}={value}" for path, value in changes.items()]
-  code, told = start(tmp_path / "two", "9 0 none", *flags)
-  assert code == 0, told
+  code, output = start(tmp_path / "two", "9 0 none", *flags)
+  assert code == 0, output
   for count in ("2", "0"):
     config = tiny.experiment()
     for path, value in (changes | {"training.fit_batches": count}).items():
@@ -286,27 +288,27 @@ def corrupt(tmp_path_factory):
   return [f"--dataset={folder}"], len(bad.indices)
 
 
-def skipped(told):
+def skipped(output):
   """How many examples each process names as left out."""
-  return [told.count(f"[{index}] Skipped: example") for index in range(2)]
+  return [output.count(f"[{index}] Skipped: example") for index in range(2)]
 
 
 def test_bad_examples_of_all_processes_count_together(start, tmp_path, corrupt):
   flags, count = corrupt
   limit = f"--config.data.maximum_bad_examples={count - 1}"
-  code, told = start(tmp_path / "run", "9 0 none", *flags, limit)
-  assert code == 1, told
-  assert all(0 < met < count for met in skipped(told)), "none met too many"
-  assert re.search(rf"error: .*more than .*maximum_bad_examples={count - 1};", told)
-  assert "Traceback" not in told
+  code, output = start(tmp_path / "run", "9 0 none", *flags, limit)
+  assert code == 1, output
+  assert all(0 < met < count for met in skipped(output)), "none met too many"
+  assert re.search(rf"error: .*more than .*maximum_bad_examples={count - 1};", output)
+  assert "Traceback" not in output
 
 
 def test_bad_examples_of_all_processes_are_kept_for_one(start, tmp_path, corrupt):
   workdir, (flags, count) = tmp_path / "run", corrupt
   limit = f"--config.data.maximum_bad_examples={count}"
-  code, told = start(workdir, "1 6 SIGTERM", *flags, limit)
-  assert code == 143, told
-  assert all(skipped(told))
+  code, output = start(workdir, "1 6 SIGTERM", *flags, limit)
+  assert code == 143, output
+  assert all(skipped(output))
   report = ne.run(RunDirectory(workdir).config(), workdir, quiet=True)
   assert report["bad_train_examples"] == count
   # All but the first steps know those of the other process.
@@ -338,6 +340,7 @@ def test_one_that_is_not_met_is_told_in_time():
 ALONE = [
   {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"},
   {"OMPI_COMM_WORLD_SIZE": "1"},
+  {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"},
   {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
   {"TPU_WORKER_HOSTNAMES": "localhost"},
 ]
@@ -399,20 +402,22 @@ def test_processes_of_a_launcher_meet(launcher):
   values = {"job": job, "job4": job * 4096, "port": local_cluster.free_port()}
   started = []
   for index in range(2):
-    told = {k: v.format(index=index, **values) for k, v in LAUNCHERS[launcher].items()}
+    variables = {
+      k: v.format(index=index, **values) for k, v in LAUNCHERS[launcher].items()
+    }
     started.append(
       subprocess.Popen(
         [sys.executable, "-c", COUNTS],
         cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"} | told,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
       )
     )
   for index, process in enumerate(started):
-    told, wrong = process.communicate(timeout=120)
-    assert told.split() == [str(index), "2"], wrong
+    output, wrong = process.communicate(timeout=120)
+    assert output.split() == [str(index), "2"], wrong
 
 
 UNMET = [
@@ -438,6 +443,15 @@ UNMET = [
     {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"},
     r"\(a,b\).*--coordinator_address, --num_processes and --process_id",
   ),
+  # torchrun's.
+  (
+    {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"},
+    "WORLD_SIZE=2 .*--coordinator_address=HOST:PORT .*--num_processes=1",
+  ),
+  ({"RANK": "1"}, "RANK=1 .*WORLD_SIZE .*--num_processes=1"),
+  # Half of our own.
+  ({"JAX_PROCESS_ID": "1"}, "--coordinator_address and --num_processes must be given"),
+  ({"JAX_NUM_PROCESSES": "2"}, "--coordinator_address and --process_id must be given"),
 ]
 
 
@@ -471,8 +485,8 @@ def test_one_of_several_that_finds_no_other_does_not_train_alone():
   )
   lines = done.stdout.splitlines()
   assert len(lines) == len(UNMET), done.stderr
-  for line, (_, told) in zip(lines, UNMET, strict=True):
-    assert re.search(told, line)
+  for line, (_, words) in zip(lines, UNMET, strict=True):
+    assert re.search(words, line)
 
 
 def test_one_of_several_trains_alone_when_told(monkeypatch):

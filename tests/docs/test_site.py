@@ -24,9 +24,9 @@ def hooks():
 
 
 def test_every_public_name_is_in_one_group_of_the_api(hooks):
-  found = [name for names in hooks.api().values() for name in names]
-  assert sorted(found) == sorted(hooks.public_names())
-  assert set(neural_epitome.__all__) - set(found) <= {"__version__"}
+  grouped = [name for names in hooks.api().values() for name in names]
+  assert sorted(grouped) == sorted(hooks.public_names())
+  assert set(neural_epitome.__all__) - set(grouped) <= {"__version__"}
 
 
 def test_a_page_names_where_its_object_is_defined(hooks):
@@ -83,9 +83,9 @@ def test_a_link_of_the_checkout_leads_to_the_page_of_the_site(
     "launching.md",
   )
   where = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
-  found = hooks.on_page_markdown(f"[README]({link})", where, None, files)
-  wanted = on_site or "../benchmarks/results/search.csv"
-  assert found == (wanted if wanted.startswith("README") else f"[README]({wanted})")
+  text = hooks.on_page_markdown(f"[README]({link})", where, None, files)
+  target = on_site or "../benchmarks/results/search.csv"
+  assert text == (target if target.startswith("README") else f"[README]({target})")
 
 
 def test_code_is_left_as_it_is(hooks):

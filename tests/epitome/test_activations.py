@@ -41,10 +41,10 @@ def test_the_mean_square_of_each_input_of_every_layer_is_told():
   def call(x):
     return model.apply(variables, x)
 
-  found = activations.input_importance(call, [IMAGES, 3 * IMAGES])
+  importance = activations.input_importance(call, [IMAGES, 3 * IMAGES])
   one = np.mean(np.square(IMAGES), (0, 1, 2)) * (1 + 9) / 2
   wide = np.mean(np.square(IMAGES), (0, 1)).reshape(-1) * (1 + 9) / 2
-  wanted = {
+  expected = {
     "conv/kernel": one,
     "grouped/kernel": (one[:4] + one[4:]) / 2,
     "general/kernel": wide,
@@ -52,9 +52,9 @@ def test_the_mean_square_of_each_input_of_every_layer_is_told():
     "epitome_conv/kernel": (one[:4] + one[4:]) / 2,
     "epitome_dense/kernel": one,
   }
-  assert found.keys() == wanted.keys()
-  for name, value in found.items():
-    np.testing.assert_allclose(value, wanted[name], rtol=1e-5)
+  assert importance.keys() == expected.keys()
+  for name, value in importance.items():
+    np.testing.assert_allclose(value, expected[name], rtol=1e-5)
 
 
 def test_a_layer_that_reads_what_is_not_finite_is_named():

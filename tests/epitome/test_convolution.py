@@ -120,16 +120,16 @@ def test_a_depthwise_convolution_can_be_spelled_for_other_machines():
     for key, shape in zip(keys, ((2, 8, 8, 4), (3, 3, 1, 4)), strict=True)
   )
   options = {"strides": (2, 2), "padding": ((1, 1), (1, 1)), "kernel_dilation": (1, 1)}
-  found, texts = {}, {}
+  outputs, texts = {}, {}
   for spelling in ("backend", "platform", "convolution"):
     run = jax.jit(
       lambda x, kernel: convolve(x, kernel, feature_group_count=4, **options)
     )
     with spelled(spelling):
       texts[spelling] = run.trace(x, kernel).lower(lowering_platforms=("cpu", "cuda"))
-      found[spelling] = run(x, kernel)
+      outputs[spelling] = run(x, kernel)
   for spelling in ("platform", "convolution"):
-    np.testing.assert_allclose(found[spelling], found["backend"], atol=1e-5)
+    np.testing.assert_allclose(outputs[spelling], outputs["backend"], atol=1e-5)
   texts = {spelling: text.as_text() for spelling, text in texts.items()}
   assert "stablehlo.convolution" not in texts["backend"]
   assert "stablehlo.case" in texts["platform"]
@@ -152,6 +152,7 @@ def test_pointwise_is_a_matrix_product(strides):
   assert "stablehlo.convolution" not in jax.jit(run).lower(x, kernel).as_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel_size", [(3,), (3, 3)])
 def test_half_precision_accumulates_in_float32(kernel_size):
   generator = np.random.default_rng(0)

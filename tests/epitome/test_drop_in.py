@@ -117,6 +117,7 @@ def test_a_convolution_of_linen_runs_with_its_class_swapped(problem, rate, rule)
   assert ours == theirs
 
 
+@pytest.mark.slow
 @given(products(), rates, rules)
 def test_a_dense_layer_of_linen_runs_with_its_class_swapped(problem, rate, rule):
   features, options, x = problem
@@ -134,25 +135,25 @@ def test_a_dense_layer_of_linen_runs_with_its_class_swapped(problem, rate, rule)
 def test_a_convolution_of_nnx_runs_with_its_class_swapped(problem, rate, rule):
   features, kernel_size, options, x = problem
 
-  def made(layer, **more):
+  def output_of(layer, **more):
     def call(x):
       channels, rngs = x.shape[-1], nnx.Rngs(0)
-      made = layer(channels, features, kernel_size, rngs=rngs, **options, **more)
-      return made(x)
+      module = layer(channels, features, kernel_size, rngs=rngs, **options, **more)
+      return module(x)
 
     return seen(jax.eval_shape(call, x))
 
   with as_users_have_it:
-    theirs = made(nnx.Conv)
-    assert made(nnx_layers.EpitomeConv) == theirs
-    assert made(nnx_layers.EpitomeConv, rate=rate, rule=rule) == theirs
+    theirs = output_of(nnx.Conv)
+    assert output_of(nnx_layers.EpitomeConv) == theirs
+    assert output_of(nnx_layers.EpitomeConv, rate=rate, rule=rule) == theirs
 
 
 @given(products(), rates, rules)
 def test_a_linear_layer_of_nnx_runs_with_its_class_swapped(problem, rate, rule):
   features, options, x = problem
 
-  def made(layer, **more):
+  def output_of(layer, **more):
     def call(x):
       return layer(x.shape[-1], features, rngs=nnx.Rngs(0), **options, **more)(x)
 
@@ -160,9 +161,9 @@ def test_a_linear_layer_of_nnx_runs_with_its_class_swapped(problem, rate, rule):
 
   with as_users_have_it:
     linear = nnx_layers.EpitomeLinear
-    theirs = made(nnx.Linear)
-    assert made(linear) == theirs
-    assert made(linear, rate=rate, rule=rule) == theirs
+    theirs = output_of(nnx.Linear)
+    assert output_of(linear) == theirs
+    assert output_of(linear, rate=rate, rule=rule) == theirs
 
 
 def drawn(x):
@@ -180,10 +181,10 @@ def test_without_a_rate_a_convolution_computes_what_flax_does(problem):
   ours = layers.EpitomeConv(features, kernel_size, rate=1, **options)
   with as_users_have_it:
     variables = theirs.init(KEY, x)
-    expected, found = theirs.apply(variables, x), ours.apply(variables, x)
+    expected, actual = theirs.apply(variables, x), ours.apply(variables, x)
     jax.tree.map(np.testing.assert_array_equal, ours.init(KEY, x), variables)
   step = jnp.finfo(expected.dtype).eps
-  error = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+  error = np.abs(np.asarray(actual, np.float64) - np.asarray(expected, np.float64))
   assert np.all(error <= 30 * step * (1.0 + np.abs(np.asarray(expected, np.float64))))
 
 
@@ -201,8 +202,8 @@ def test_without_a_rate_an_nnx_layer_starts_and_computes_as_flaxs(
   x = jax.random.normal(KEY, shape)
   init = {"bias_init": nnx.initializers.normal(1.0), "rngs": nnx.Rngs(3)}
   expected = theirs(*arguments, **init)(x)
-  found = ours(*arguments, **init | {"rngs": nnx.Rngs(3)})(x)
-  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+  actual = ours(*arguments, **init | {"rngs": nnx.Rngs(3)})(x)
+  np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def parameters(function):
@@ -246,8 +247,8 @@ def test_nnx_arguments_are_flaxs_in_its_order_with_its_defaults(theirs, ours):
 def stored(layer, x):
   """Numbers that the layer stores for its kernel, offsets included."""
   variables = jax.eval_shape(layer.init, KEY, x)
-  found = {**variables["params"], **variables.get("routing", {}).get("map", {})}
-  return sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(found))
+  tensors = {**variables["params"], **variables.get("routing", {}).get("map", {})}
+  return sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(tensors))
 
 
 @pytest.mark.parametrize(
@@ -272,8 +273,8 @@ def test_kernels_that_are_too_small_for_a_rate_shrink_as_far_as_they_can():
   depthwise = {"feature_group_count": 4, "use_bias": False}
   assert stored(layers.EpitomeConv(8, (3, 3), rate=2, **depthwise), x) == 9 * 8
   # Its offset is as large as the kernel.
-  one = layers.EpitomeDense(1, rate=2, use_bias=False)
-  assert stored(one, jnp.zeros((1, 1))) == 1
+  single = layers.EpitomeDense(1, rate=2, use_bias=False)
+  assert stored(single, jnp.zeros((1, 1))) == 1
   alone = layers.EpitomeConv(8, 1, rule=tile, use_bias=False)
   assert stored(alone, jnp.zeros((8, 32))) == 8 * 32 / 2
 
@@ -310,8 +311,8 @@ def test_a_mask_hides_the_same_weights_as_in_flax(execution):
   options = tile | {"mask": mask, "use_bias": False, "rngs": nnx.Rngs(0)}
   twin = nnx_layers.EpitomeConv(6, 4, 3, **options)
   twin.tensors["epitome"][...] = variables["params"]["epitome"]
-  found = nnx.jit(lambda twin, x: twin(x))(twin, x)
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  actual = nnx.jit(lambda twin, x: twin(x))(twin, x)
+  np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_functions_in_place_of_jaxs_are_called_by_the_layer():
@@ -347,7 +348,7 @@ def conv(*arguments, channels=4, **options):
 
 
 @pytest.mark.parametrize(
-  ("arguments", "options", "told"),
+  ("arguments", "options", "words"),
   [
     ((4, ()), {}, "kernel_size="),
     ((4, (3, 0)), {}, "kernel_size="),
@@ -365,8 +366,8 @@ def conv(*arguments, channels=4, **options):
     ((4, (3, 3)), {"rate": 2, "rule": QuantisedRule()}, "bits="),
   ],
 )
-def test_what_makes_no_layer_is_refused_by_name(arguments, options, told):
-  with pytest.raises(UserError, match=told):
+def test_what_makes_no_layer_is_refused_by_name(arguments, options, words):
+  with pytest.raises(UserError, match=words):
     conv(*arguments, **options)
 
 
@@ -375,6 +376,7 @@ def test_an_input_with_too_few_axes_is_refused():
     layers.EpitomeConv(4, (3, 3)).init(KEY, jnp.zeros((8, 4)))
 
 
+@pytest.mark.slow
 def test_a_layer_without_its_routing_map_says_what_is_missing():
   fixed, x = IndexOptions(source="fixed"), jnp.zeros((1, 64))
   layer = layers.EpitomeDense(64, rate=4, indices=fixed)

@@ -68,8 +68,8 @@ def test_a_kernel_that_was_generated_is_fitted_exactly(name):
   assert {k: v.shape for k, v in tensors.items()} == {
     k: v.shape for k, v in plan.tensors.items()
   }
-  found = fitting.generate(plan, tensors, offsets, "a/kernel")
-  assert fitting.relative_error(kernel, found) < 1e-4
+  generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+  assert fitting.relative_error(kernel, generated) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["tile", "factorised", "hashed", "wsnet"])
@@ -82,8 +82,8 @@ def test_of_one_tensor_no_change_comes_nearer_to_any_kernel(name):
   [tensor] = tensors.values()
 
   def error(tensor):
-    found = generator.generate({role: tensor}, offsets.get("a/kernel", {}), SHAPE)
-    return jnp.sum((found - kernel) ** 2)
+    generated = generator.generate({role: tensor}, offsets.get("a/kernel", {}), SHAPE)
+    return jnp.sum((generated - kernel) ** 2)
 
   # Quadratic: a gradient of zero is the minimum.
   np.testing.assert_allclose(jax.grad(error)(jnp.asarray(tensor)), 0.0, atol=1e-3)
@@ -92,6 +92,7 @@ def test_of_one_tensor_no_change_comes_nearer_to_any_kernel(name):
 IMPORTANCE = np.exp(np.random.default_rng(9).normal(size=SHAPE[-2])).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["factorised", "hashed", "wsnet"])
 def test_with_importance_no_change_comes_nearer_to_what_a_layer_answers(name):
   generator = GENERATORS[name]
@@ -99,14 +100,14 @@ def test_with_importance_no_change_comes_nearer_to_what_a_layer_answers(name):
   kernel = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
   every = np.broadcast_to(IMPORTANCE[:, None], SHAPE)
   # Any factor of all of it changes nothing.
-  worth = {"a/kernel": 7.0 * IMPORTANCE}
-  tensors = fitting.fit(plan, {"a/kernel": kernel}, offsets, importance=worth)
+  importance = {"a/kernel": 7.0 * IMPORTANCE}
+  tensors = fitting.fit(plan, {"a/kernel": kernel}, offsets, importance=importance)
   [role] = plan.kernels["a/kernel"].tensors
   [tensor] = tensors.values()
 
   def error(tensor):
-    found = generator.generate({role: tensor}, offsets.get("a/kernel", {}), SHAPE)
-    return jnp.sum(jnp.asarray(every) * (found - kernel) ** 2)
+    generated = generator.generate({role: tensor}, offsets.get("a/kernel", {}), SHAPE)
+    return jnp.sum(jnp.asarray(every) * (generated - kernel) ** 2)
 
   np.testing.assert_allclose(jax.grad(error)(jnp.asarray(tensor)), 0.0, atol=1e-3)
   even = fitting.fit(plan, {"a/kernel": kernel}, offsets)
@@ -115,36 +116,38 @@ def test_with_importance_no_change_comes_nearer_to_what_a_layer_answers(name):
 
 def weighted_error(plan, kernel, importance, tensors, offsets):
   root = np.sqrt(importance)[:, None]
-  found = fitting.generate(plan, tensors, offsets, "a/kernel")
-  return fitting.relative_error(kernel * root, found * root)
+  generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+  return fitting.relative_error(kernel * root, generated * root)
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_search_with_importance_errs_where_it_matters_less(name):
   plan, offsets = network(GENERATORS[name])
   kernel = np.random.default_rng(5).normal(size=SHAPE)
-  kernels, worth = {"a/kernel": kernel}, {"a/kernel": IMPORTANCE}
+  kernels, importance = {"a/kernel": kernel}, {"a/kernel": IMPORTANCE}
   even = fitting.search(plan, kernels, offsets, range(10))
-  found = fitting.search(plan, kernels, offsets, range(10), importance=worth)
-  told = [weighted_error(plan, kernel, IMPORTANCE, *pair) for pair in (even, found)]
+  weighted = fitting.search(plan, kernels, offsets, range(10), importance=importance)
+  errors = [
+    weighted_error(plan, kernel, IMPORTANCE, *pair) for pair in (even, weighted)
+  ]
   # Numbers that are read at one input alone do not depend on it.
   if name in ("dense", "tile"):
-    assert told[1] == pytest.approx(told[0], rel=1e-5, abs=1e-6)
+    assert errors[1] == pytest.approx(errors[0], rel=1e-5, abs=1e-6)
   else:
-    assert told[1] < told[0]
+    assert errors[1] < errors[0]
 
 
 def test_inputs_of_no_importance_may_be_anything_and_are_finite():
-  worth = np.ones(SHAPE[-2], np.float32)
-  worth[1:] = 0.0
+  importance = np.ones(SHAPE[-2], np.float32)
+  importance[1:] = 0.0
   kernel = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
   plan, offsets = network(LowRank(9))
   tensors = fitting.fit(
-    plan, {"a/kernel": kernel}, offsets, importance={"a/kernel": worth}
+    plan, {"a/kernel": kernel}, offsets, importance={"a/kernel": importance}
   )
-  found = fitting.generate(plan, tensors, offsets, "a/kernel")
-  assert np.isfinite(found).all()
-  np.testing.assert_allclose(found[:, :, :1], kernel[:, :, :1], atol=1e-3)
+  generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+  assert np.isfinite(generated).all()
+  np.testing.assert_allclose(generated[:, :, :1], kernel[:, :, :1], atol=1e-3)
 
 
 def test_kernels_that_share_a_tensor_are_fitted_by_their_relative_errors():
@@ -167,8 +170,8 @@ def test_a_search_comes_nearer_than_the_routing_it_starts_from(name):
   kernels = {"a/kernel": np.random.default_rng(5).normal(size=SHAPE)}
 
   def error(tensors, offsets):
-    found = fitting.generate(plan, tensors, offsets, "a/kernel")
-    return fitting.relative_error(kernels["a/kernel"], found)
+    generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+    return fitting.relative_error(kernels["a/kernel"], generated)
 
   before = error(fitting.fit(plan, kernels, offsets), offsets)
   tensors, moved = fitting.search(plan, kernels, offsets, range(10))
@@ -212,11 +215,11 @@ def test_a_search_that_goes_astray_ends_where_it_was_nearest(monkeypatch):
     all_to_one = {axis: np.zeros_like(value) for axis, value in offsets.items()}
     return rounds[-1] if len(rounds) < 3 else all_to_one
 
-  wanted = distance(plan, kernels, *fitting.search(plan, kernels, offsets, range(2)))
+  nearest = distance(plan, kernels, *fitting.search(plan, kernels, offsets, range(2)))
   monkeypatch.setattr(ChannelEpitome, "reroute", astray)
-  found = fitting.search(plan, kernels, offsets, range(5))
+  searched = fitting.search(plan, kernels, offsets, range(5))
   assert len(rounds) == 5
-  assert distance(plan, kernels, *found) <= wanted + 1e-6
+  assert distance(plan, kernels, *searched) <= nearest + 1e-6
 
 
 def test_channels_that_are_copies_up_to_sign_and_size_are_found():
@@ -229,8 +232,8 @@ def test_channels_that_are_copies_up_to_sign_and_size_are_found():
   start = {"a/kernel": {"output": np.zeros(40, np.float32)}}
   kernels = {"a/kernel": kernel}
   tensors, offsets = fitting.search(plan, kernels, start, range(20))
-  found = fitting.generate(plan, tensors, offsets, "a/kernel")
-  assert fitting.relative_error(kernel, found) < 1e-3
+  generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+  assert fitting.relative_error(kernel, generated) < 1e-3
 
 
 @settings(max_examples=10)
@@ -250,17 +253,17 @@ def test_a_block_goes_where_it_is_nearest_to_what_fits_the_others(
   blocks = sampling.replica_counts(shape, (shape[0], *cells))
   offsets = {axis: np.zeros(blocks, np.float32) for axis in ("input", "output")}
   scale = np.ones(blocks) if scaled else None
-  worth = np.ones(shape[1]) if is_even else 0.1 + random.random(shape[1])
-  found = matching.starts(kernel, cells, offsets, scale, worth)
+  importance = np.ones(shape[1]) if is_even else 0.1 + random.random(shape[1])
+  starts = matching.starts(kernel, cells, offsets, scale, importance)
   # The first block meets all others where they started.
   above, below = np.zeros((shape[0], *cells)), np.zeros(cells)
   for r, c in list(np.ndindex(blocks))[1:]:
     part = kernel[:, r * cells[0] :, c * cells[1] :][:, : cells[0], : cells[1]]
-    of_part = worth[r * cells[0] :][: cells[0], None]
+    of_part = importance[r * cells[0] :][: cells[0], None]
     above[:, : part.shape[1], : part.shape[2]] += part * of_part
     below[: part.shape[1], : part.shape[2]] += of_part
   epitome = above / np.where(below, below, 1)
-  block, of_block = kernel[:, : cells[0], : cells[1]], worth[: cells[0], None]
+  block, of_block = kernel[:, : cells[0], : cells[1]], importance[: cells[0], None]
 
   def error(start):
     read = np.roll(epitome, (-start[0], -start[1]), (1, 2))
@@ -268,7 +271,7 @@ def test_a_block_goes_where_it_is_nearest_to_what_fits_the_others(
     factor = met / max(own, 1e-30) if scaled else 1.0
     return np.sum(of_block * (block - factor * read) ** 2)
 
-  chosen = int(found["input"][0, 0]), int(found["output"][0, 0])
+  chosen = int(starts["input"][0, 0]), int(starts["output"][0, 0])
   np.testing.assert_allclose(error(chosen), min(map(error, np.ndindex(cells))))
 
 
@@ -289,8 +292,8 @@ def test_blocks_that_are_the_same_but_shifted_are_put_in_step():
     start = {"a/kernel": {axis: np.zeros_like(v) for axis, v in hidden.items()}}
     kernels = {"a/kernel": kernel}
     tensors, offsets = fitting.search(plan, kernels, start, range(10))
-    found = fitting.generate(plan, tensors, offsets, "a/kernel")
-    assert fitting.relative_error(kernel, found) < 1e-4
+    generated = fitting.generate(plan, tensors, offsets, "a/kernel")
+    assert fitting.relative_error(kernel, generated) < 1e-4
 
 
 def test_what_cannot_be_fitted_is_refused():

@@ -173,6 +173,7 @@ def test_the_backward_pass_keeps_the_epitome_and_not_the_kernel():
   assert kept <= 64 * 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["tile", "factorised", "blockwise"])
 def test_the_kernel_starts_with_the_variance_of_its_own_fan_in(structure):
   shape = (3, 3, 128, 128)
@@ -202,6 +203,7 @@ def test_one_dimensional_convolutions_take_epitomes_and_wsnet():
     np.testing.assert_allclose(folded, y, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
   layer = conv("learner", dtype=jnp.bfloat16)
   y, variables = layer.init_with_output(jax.random.key(0), X)

@@ -21,20 +21,20 @@ MATRIX[np.arange(40), INDEX] = FACTORS
 @pytest.mark.parametrize("kind", ["numpy", "jax"])
 def test_it_is_the_solution_of_the_normal_equations(weight, kind):
   root = np.sqrt(np.ones(40) if weight is None else weight)
-  wanted = np.linalg.lstsq(MATRIX * root[:, None], KERNEL * root, rcond=None)[0]
+  expected = np.linalg.lstsq(MATRIX * root[:, None], KERNEL * root, rcond=None)[0]
   arrays = (FACTORS, KERNEL, weight)
   if kind == "numpy":
-    found = least_squares.sums(lambda w: MATRIX.T @ w, *arrays)
+    sums = least_squares.sums(lambda w: MATRIX.T @ w, *arrays)
   else:
     arrays = tuple(None if a is None else jnp.asarray(a) for a in arrays)
     _, transposed = jax.vjp(lambda t: jnp.asarray(MATRIX) @ t, jnp.ones(7))
-    found = least_squares.sums(lambda w: transposed(w)[0], *arrays)
-  nearest = least_squares.quotient(*found)
+    sums = least_squares.sums(lambda w: transposed(w)[0], *arrays)
+  nearest = least_squares.quotient(*sums)
   assert isinstance(nearest, np.ndarray if kind == "numpy" else jax.Array)
-  np.testing.assert_allclose(nearest, wanted, atol=1e-5)
+  np.testing.assert_allclose(nearest, expected, atol=1e-5)
   assert nearest[-1] == 0.0
 
 
 def test_a_number_that_is_hardly_read_counts_as_read_by_nothing():
-  found = least_squares.quotient(np.ones(2), np.array([0.5, 1e-12]), least=1e-9)
-  np.testing.assert_array_equal(found, [2.0, 0.0])
+  quotient = least_squares.quotient(np.ones(2), np.array([0.5, 1e-12]), least=1e-9)
+  np.testing.assert_array_equal(quotient, [2.0, 0.0])

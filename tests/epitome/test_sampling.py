@@ -191,10 +191,10 @@ def test_offsets_that_are_known_beforehand_give_the_same_kernel_without_arithmet
   case,
 ):
   offsets = {axis: np.floor(np.asarray(v)) for axis, v in case.offsets.items()}
-  found = jax.jit(lambda e: sampling.sample(e, offsets, case.shape))
+  sampled = jax.jit(lambda e: sampling.sample(e, offsets, case.shape))
   arrays = {axis: jnp.asarray(value) for axis, value in offsets.items()}
-  wanted = sample(case.epitome, arrays, case.shape)
-  np.testing.assert_allclose(found(case.epitome), wanted, rtol=1e-6, atol=1e-6)
-  text = found.lower(case.epitome).as_text()
+  expected = sample(case.epitome, arrays, case.shape)
+  np.testing.assert_allclose(sampled(case.epitome), expected, rtol=1e-6, atol=1e-6)
+  text = sampled.lower(case.epitome).as_text()
   assert "dynamic_slice" not in text
   assert "multiply" not in text

@@ -48,8 +48,8 @@ def test_wrapping_adds_up_the_blocks_however_many(cells):
   x = draw(2, 3, 41)
   padded = np.pad(x, [(0, 0), (0, 0), (0, -41 % cells)])
   expected = padded.reshape(2, 3, -1, cells).sum(2)
-  found = stream.wrap(jnp.asarray(x), cells)
-  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+  wrapped = stream.wrap(jnp.asarray(x), cells)
+  np.testing.assert_allclose(wrapped, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_scaling_twice_is_scaling_by_both():
@@ -73,15 +73,15 @@ def test_layers_behind_each_other_never_make_what_is_between_them(least):
   first, second = draw(1, 1, 24, CELLS, seed=3), draw(1, 1, CELLS, 30, seed=4)
   shapes = (1, 1, 24, 18), (1, 1, 18, 30)
   whole = folding.fold(x, first, {}, shapes[0], application)
-  wanted = folding.fold(whole, second, {}, shapes[1], application)
+  expected = folding.fold(whole, second, {}, shapes[1], application)
   with convolution.spelled("convolution", least=least):
     carried = folding.fold(x, first, {}, shapes[0], writing)
     made = []
     carried.full = lambda: made.append("full")
-    found = folding.fold(carried, second, {}, shapes[1], application)
+    folded = folding.fold(carried, second, {}, shapes[1], application)
   assert not made
   assert carried.wrapped(CELLS).shape[-1] == max(CELLS, least)
-  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_offsets_are_no_stream():

@@ -46,11 +46,13 @@ def test_a_weight_is_the_product_of_the_numbers_at_its_indices(name, monkeypatch
   monkeypatch.setattr(weight_indices, "_DIGIT", 50)
   read = weight_indices.find(generator, SHAPE, offsets, names)
   stored = {names[role]: tensor for role, tensor in tensors.items()}
-  wanted = weight_indices.generate(generator, SHAPE, tensors, offsets).reshape(-1)
-  np.testing.assert_allclose(read.factors(stored, ""), wanted, atol=1e-6)
+  expected = weight_indices.generate(generator, SHAPE, tensors, offsets).reshape(-1)
+  np.testing.assert_allclose(read.factors(stored, ""), expected, atol=1e-6)
   for tensor in stored:
     number = stored[tensor].reshape(-1)[read.indices[tensor]]
-    np.testing.assert_allclose(read.factors(stored, tensor) * number, wanted, atol=1e-6)
+    np.testing.assert_allclose(
+      read.factors(stored, tensor) * number, expected, atol=1e-6
+    )
 
 
 def test_offsets_between_cells_are_refused():

@@ -1,6 +1,7 @@
-"""The C header, compiled by the system's compiler, expands what the network reads."""
+"""The C header, compiled by the system's compiler, expands what Python does."""
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ from neural_epitome.epitome.generators import (
   ChannelEpitomeRule,
   EpitomeRule,
   HashedRule,
+  LowRankRule,
   QuantisedRule,
   SharedEpitomeRule,
+  WindowedEpitomeRule,
 )
 from neural_epitome.errors import UserError
 from neural_epitome.export import c_compiled, c_header, compact
 from neural_epitome.training import setup
+from neural_epitome.weight_files import compressing
 from tests.export import networks
+from tests.weight_files import networks as foreign
 
 RULES = {
   "tile": EpitomeRule(routing="tile"),
@@ -27,33 +32,35 @@ RULES = {
   "channels": ChannelEpitomeRule(),
   "shared": SharedEpitomeRule(block=50),
   "int5": QuantisedRule(bits=5),
+  "windows": WindowedEpitomeRule(length=100),
+  "low rank": LowRankRule(),
 }
 has_compiler = any(map(shutil.which, ("cc", "gcc", "clang")))
 needs_compiler = pytest.mark.skipif(not has_compiler, reason="there is no C compiler")
 
 
+@pytest.mark.slow
 @needs_compiler
-@pytest.mark.parametrize("bits", [32, 8, 3])
+@pytest.mark.parametrize("bits", [32, 16, 8, 3])
 @pytest.mark.parametrize("name", RULES)
 def test_compiled_it_gives_the_kernels_that_numpy_builds(tmp_path, name, bits):
-  network = networks.shipped(rule=RULES[name])
+  source = {"source": "free"} if name == "windows" else {}
+  network = networks.shipped(rule=RULES[name], **source)
   if name == "factorised":
     # Crops between cells are made before numbers are rounded: on whole cells alike.
     for layer in network.variables["routing"].values():
       layer["map"] = {axis: np.round(value) for axis, value in layer["map"].items()}
   header, file = tmp_path / "network.h", tmp_path / "network.safetensors"
   c_header.write(header, network, bits)
-  shapes = {path: k.shape for path, k in network.plan.kernels.items()}
-  rest = setup.take_inventory(network.config, 10).rest
-  found = c_compiled.expand(header, shapes, rest)
+  kernels = c_compiled.expand(header)
   compact.write(file, network, bits)
-  wanted = compact_reader.read(file).parameters()
-  assert found.keys() == wanted.keys()
-  for path, value in wanted.items():
+  expected = compact_reader.read(file).parameters()
+  assert kernels.keys() == expected.keys()
+  for path, value in expected.items():
     # A crop has a range of its own, so its steps are finer.
     is_crop = name == "factorised" and bits < 32 and path.endswith("kernel")
     atol = np.abs(value).max() / 2 ** (bits - 1) * 1.5 if is_crop else 1e-6
-    np.testing.assert_allclose(found[path], value, atol=atol)
+    np.testing.assert_allclose(kernels[path], value, atol=atol)
 
 
 @pytest.mark.slow
@@ -76,11 +83,11 @@ def test_its_arrays_take_no_more_bytes_than_are_told(tmp_path):
     c_header.write(tmp_path / "network.h", network, bits)
     text = (tmp_path / "network.h").read_text()
     size = int(text.partition("#define NE_BYTES ")[2].split()[0])
-    told = totals.price(network.plan.narrowed(bits), inventory).stored_bytes
+    price = totals.price(network.plan.narrowed(bits), inventory).stored_bytes
     # Starts of replicas are of two bytes here.
     offsets = flat_variables.offsets(network.plan, network.variables)
     saved = 2 * sum(a.size for axes in offsets.values() for a in axes.values())
-    assert size == pytest.approx(told - saved, abs=4 * len(network.plan.kernels))
+    assert size == pytest.approx(price - saved, abs=4 * len(network.plan.kernels))
 
 
 def test_a_start_that_sixteen_bits_do_not_hold_is_refused(tmp_path):
@@ -104,3 +111,68 @@ def test_a_start_that_sixteen_bits_do_not_hold_is_refused(tmp_path):
 def test_what_it_cannot_hold_is_named(tmp_path, rule, bits, words):
   with pytest.raises(UserError, match=words):
     c_header.write(tmp_path / "network.h", networks.shipped(rule=rule), bits)
+
+
+NAMES = {
+  "conv.weight": "a.b.weight",
+  "line.weight": "a_b.weight",
+  "head.weight": "kernel.weight",
+  "conv.bias": "a/b*/ int x; /*??/",
+  "norm.weight": "a_b*/ int x; /*??/",
+}
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory):
+  """The compact file of a foreign network with names that clash in C, and one more."""
+  folder = tmp_path_factory.mktemp("compressed")
+  arrays = {NAMES.get(n, n): array for n, array in foreign.state().items()}
+  arrays["empty.bias"] = np.zeros(0, np.float32)
+  path = foreign.save(folder / "network.npz", arrays, "npz")
+  comparison = compressing.compare(path, quiet=True)
+  for ratio in (2, 5, 9):
+    comparison.within(f"{ratio}x").save(folder / f"{ratio}.safetensors")
+  return folder
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("ratio", [2, 5, 9])
+def test_kernels_of_a_foreign_network_are_those_of_python_to_the_last_bit(
+  compressed, tmp_path, ratio
+):
+  path = compressed / f"{ratio}.safetensors"
+  c_header.write_weights(tmp_path / "weights.h", path)
+  made = c_compiled.expand(tmp_path / "weights.h")
+  expected = compact_reader.read(path).parameters()
+  assert made.keys() == expected.keys()
+  for name, array in expected.items():
+    assert made[name].dtype == array.dtype
+    assert made[name].shape == array.shape
+    assert made[name].tobytes() == np.ascontiguousarray(array).tobytes()
+  about = c_compiled.about(tmp_path / "weights.h")
+  assert about["network"] == compact_reader.read(path).metadata["network"]
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_user_code_finds_a_kernel_by_its_name(compressed, tmp_path):
+  path = compressed / "5.safetensors"
+  c_header.write_weights(tmp_path / "weights.h", path)
+  (tmp_path / "user.c").write_text(
+    '#include <stdio.h>\n#include "weights.h"\n'
+    "static float room[1 << 16];\n"
+    "int main(void) {\n"
+    "  const ne_kernel *k = &ne_kernels[ne_at_a_b_weight];\n"
+    "  ne_expand(k, room);\n"
+    '  printf("%d %d %.9g", (int)k->inputs, (int)k->outputs, (double)room[7]);\n'
+    "  return 0;\n}\n"
+  )
+  compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
+  program = tmp_path / "user"
+  subprocess.run([compiler, "-std=c99", tmp_path / "user.c", "-o", program], check=True)
+  done = subprocess.run([program], check=True, capture_output=True, text=True)
+  inputs, outputs, weight = done.stdout.split()
+  kernel = compact_reader.read(path).kernel("a.b.weight")
+  assert (int(inputs), int(outputs)) == kernel.shape[-2:]
+  assert np.float32(weight) == kernel.reshape(-1)[7]

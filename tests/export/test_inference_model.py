@@ -23,9 +23,9 @@ def frozen(network):
 def test_a_shipped_network_answers_as_the_frozen_one_does(source):
   network = networks.trained(rule=networks.BLOCKWISE, source=source)
   batch = networks.images(network)
-  found = networks.logits(inference_model.shipped(network), batch)
-  wanted = networks.logits(frozen(network), batch)
-  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+  logits = networks.logits(inference_model.shipped(network), batch)
+  expected = networks.logits(frozen(network), batch)
+  np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_learners_and_statistics_do_not_ship():
@@ -43,15 +43,15 @@ def test_offsets_are_whole_cells_of_the_epitome_and_come_back():
   network = inference_model.shipped(
     networks.trained(rule=networks.BLOCKWISE, source="free")
   )
-  found = flat_variables.offsets(network.plan, network.variables)
-  assert set(found) == set(network.plan.compressed)
+  offsets = flat_variables.offsets(network.plan, network.variables)
+  assert set(offsets) == set(network.plan.compressed)
   for path, kernel in network.plan.kernels.items():
     for axis, cells in kernel.generator.start_cells(kernel.shape).items():
-      value = found[path][axis]
+      value = offsets[path][axis]
       assert axis == "spatial" or (value == np.round(value)).all()
       assert (value >= 0).all()
       assert (value <= np.asarray(cells) - 1).all()
-  again = flat_variables.with_offsets(found)
+  again = flat_variables.with_offsets(offsets)
   jax.tree.map(np.testing.assert_array_equal, again["conv_1"]["map"],
                network.variables["routing"]["conv_1"]["map"])  # fmt: skip
 

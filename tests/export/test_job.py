@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import shutil
+import tempfile
 import time
 import types
 
@@ -15,6 +17,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.export import compact, inference_model, job, onnx, program
 from neural_epitome.report import summary, tables
 from neural_epitome.training import setup
+from tests import disks
 from tests.export import networks
 from tests.training import tiny
 
@@ -23,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 def test_an_export_says_bytes_numbers_differences_and_times(tmp_path):
   network = networks.trained(rule=EpitomeRule(side="both"), rate=4.0)
-  found = job.export(network, tmp_path / "new", ["compact"], bits=8)
-  [file] = found["files"]
+  report = job.export(network, tmp_path / "new", ["compact"], bits=8)
+  [file] = report["files"]
   path = tmp_path / "new" / "tiny.safetensors"
   assert (file["format"], file["file"]) == ("compact", str(path))
   assert file["bytes"] == path.stat().st_size
@@ -36,13 +39,13 @@ def test_an_export_says_bytes_numbers_differences_and_times(tmp_path):
   moved = np.abs(networks.logits(loaded, batch) - networks.logits(frozen, batch)).max()
   assert file["largest_difference"] == pytest.approx(moved, rel=0.01)
   assert 1e-4 < moved < 1.0
-  modes = found["modes"]
+  modes = report["modes"]
   assert (
     modes["fold"]["madds"] < modes["materialise"]["madds"] == modes["decode"]["madds"]
   )
   assert all(mode["median_ms"].keys() == {"XLA"} for mode in modes.values())
   assert all(mode["median_ms"]["XLA"] > 0 for mode in modes.values())
-  text = tables.export_table(found)
+  text = tables.export_table(report)
   assert str(path) in text
   assert f"{modes['fold']['madds']:,}" in text
 
@@ -63,9 +66,9 @@ def test_what_is_printed_tells_the_time_in_the_runtime_of_the_format(
   monkeypatch.setattr(onnx, "compiled", slow)
   monkeypatch.setattr(job, "_ROUNDS", 3)
   network = networks.trained(rule=EpitomeRule(side="both"), rate=4.0)
-  found = job.export(network, tmp_path, ["onnx"], quiet=True)
+  report = job.export(network, tmp_path, ["onnx"], quiet=True)
   assert called == [(1, 28, 28, 1)] * 3
-  head, _, *lines = tables.export_table(found).splitlines()[-5:]
+  head, _, *lines = tables.export_table(report).splitlines()[-5:]
   assert re.split(r"  +", head.strip()) == [
     "run as",
     "MAdds",
@@ -73,8 +76,8 @@ def test_what_is_printed_tells_the_time_in_the_runtime_of_the_format(
     "ONNX Runtime, ms",
   ]
   for line, name in zip(lines, ("fold", "materialise", "decode"), strict=True):
-    told, madds, xla, own = line.split()
-    assert (told, madds) == (name, f"{found['modes'][name]['madds']:,}")
+    mode, madds, xla, own = line.split()
+    assert (mode, madds) == (name, f"{report['modes'][name]['madds']:,}")
     assert 0 < float(xla) < 50 <= float(own)
 
 
@@ -106,20 +109,20 @@ def test_a_network_of_few_bits_is_its_file_unless_others_are_wanted(tmp_path):
   rule = EpitomeRule(routing="tile", scaled=True, side="both")
   network = networks.trained(config, rule=rule)
   batch = networks.images(network)
-  wanted = networks.logits(inference_model.shipped(network), batch)
-  found = job.export(network, tmp_path, ["compact"])
-  [file] = found["files"]
+  expected = networks.logits(inference_model.shipped(network), batch)
+  report = job.export(network, tmp_path, ["compact"])
+  [file] = report["files"]
   loaded = ne.load(file["file"])
-  np.testing.assert_allclose(networks.logits(loaded, batch), wanted, atol=1e-6)
+  np.testing.assert_allclose(networks.logits(loaded, batch), expected, atol=1e-6)
   tensors = compact_reader.read(file["file"]).metadata["plan"]["tensors"]
   assert {t["bits"] for n, t in tensors.items() if not n.endswith("/scale")} == {4}
   inventory = setup.take_inventory(config, 10)
   price = summary.prices(config, network.plan, inventory)
-  assert found["network"]["stored_bytes"] == price["stored_bytes"]
+  assert report["network"]["stored_bytes"] == price["stored_bytes"]
   # In floats too it is the network that was trained.
   compact.write(tmp_path / "floats.safetensors", inference_model.shipped(network), 32)
   floats = ne.load(tmp_path / "floats.safetensors")
-  np.testing.assert_allclose(networks.logits(floats, batch), wanted, atol=1e-6)
+  np.testing.assert_allclose(networks.logits(floats, batch), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,55 @@ def test_a_mistake_is_told_before_anything_is_written(tmp_path, formats, bits, w
   with pytest.raises(UserError, match=words):
     job.export(networks.trained(), tmp_path / "new", formats, bits=bits)
   assert not (tmp_path / "new").exists()
+
+
+def test_formats_that_can_be_made_are_written_where_another_cannot(
+  tmp_path, monkeypatch
+):
+  def refuse(path, network):
+    raise UserError("no operator for it.")
+
+  monkeypatch.setattr("neural_epitome.export.stablehlo.write", refuse)
+  with pytest.raises(UserError, match=r"no operator for it\. Written: .*tiny\.h") as e:
+    job.export(networks.trained(), tmp_path, ["stablehlo", "compact", "c"])
+  assert "tiny.safetensors" in str(e.value)
+  assert ne.load(tmp_path / "tiny.safetensors").classes
+  assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_package_that_is_missing_is_told_before_anything_is_written(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(onnx, "NEEDED", (("absent_package", "onnx"),))
+  with pytest.raises(UserError, match=r"--format=onnx needs absent_package: pip"):
+    job.export(networks.trained(), tmp_path / "new", ["compact", "onnx"])
+  assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kilobytes", [4, 12])
+def test_a_full_disk_is_one_line_and_leaves_no_half_of_a_file(tmp_path, kilobytes):
+  with disks.small(tmp_path / "disk", kilobytes) as disk:
+    with pytest.raises(UserError, match=r"cannot be written: No space left") as caught:
+      job.export(networks.trained(), disk, ["stablehlo", "compact"], quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not list(disk.glob("*.partial"))
+    for file in disk.glob("*.safetensors"):
+      assert ne.load(file).classes
+
+
+def test_no_room_for_temporary_files_leaves_the_file_and_tells_that_it_was_not_run(
+  tmp_path, monkeypatch
+):
+  if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+    pytest.skip("there is no C compiler")
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+  with pytest.raises(UserError, match=r"tiny\.h could not be run here, .* file or dir"):
+    job.export(networks.trained(), tmp_path, ["c", "compact"], quiet=True)
+  assert ne.load(tmp_path / "tiny.safetensors").classes
+  assert (tmp_path / "tiny.h").read_text().startswith("/* {")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+  (tmp_path / "file").touch()
+  with pytest.raises(UserError, match=r"file/new cannot be written: Not a directory"):
+    job.export(networks.trained(), tmp_path / "file" / "new", ["compact"])

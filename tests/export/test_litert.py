@@ -35,8 +35,8 @@ def network(rule=None, **options):
 
 
 def operators(path):
-  told = interpreter.Interpreter(os.fspath(path))
-  return [operator["op_name"] for operator in told._get_ops_details()]
+  network = interpreter.Interpreter(os.fspath(path))
+  return [operator["op_name"] for operator in network._get_ops_details()]
 
 
 def test_litert_answers_for_any_batch(path):
@@ -58,11 +58,11 @@ def test_litert_answers_for_any_batch(path):
 def test_a_scale_and_a_bias_after_folding_are_part_of_a_convolution(path):
   source = network(EpitomeRule(routing="tile", side="output"))
   litert.write(path, program.run_as(source, "fold"))
-  found = operators(path)
-  assert found.count("CONCATENATION") == 2
-  assert not {"MUL", "RELU"} & set(found)
+  names = operators(path)
+  assert names.count("CONCATENATION") == 2
+  assert not {"MUL", "RELU"} & set(names)
   # That of the classifier.
-  assert found.count("ADD") == 1
+  assert names.count("ADD") == 1
 
 
 def test_the_layer_that_the_converter_cannot_take_is_named(path):

@@ -30,17 +30,17 @@ def test_a_kernel_is_folded_where_that_is_faster(fast_where):
   network = networks.shipped(rule=EpitomeRule(routing="tile"), rate=4.0)
   few = runtime(lambda flops: 2e-4 * math.log2(flops))
   many = runtime(lambda flops: 5e-3 - 2e-4 * math.log2(flops))
-  found = measured.faster_decoded(
+  decoded = measured.faster_decoded(
     network, {"few": few, "many": many}[fast_where], quiet=True
   )
-  assert found == (() if fast_where == "few" else network.plan.compressed)
+  assert decoded == (() if fast_where == "few" else network.plan.compressed)
 
 
 def test_kernels_that_do_not_fold_are_decoded():
   network = networks.shipped(rule=HashedRule())
-  found = measured.faster_decoded(network, stablehlo.compiled, quiet=True)
-  assert found == network.plan.compressed
-  run, batch = program.run_as(network, "fold", found), networks.images(network)
+  decoded = measured.faster_decoded(network, stablehlo.compiled, quiet=True)
+  assert decoded == network.plan.compressed
+  run, batch = program.run_as(network, "fold", decoded), networks.images(network)
   np.testing.assert_allclose(
     networks.logits(run, batch), networks.logits(network, batch), atol=1e-4
   )

@@ -49,8 +49,8 @@ def multiply_adds(path):
   graph = onnx_library.shape_inference.infer_shapes(onnx_library.load(path)).graph
   shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer} | {
     # The batch has a name and no size.
-    told.name: tuple(d.dim_value or 1 for d in told.type.tensor_type.shape.dim)
-    for told in (*graph.input, *graph.value_info, *graph.output)
+    value.name: tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim)
+    for value in (*graph.input, *graph.value_info, *graph.output)
   }
   count = 0
   for node in graph.node:
@@ -68,15 +68,15 @@ def test_a_folded_file_is_smaller_and_has_the_multiply_adds_that_are_told(path):
   config = dataclasses.replace(tiny.experiment(), model=tiny.TinyConfig(features=32))
   network = networks.shipped(config, EpitomeRule(routing="tile"), rate=2.0)
   assert "classifier/kernel" in network.plan.compressed
-  inventory, sizes, found = setup.take_inventory(config, 10), {}, {}
+  inventory, sizes, madds = setup.take_inventory(config, 10), {}, {}
   for execution in ("fold", "decode"):
     run = program.run_as(network, execution)
     onnx.write(path, run)
-    sizes[execution], found[execution] = path.stat().st_size, multiply_adds(path)
-    told = totals.price(run.plan, inventory, run.config.execution)
-    assert found[execution] == told.madds
+    sizes[execution], madds[execution] = path.stat().st_size, multiply_adds(path)
+    price = totals.price(run.plan, inventory, run.config.execution)
+    assert madds[execution] == price.madds
   assert sizes["fold"] <= 0.60 * sizes["decode"]
-  assert found["fold"] <= 0.60 * found["decode"]
+  assert madds["fold"] <= 0.60 * madds["decode"]
 
 
 def test_a_kernel_that_needs_an_unknown_operator_is_named(path):

@@ -66,15 +66,15 @@ def test_every_backbone_answers_the_same_as_a_program(name, side, scaled):
   batch = networks.images(network, 2)
   programs = [program.run_as(network, execution) for execution in ("fold", "decode")]
   # One compilation: operation by operation, a network takes longer.
-  wanted, *found = jax.jit(
+  expected, *answers = jax.jit(
     lambda images: [
       run.model.apply(run.variables, images, train=False)
       for run in (network, *programs)
     ]
   )(batch)
-  largest = np.abs(wanted).max()
-  for logits in found:
-    np.testing.assert_allclose(logits / largest, wanted / largest, atol=1e-5)
+  largest = np.abs(expected).max()
+  for logits in answers:
+    np.testing.assert_allclose(logits / largest, expected / largest, atol=1e-5)
   assert not scales(programs[1])
   assert all("batch_stats" not in run.variables for run in programs)
 

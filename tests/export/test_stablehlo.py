@@ -19,5 +19,5 @@ def test_a_program_answers_for_any_batch_without_the_package(tmp_path, execution
   assert exported.platforms == ("cpu", "cuda", "tpu")
   for count in (1, 5):
     batch = networks.images(network, count)
-    found = np.asarray(exported.call(batch))
-    np.testing.assert_allclose(found, networks.logits(network, batch), atol=1e-5)
+    logits = np.asarray(exported.call(batch))
+    np.testing.assert_allclose(logits, networks.logits(network, batch), atol=1e-5)

@@ -50,8 +50,8 @@ def test_shell_scripts_pass_shellcheck(tmp_path):
   runs = [rest for instruction, rest in dockerfile() if instruction == "RUN"]
   commands.write_text("#!/bin/sh\nACCELERATOR=tpu\n" + "\n".join(runs) + "\n")
   files = [*LAUNCH.glob("*.sh"), ROOT / ".ci" / "run", commands]
-  found = run([needed("shellcheck"), "--exclude=SC1091", *files])
-  assert found.returncode == 0, found.stdout
+  process = run([needed("shellcheck"), "--exclude=SC1091", *files])
+  assert process.returncode == 0, process.stdout
 
 
 def test_the_image_copies_files_that_exist_and_hands_signals_on():
@@ -124,15 +124,15 @@ def test_slurm_requeues_a_run_that_was_stopped_and_no_other(tmp_path, code, rest
   for name, text in (("srun", f"exit {code}"), ("scontrol", 'echo "scontrol $*"')):
     (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
     (tmp_path / name).chmod(0o755)
-  found = run(
+  process = run(
     ["bash", LAUNCH / "slurm.sh", "--experiment=quick"],
     PATH=f"{tmp_path}:{os.environ['PATH']}",
     SLURM_JOB_ID="7",
     SLURM_RESTART_COUNT=str(restarts),
   )
-  assert found.returncode == code
+  assert process.returncode == code
   is_requeued = code == interruption.INTERRUPTED and restarts < 100
-  assert ("scontrol requeue 7" in found.stdout) == is_requeued
+  assert ("scontrol requeue 7" in process.stdout) == is_requeued
 
 
 def test_xpk_makes_a_job_set_of_the_documented_line(tmp_path):
@@ -141,9 +141,9 @@ def test_xpk_makes_a_job_set_of_the_documented_line(tmp_path):
   [line] = re.findall(r"`xpk (workload create [^`]*)`", table)
   line = line.replace("CLUSTER", "cluster").replace("IMAGE", "image")
   nowhere = ["--dry-run", "--skip-validation", "--project=none", "--zone=us-central1-a"]
-  found = run([xpk, *shlex.split(line), *nowhere], HOME=str(tmp_path))
-  assert found.returncode == 0, found.stdout + found.stderr
-  _, begin, rest = found.stdout.partition("apiVersion:")
+  process = run([xpk, *shlex.split(line), *nowhere], HOME=str(tmp_path))
+  assert process.returncode == 0, process.stdout + process.stderr
+  _, begin, rest = process.stdout.partition("apiVersion:")
   manifest = yaml.safe_load(begin + rest.partition("[XPK]")[0])
   assert manifest["kind"] == "JobSet"
   assert manifest["spec"]["failurePolicy"]["maxRestarts"] == 100
@@ -164,29 +164,29 @@ def test_xpk_makes_a_job_set_of_the_documented_line(tmp_path):
 
 
 def test_slurm_accepts_the_batch_file():
-  found = run([needed("sbatch"), "--test-only", LAUNCH / "slurm.sh"])
-  assert found.returncode == 0, found.stderr
+  process = run([needed("sbatch"), "--test-only", LAUNCH / "slurm.sh"])
+  assert process.returncode == 0, process.stderr
 
 
 def test_a_tpu_is_made_used_and_given_back_in_one_command():
   flags = ["--experiment=quick", '--config.planner={"kind": "dense"}']
-  found = run(
+  process = run(
     [LAUNCH / "tpu_vm.sh", *flags],
     TPU="mine",
     ZONE="here",
     BUCKET="bucket",
     DRY_RUN="1",
   )
-  assert found.returncode == 0, found.stderr
+  assert process.returncode == 0, process.stderr
   # bash spells line breaks as $'\n', which shlex does not know.
-  told = subprocess.run(
+  output = subprocess.run(
     ["bash", "-c", "while read -r line; do eval \"printf '%s\\0' $line\"; echo; done"],
-    input=found.stdout,
+    input=process.stdout,
     capture_output=True,
     text=True,
     check=True,
   ).stdout
-  commands = [line.strip("\n\0").split("\0") for line in told.split("\0\n")[:-1]]
+  commands = [line.strip("\n\0").split("\0") for line in output.split("\0\n")[:-1]]
   verbs = [command[3:5] for command in commands]
   assert verbs[0] == ["queued-resources", "create"]
   assert verbs[-1] == ["queued-resources", "delete"]
@@ -231,7 +231,7 @@ def test_a_tpu_that_is_taken_back_is_asked_for_anew(tmp_path, states, code, expe
   for name in ("LICENSE", "neural_epitome", "experiments"):
     (tmp_path / name).touch()
   (tmp_path / "states").write_text("".join(f"{state}\n" for state in states))
-  found = run(
+  process = run(
     ["timeout", "30", script],
     PATH=f"{gcloud.parent}:{os.environ['PATH']}",
     TPU="mine",
@@ -239,7 +239,7 @@ def test_a_tpu_that_is_taken_back_is_asked_for_anew(tmp_path, states, code, expe
     BUCKET="bucket",
     POLL_SECONDS="0",
   )
-  assert found.returncode == code, found.stderr
+  assert process.returncode == code, process.stderr
   assert (tmp_path / "told").read_text().split() == expected
   if code:
-    assert found.stderr == "mine cannot be had; the same command asks again.\n"
+    assert process.stderr == "mine cannot be had; the same command asks again.\n"

@@ -53,8 +53,8 @@ def test_one_that_ignores_sigterm_is_killed(capfd):
   started = time.monotonic()
   assert run(stubborn, "import time; time.sleep(0.5); raise SystemExit(3)") == 3
   assert time.monotonic() - started < 30
-  told = capfd.readouterr().err
-  assert told == "Killed process 0: not ended 1 s after another failed (--grace).\n"
+  errors = capfd.readouterr().err
+  assert errors == "Killed process 0: not ended 1 s after another failed (--grace).\n"
 
 
 LAUNCHER = f"""
@@ -102,20 +102,20 @@ def test_one_that_does_not_stop_when_asked_is_killed_with_a_word(number):
     for _ in range(2):
       assert launcher.stdout.readline().endswith("ready\n")
     launcher.send_signal(number)
-    _, told = launcher.communicate(timeout=20)
+    _, errors = launcher.communicate(timeout=20)
     assert launcher.returncode == 128 + number, "the other ended first, of the signal"
-  assert told == (
+  assert errors == (
     f"Killed process 0: not ended 1 s after {number.name} (--stop_grace).\n"
   )
 
 
 def test_a_process_has_one_device_of_its_own():
   base = {"XLA_FLAGS": "--x --xla_force_host_platform_device_count=8"}
-  found = local_cluster.environment(base | {"CUDA_VISIBLE_DEVICES": "2,5"}, 1, 2)
-  assert found["CUDA_VISIBLE_DEVICES"] == "5"
-  found = local_cluster.environment(base | {"CUDA_VISIBLE_DEVICES": "2"}, 1, 2)
-  assert found["JAX_PLATFORMS"] == "cpu"
-  assert found["XLA_FLAGS"].split() == [
+  variables = local_cluster.environment(base | {"CUDA_VISIBLE_DEVICES": "2,5"}, 1, 2)
+  assert variables["CUDA_VISIBLE_DEVICES"] == "5"
+  variables = local_cluster.environment(base | {"CUDA_VISIBLE_DEVICES": "2"}, 1, 2)
+  assert variables["JAX_PLATFORMS"] == "cpu"
+  assert variables["XLA_FLAGS"].split() == [
     "--x",
     "--xla_force_host_platform_device_count=1",
   ]

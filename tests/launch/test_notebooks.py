@@ -32,11 +32,11 @@ def test_a_notebook_is_what_its_source_says(source):
     warnings.simplefilter("ignore")
     pytest.importorskip("jupytext")
     jupytext = importlib.import_module("jupytext")
-  found = generated(source)
-  assert cells(found) == cells(jupytext.read(source)), (
+  notebook = generated(source)
+  assert cells(notebook) == cells(jupytext.read(source)), (
     f"jupytext --update --to ipynb {source}"
   )
-  assert not any(cell.get("outputs") for cell in found["cells"])
+  assert not any(cell.get("outputs") for cell in notebook["cells"])
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

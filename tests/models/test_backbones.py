@@ -65,6 +65,7 @@ def test_evaluation_of_a_batch_is_that_of_its_images(network):
   np.testing.assert_allclose(together, each, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [28, 33, 224])
 def test_any_image_size_from_28_up(network, size):
   module, variables = network
@@ -122,6 +123,7 @@ def test_noise_of_an_example_depends_on_its_key_alone():
   assert np.abs(np.asarray(noisy(batch, keys[order]) - first)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_train_without_keys_names_what_is_missing():
   module = models.create(models.MobileNetV2Config(width=0.25), 10)
 

@@ -33,6 +33,7 @@ def test_resnet20_with_projections():
   assert taken(models.ResNetConfig(), 10, (32, 32, 3)).size == 269_722 + 2_752
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("config", "millions"),
   [(models.MobileNetV2Config(), 300.8), (models.EfficientNetConfig(), 385.8)],
@@ -54,11 +55,12 @@ def test_multiply_adds_are_the_published_ones(config, millions):
 def test_nse_networks_cost_what_their_published_encodings_say(
   config, madds, parameters
 ):
-  found = taken(config)
-  assert round(sum(use.madds for use in found.kernels) / 1e6, 1) == madds
-  assert round(found.size / 1e6, 2) == parameters
+  network = taken(config)
+  assert round(sum(use.madds for use in network.kernels) / 1e6, 1) == madds
+  assert round(network.size / 1e6, 2) == parameters
 
 
+@pytest.mark.slow
 def test_grouped_squeeze_excitation_and_classifier_store_less():
   config = models.EfficientNetConfig(grouped_se=True, classifier_groups=4)
   grouped = {use.path: use for use in taken(config).kernels}

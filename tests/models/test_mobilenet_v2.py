@@ -60,12 +60,12 @@ def test_a_depth_multiplier_is_a_tile_whose_copies_share_the_expansions_norm(rat
     block["depthwise"] = jax.tree.map(interleaved, block["depthwise"])
     for part in ("expand", "project"):
       block[part] = {"epitome": block[part]["kernel"]}
-  wanted = jax.eval_shape(tiled.init, jax.random.key(0), IMAGES)
+  shapes = jax.eval_shape(tiled.init, jax.random.key(0), IMAGES)
   assert jax.tree.map(jnp.shape, theirs) == jax.tree.map(
-    jnp.shape, {name: wanted[name] for name in theirs}
+    jnp.shape, {name: shapes[name] for name in theirs}
   )
-  found = module.apply(ours, IMAGES)
-  np.testing.assert_allclose(found, tiled.apply(theirs, IMAGES), rtol=1e-4)
+  logits = module.apply(ours, IMAGES)
+  np.testing.assert_allclose(logits, tiled.apply(theirs, IMAGES), rtol=1e-4)
   # What the tiled network has more is the affine of the copies.
   more = sum(jnp.size(leaf) for leaf in jax.tree.leaves(theirs["params"]))
   less = sum(jnp.size(leaf) for leaf in jax.tree.leaves(ours["params"]))
@@ -114,8 +114,10 @@ def test_channels_that_make_no_network_are_refused(changes, words):
 
 
 def test_the_small_backbone_is_five_blocks_of_mostly_1x1_kernels():
-  found = inventory.take(models.create(MBCONV, 10), (28, 28, 1))
-  pointwise = sum(use.size for use in found.kernels if use.kernel_size in ((1, 1), ()))
-  assert 150_000 < found.size < 250_000
-  assert pointwise > 0.85 * found.size
+  listing = inventory.take(models.create(MBCONV, 10), (28, 28, 1))
+  pointwise = sum(
+    use.size for use in listing.kernels if use.kernel_size in ((1, 1), ())
+  )
+  assert 150_000 < listing.size < 250_000
+  assert pointwise > 0.85 * listing.size
   assert len(MBCONV.residuals()) == 5

@@ -38,6 +38,7 @@ def test_has_the_variables_of_flax(activations):
   assert shapes(BatchNorm) == shapes(nn.BatchNorm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_equals_flax_with_its_gradients(activations, variables, frozen):
   def run(cls):
@@ -64,6 +65,7 @@ def test_initialising_leaves_the_averages_alone(activations):
   np.testing.assert_array_equal(stats["var"], 1)
 
 
+@pytest.mark.slow
 def test_statistics_over_a_mesh_axis_are_those_of_the_whole_batch(
   activations, variables
 ):
@@ -127,7 +129,9 @@ def test_a_mask_leaves_out_the_examples_that_have_not_a_channel():
   # What none has is as the moving averages say, which stay.
   np.testing.assert_allclose(y[..., 3], x[..., 3], rtol=1e-4)
   for name, start in (("mean", 0.0), ("var", 1.0)):
-    found = updated["batch_stats"][name]
-    np.testing.assert_allclose(found[0], of_all["batch_stats"][name][0], rtol=1e-5)
-    np.testing.assert_allclose(found[1], of_some["batch_stats"][name][1], rtol=1e-5)
-    assert found[3] == start
+    statistics = updated["batch_stats"][name]
+    np.testing.assert_allclose(statistics[0], of_all["batch_stats"][name][0], rtol=1e-5)
+    np.testing.assert_allclose(
+      statistics[1], of_some["batch_stats"][name][1], rtol=1e-5
+    )
+    assert statistics[3] == start

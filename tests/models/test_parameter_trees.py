@@ -26,8 +26,8 @@ def test_variables_have_the_names_and_shapes_of_old_checkpoints(experiment):
   model = models.create(config.model, 12, plan=plan)
   images = jnp.zeros((1, *config.data.input_shape))
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  found = {
+  trees = {
     "/".join(key.key for key in path): list(leaf.shape)
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
   }
-  assert found == TREES[experiment]
+  assert trees == TREES[experiment]

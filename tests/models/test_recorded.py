@@ -131,8 +131,8 @@ def test_a_seed_gives_the_logits_it_gave(recorded, name):
 
 
 if __name__ == "__main__":
-  found = {
+  outputs = {
     "variables": {name: tree(config) for name, config in WHOLE.items()},
     "logits": {name: logits(config) for name, config in SMALL.items()},
   }
-  FILE.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+  FILE.write_text(json.dumps(outputs, indent=1) + "\n", "utf-8")

@@ -69,6 +69,7 @@ def test_the_small_sibling_is_small():
   assert sum(use.madds for use in taken.kernels) < 10e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [40, 61])
 def test_logits_equal_a_plain_torch_chain(samples):
   torch = pytest.importorskip("torch")
@@ -101,6 +102,7 @@ def test_logits_equal_a_plain_torch_chain(samples):
   np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 3, 8])
 def test_pooling_by_halving_is_flaxs_and_so_is_its_gradient(window):
   x = _signals(2, 25, 3)
@@ -187,7 +189,7 @@ def test_dropout_follows_the_examples_key():
 
 
 @pytest.mark.parametrize(
-  ("changes", "shape", "told"),
+  ("changes", "shape", "words"),
   [
     ({}, (16, 16, 1), "must be SignalOptions"),
     ({"pools": (40, 1)}, (40, 1), "raise config.data.length"),
@@ -196,7 +198,7 @@ def test_dropout_follows_the_examples_key():
     ({"divisor": 0}, (40, 1), "divisor=0"),
   ],
 )
-def test_networks_that_cannot_be_are_refused(changes, shape, told):
+def test_networks_that_cannot_be_are_refused(changes, shape, words):
   config = dataclasses.replace(SHORT, **changes)
-  with pytest.raises(UserError, match=told):
+  with pytest.raises(UserError, match=words):
     inventory.take(models.create(config, 7), shape)

@@ -44,16 +44,16 @@ def size(config, shape=SHAPE):
 def test_the_pruned_network_is_the_trained_one_with_channels_masked(name, share):
   config = CONFIGS[name]
   module, variables = trained(config)
-  wanted = int(share * size(config))
-  narrow, sliced = pruning.prune(config, variables, wanted)
-  assert abs(size(narrow) - wanted) <= 0.01 * wanted
+  target = int(share * size(config))
+  narrow, sliced = pruning.prune(config, variables, target)
+  assert abs(size(narrow) - target) <= 0.01 * target
   assert sum(leaf.size for leaf in jax.tree.leaves(sliced["params"])) == size(narrow)
   assert codec.decode(models.ModelConfig, codec.encode(narrow)) == narrow
 
   flat = traverse_util.flatten_dict(variables["params"], sep="/")
   stats = traverse_util.flatten_dict(variables["batch_stats"], sep="/")
   masked, groups = dict(flat), config.channel_groups()
-  kept = pruning.select(groups, flat, stats, wanted, 8)
+  kept = pruning.select(groups, flat, stats, target, 8)
   for group in groups:
     mask = np.zeros(flat[group.consumer].shape[-2], np.float32)
     mask[kept[group.name]] = 1.0
@@ -68,8 +68,8 @@ def test_the_pruned_network_is_the_trained_one_with_channels_masked(name, share)
   expected = module.apply(
     variables | {"params": traverse_util.unflatten_dict(masked, sep="/")}, images
   )
-  found = models.create(narrow, 10).apply(sliced, images)
-  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  logits = models.create(narrow, 10).apply(sliced, images)
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
   assert np.abs(expected - module.apply(variables, images)).max() > 1e-2
 
 
@@ -81,9 +81,9 @@ def test_a_budget_is_met_within_one_percent_where_channels_are_few():
   _, variables = trained(config, (512, 1))
   dense = size(config, (512, 1))
   for share in np.linspace(0.2, 0.95, 12):
-    wanted = int(share * dense)
-    narrow, _ = pruning.prune(config, variables, wanted)
-    assert abs(size(narrow, (512, 1)) - wanted) <= 0.01 * wanted
+    target = int(share * dense)
+    narrow, _ = pruning.prune(config, variables, target)
+    assert abs(size(narrow, (512, 1)) - target) <= 0.01 * target
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
@@ -103,29 +103,29 @@ def test_a_channel_is_as_strong_as_what_it_adds_to_the_next_layer():
   params = traverse_util.flatten_dict(variables["params"], sep="/")
   stats = traverse_util.flatten_dict(variables["batch_stats"], sep="/")
   group = config.channel_groups()[0]
-  found = pruning.magnitudes(group, params, stats)
+  magnitudes = pruning.magnitudes(group, params, stats)
   norm = params["block_0/norm_2/scale"] / np.sqrt(stats["block_0/norm_2/var"] + 1e-5)
   for channel in (0, 5):
     weights = params["block_0/conv_2/kernel"][:, :, channel, :] * norm
     gamma = params["block_0/norm_1/scale"][channel]
     expected = abs(gamma) * np.sqrt((weights**2).sum())
-    assert found[channel] == pytest.approx(expected, rel=1e-4)
+    assert magnitudes[channel] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
-  ("config", "wanted", "words"),
+  ("config", "target", "words"),
   [
     (CONFIGS["resnet"], 5_000, r"pruned.*block_\d.*8 at least"),
     (models.ResNetConfig(depth=50), 10**6, "basic blocks"),
     (models.EfficientNetConfig(), 10**6, "efficientnet cannot be pruned"),
   ],
 )
-def test_what_cannot_be_pruned_says_why(config, wanted, words):
+def test_what_cannot_be_pruned_says_why(config, target, words):
   variables = {"params": {}, "batch_stats": {}}
   if config == CONFIGS["resnet"]:
     _, variables = trained(config)
   with pytest.raises(UserError, match=words):
-    pruning.prune(config, variables, wanted)
+    pruning.prune(config, variables, target)
 
 
 def test_a_network_of_epitomes_cannot_be_pruned():

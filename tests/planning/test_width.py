@@ -23,9 +23,9 @@ def size(config):
   "config", [SMALL, models.ResNetConfig(depth=8)], ids=lambda c: c.kind
 )
 def test_the_network_stores_what_is_wanted_within_one_percent(config, share):
-  wanted = int(share * size(config))
-  scaled = match_width(config, wanted, 10, SHAPE)
-  assert abs(size(scaled) - wanted) <= 0.01 * wanted
+  target = int(share * size(config))
+  scaled = match_width(config, target, 10, SHAPE)
+  assert abs(size(scaled) - target) <= 0.01 * target
   assert scaled.width < config.width
   narrowest = min(
     use.shape[-1] for use in inventory.take(models.create(scaled, 10), SHAPE).kernels
@@ -35,8 +35,8 @@ def test_the_network_stores_what_is_wanted_within_one_percent(config, share):
 
 @pytest.mark.slow
 def test_wider_networks_are_found_too():
-  wanted = 2 * size(SMALL)
-  assert size(match_width(SMALL, wanted, 10, SHAPE)) == pytest.approx(wanted, rel=0.01)
+  target = 2 * size(SMALL)
+  assert size(match_width(SMALL, target, 10, SHAPE)) == pytest.approx(target, rel=0.01)
 
 
 @pytest.mark.slow

@@ -36,18 +36,18 @@ def test_mean_spread_and_paired_error_agree_with_numpy(pairs):
   ours, theirs = np.array(pairs).T
   np.testing.assert_allclose(row["top1"], ours.mean())
   np.testing.assert_allclose(row["sd"], ours.std(ddof=1), atol=1e-9)
-  found = row["differences"]["*tile"]
-  np.testing.assert_allclose(found["mean"], (ours - theirs).mean(), atol=1e-9)
+  difference = row["differences"]["*tile"]
+  np.testing.assert_allclose(difference["mean"], (ours - theirs).mean(), atol=1e-9)
   error = (ours - theirs).std(ddof=1) / len(pairs) ** 0.5
-  np.testing.assert_allclose(found["standard_error"], error, atol=1e-9)
+  np.testing.assert_allclose(difference["standard_error"], error, atol=1e-9)
 
 
 def test_only_common_seeds_are_paired():
   rows = [run("a", 0, 80.0), run("a", 1, 81.0), run("a", 7, 10.0)]
   rows += [run("tile", 1, 79.0), run("tile", 0, 79.0), run("tile", 5, 99.0)]
-  found = find(comparison.summarise(rows), "a")["differences"]["*tile"]
-  assert (found["mean"], found["pairs"]) == (1.5, 2)
-  assert found["standard_error"] == pytest.approx(0.5)
+  difference = find(comparison.summarise(rows), "a")["differences"]["*tile"]
+  assert (difference["mean"], difference["pairs"]) == (1.5, 2)
+  assert difference["standard_error"] == pytest.approx(0.5)
   rows = [run("a", 0, 80.0), run("tile", 1, 79.0)]
   assert find(comparison.summarise(rows), "a")["differences"]["*tile"] is None
 
@@ -83,8 +83,8 @@ def test_the_baseline_is_of_the_nearest_size_and_a_foreign_size_is_marked():
 
 def test_of_two_baselines_of_one_size_it_is_the_better():
   rows = [run("a_tile", 0, 90.0, 1004), run("b_tile", 0, 91.0, 1000)]
-  found = find(comparison.summarise([*rows, run("x", 0, 92.0)]), "x")
-  assert found["differences"]["*tile"]["method"] == "b_tile"
+  row = find(comparison.summarise([*rows, run("x", 0, 92.0)]), "x")
+  assert row["differences"]["*tile"]["method"] == "b_tile"
 
 
 def test_rows_come_by_stored_size_then_by_accuracy():
@@ -118,12 +118,12 @@ def test_the_table_holds_what_varies_and_is_markdown_where_wanted():
 
 
 def test_a_difference_that_rounds_to_nothing_has_no_sign():
-  found = {"mean": -0.004, "standard_error": 0.1, "pairs": 3}
-  assert comparison.difference_text(found) == "0.00 ± 0.10 (3)"
+  difference = {"mean": -0.004, "standard_error": 0.1, "pairs": 3}
+  assert comparison.difference_text(difference) == "0.00 ± 0.10 (3)"
 
 
 def test_rows_without_a_size_are_compared_all_the_same():
   rows = [run("a", 0, 80.0) | {"stored_params": None}, run("tile", 0, 79.0)]
-  found = find(comparison.summarise(rows), "a")["differences"]["*tile"]
-  assert (found["mean"], found["same_size"]) == (1.0, False)
+  difference = find(comparison.summarise(rows), "a")["differences"]["*tile"]
+  assert (difference["mean"], difference["same_size"]) == (1.0, False)
   comparison.table(comparison.summarise(rows))

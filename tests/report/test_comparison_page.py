@@ -32,6 +32,7 @@ def test_the_page_stands_alone_and_the_json_holds_the_table(tmp_path):
   assert [row["n"] for row in data["methods"]] == [2, 2]
 
 
+@pytest.mark.slow
 def test_each_setting_has_figures_of_its_own(tmp_path):
   files = comparison_page.write(tmp_path, summary("d[:10]", "a/b"), {})
   names = {file.name for file in files[2:]}

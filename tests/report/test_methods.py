@@ -26,5 +26,5 @@ def test_the_longest_known_method_is_meant():
 
 
 def test_variants_follow_their_method_and_strangers_come_last():
-  wanted = [*methods.METHODS, "learned_a", "learned_b", "stranger"]
-  assert sorted(reversed(wanted), key=methods.order) == wanted
+  expected = [*methods.METHODS, "learned_a", "learned_b", "stranger"]
+  assert sorted(reversed(expected), key=methods.order) == expected

@@ -18,9 +18,9 @@ def parsed(line):
     rest, overrides = flags.parse(["main", *words[3:]])
     assert (rest, overrides) == ([], [])
     assert flags.MODE.value in flags.MODES
-    found = flags.MODE.value, flags.workdir(), flags.IMAGES.value, flags.OUTPUT.value
+    values = flags.MODE.value, flags.workdir(), flags.IMAGES.value, flags.OUTPUT.value
   absl_flags.FLAGS.unparse_flags()
-  return found
+  return values
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)
@@ -29,11 +29,11 @@ def test_commands_name_the_directory_whatever_its_name(name, tmp_path, monkeypat
   example = tmp_path / name / "report" / "example.png"
   example.parent.mkdir(parents=True)
   example.write_bytes(b"")
-  told = next_commands.next_commands(name)
-  found = {mode: parsed(line) for mode, line in told.items()}
-  assert list(found) == ["evaluate", "predict", "export"]
-  for mode, (told_mode, workdir, images, output) in found.items():
-    assert told_mode == mode
+  commands = next_commands.next_commands(name)
+  by_mode = {mode: parsed(line) for mode, line in commands.items()}
+  assert list(by_mode) == ["evaluate", "predict", "export"]
+  for mode, (own_mode, workdir, images, output) in by_mode.items():
+    assert own_mode == mode
     assert workdir.resolve() == tmp_path / name
     if mode == "predict":
       [image] = images

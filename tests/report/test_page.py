@@ -12,6 +12,7 @@ from neural_epitome.epitome import plan as plans
 from neural_epitome.epitome.generators import Epitome
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.report import page, pictures, predictions, summary
+from neural_epitome.report.record import Run
 
 LAYERS = ["stem", "block_1", "block_2", "block_10", "head"]
 INVENTORY = Inventory(
@@ -61,7 +62,7 @@ def made(tmp_path, classes=("cat", "dog", "<owl>"), content=None, **changes):
   rng = np.random.default_rng(0)
   label = rng.integers(0, len(classes), 300).astype(np.int32)
   predicted = np.where(rng.random(300) < 0.8, label, (label + 1) % len(classes))
-  found = predictions.Predictions(
+  examples = predictions.Predictions(
     np.arange(300), label, predicted.astype(np.int32), np.ones(300, np.float32)
   )
   content = np.zeros((8, 8, 1), np.uint8) if content is None else content
@@ -85,7 +86,7 @@ def made(tmp_path, classes=("cat", "dog", "<owl>"), content=None, **changes):
     "routing": {
       layer: {"map": {"output": np.float32([0, 1])}} for layer in sorted(LAYERS)
     },
-    "evaluation": predictions.summarise(found, classes) | {"weights": "raw"},
+    "evaluation": predictions.summarise(examples, classes) | {"weights": "raw"},
     "examples": [
       pictures.Example(classes[0], classes[0], 0.9, content),
       pictures.Example(classes[0], classes[2], 0.7, content),
@@ -93,7 +94,7 @@ def made(tmp_path, classes=("cat", "dog", "<owl>"), content=None, **changes):
     "environment": ENVIRONMENT,
     "next_commands": {"evaluate": "main --mode=evaluate"},
   }
-  page.write(tmp_path, page.Run(**(fields | changes)))
+  page.write(tmp_path, Run(**(fields | changes)))
   return page.path(tmp_path).read_text(encoding="utf-8")
 
 
@@ -164,6 +165,7 @@ def test_signals_are_drawn_and_nothing_else_changes(tmp_path):
   assert "Confusion matrix" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["few", "many"])
 def test_wide_things_scroll_in_boxes_of_their_own_on_a_page_that_fits(name, request):
   text = request.getfixturevalue(name)

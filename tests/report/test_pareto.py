@@ -21,8 +21,8 @@ points = st.lists(st.tuples(st.integers(0, 12), st.floats(0, 100)), min_size=1)
 
 
 @given(points)
-def test_the_front_beats_all_and_none_of_it_beats_another(found):
-  rows = [row(str(i), 2**size, top1) for i, (size, top1) in enumerate(found)]
+def test_the_front_beats_all_and_none_of_it_beats_another(sizes):
+  rows = [row(str(i), 2**size, top1) for i, (size, top1) in enumerate(sizes)]
   front = pareto.front(rows, "stored_params")
 
   def covers(a, b):
@@ -38,7 +38,7 @@ def test_the_front_beats_all_and_none_of_it_beats_another(found):
 def test_equal_cost_is_equal_within_a_percent():
   rows = [row("a", 1000, 80.0), row("b", 1005, 81.0), row("c", 1030, 82.0)]
   front = pareto.front(rows, "stored_params")
-  assert [found["method"] for found in front] == ["b", "c"]
+  assert [point["method"] for point in front] == ["b", "c"]
 
 
 def test_what_lies_far_below_is_told_and_does_not_flatten_the_rest():
@@ -48,7 +48,7 @@ def test_what_lies_far_below_is_told_and_does_not_flatten_the_rest():
     shown, below = pareto.far_below(mine)
     assert shown == rows
     assert below == mine[len(rows) :]
-  rows = [one | {"sd": 0.1} for one in rows + stray]
+  rows = [point | {"sd": 0.1} for point in rows + stray]
   axes = pareto.draw(rows, "stored_params").axes[0]
   assert axes.get_ylim()[0] > 80
   assert "far below: low_rank 57.0 to 58.5" in [text.get_text() for text in axes.texts]
@@ -57,8 +57,8 @@ def test_what_lies_far_below_is_told_and_does_not_flatten_the_rest():
 @given(
   st.lists(st.tuples(st.floats(1e3, 1e8), st.integers(0, 13)), min_size=1, max_size=40)
 )
-def test_points_of_one_cost_stand_apart_and_groups_keep_their_order(found):
-  values, ranks = zip(*found, strict=True)
+def test_points_of_one_cost_stand_apart_and_groups_keep_their_order(points):
+  values, ranks = zip(*points, strict=True)
   places, edges = markers.spread(values, ranks)
   assert np.all((edges[:, 0] <= places * 1.0001) & (places <= edges[:, 1] * 1.0001))
   for i, a in enumerate(values):
@@ -109,13 +109,13 @@ def test_labels_of_all_methods_at_four_rates_cover_neither_each_other_nor_points
 
 
 def test_a_figure_holds_one_run_or_tells_that_there_is_none(tmp_path):
-  one = comparison.summarise(
+  summary = comparison.summarise(
     [{"method": "a", "seed": 0, "top1": 1.0, "stored_params": 5, "madds": 7}]
   )
   for x in ("stored_params", "madds"):
     path = tmp_path / "made" / f"{x}.png"
-    pareto.figure(one, x, path, "a title")
+    pareto.figure(summary, x, path, "a title")
     assert matplotlib.image.imread(path).shape[1] > 1000
   with pytest.raises(UserError, match="no run has madds"):
-    pareto.figure([one[0] | {"madds": None}], "madds", tmp_path / "none.png")
+    pareto.figure([summary[0] | {"madds": None}], "madds", tmp_path / "none.png")
   assert not (tmp_path / "none.png").exists()

@@ -22,8 +22,8 @@ def shown(text):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_small_image_is_shown_pixel_by_pixel(channels):
   image = np.random.default_rng(0).integers(0, 256, (28, 28, channels), np.uint8)
-  found = np.asarray(shown(pictures.thumbnail(image, "a"))).reshape(28, 28, channels)
-  np.testing.assert_array_equal(found, image)
+  pixels = np.asarray(shown(pictures.thumbnail(image, "a"))).reshape(28, 28, channels)
+  np.testing.assert_array_equal(pixels, image)
 
 
 def test_a_large_image_is_scaled_down_to_few_bytes():
@@ -47,8 +47,8 @@ def test_an_image_is_read_back_as_evaluation_sees_it(tmp_path):
   image = np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
   file = pictures.save(tmp_path / "new", image, None)
   options = DataOptions(mean=(0.0,), std=(1.0,))
-  found = pipeline.load_file(file, options)
-  np.testing.assert_allclose(found, image / np.float32(255), atol=1e-6)
+  pixels = pipeline.load_file(file, options)
+  np.testing.assert_allclose(pixels, image / np.float32(255), atol=1e-6)
 
 
 def test_a_sound_is_read_back_as_evaluation_sees_it(tmp_path):

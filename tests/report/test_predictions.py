@@ -1,11 +1,14 @@
 """Counts by class, worked out by hand."""
 
 import json
+import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neural_epitome.report import classes as classes_page
 from neural_epitome.report import predictions
 from neural_epitome.report.predictions import Predictions
 
@@ -19,9 +22,9 @@ def made(pairs):
 
 
 def test_classes_confusion_and_confused_pairs_are_counted():
-  found = made([(0, 0), (0, 0), (0, 1), (1, 1), (1, 2), (1, 2), (2, 2), (2, -1)])
-  told = predictions.summarise(found, CLASSES)
-  assert json.loads(json.dumps(told)) == {
+  predicted = made([(0, 0), (0, 0), (0, 1), (1, 1), (1, 2), (1, 2), (2, 2), (2, -1)])
+  summary = predictions.summarise(predicted, CLASSES)
+  assert json.loads(json.dumps(summary)) == {
     "examples": 8,
     "not_finite": 1,
     "classes": [
@@ -40,12 +43,34 @@ def test_classes_confusion_and_confused_pairs_are_counted():
 def test_of_many_classes_the_most_confused_pairs_are_kept_and_no_matrix():
   classes = [f"class {i}" for i in range(1000)]
   pairs = [(i, (i + 1) % 1000) for i in range(1000)] + 3 * [(998, 7)]
-  told = predictions.summarise(made(pairs), classes)
-  assert told["confusion"] is None
-  assert len(told["confused"]) == predictions.CONFUSED_PAIRS
+  summary = predictions.summarise(made(pairs), classes)
+  assert summary["confusion"] is None
+  assert len(summary["confused"]) == predictions.CONFUSED_PAIRS
   first = {"label": "class 998", "predicted": "class 7", "count": 3}
-  assert told["confused"][0] == first
-  assert len(told["classes"]) == 1000
+  assert summary["confused"][0] == first
+  assert len(summary["classes"]) == 1000
+
+
+@pytest.mark.slow
+def test_of_very_many_classes_counts_and_page_stay_small():
+  count = 22_000
+  names = [f"a class of the name {i}" for i in range(count)]
+  random = np.random.default_rng(0)
+  pairs = random.integers(0, count, (2 * count, 2))
+  made_of_all = made(pairs)
+  tracemalloc.start()
+  summary = predictions.summarise(made_of_all, names)
+  html = "".join(classes_page.parts(summary))
+  most = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  # A matrix would take 22,000 squared: 484 MB at a byte a pair.
+  assert most < 40e6
+  assert len(html) < 10_000
+  assert "worst classes of 22,000" in html
+  assert "evaluation.json" in html
+  assert len(json.dumps(summary)) < 2_000_000
+  few = classes_page.parts(predictions.summarise(made(pairs % 100), names[:100]))
+  assert "All 100 classes" in "".join(few)
 
 
 classes = st.integers(0, 2)
@@ -53,19 +78,19 @@ classes = st.integers(0, 2)
 
 @given(st.lists(st.tuples(classes, st.integers(-1, 2)), min_size=1))
 def test_every_example_is_in_the_matrix_but_those_without_a_prediction(pairs):
-  told = predictions.summarise(made(pairs), CLASSES)
-  matrix = np.array(told["confusion"])
-  assert matrix.sum() == len(pairs) - told["not_finite"]
-  assert np.diag(matrix).tolist() == [row["correct"] for row in told["classes"]]
-  confused = sum(pair["count"] for pair in told["confused"])
+  summary = predictions.summarise(made(pairs), CLASSES)
+  matrix = np.array(summary["confusion"])
+  assert matrix.sum() == len(pairs) - summary["not_finite"]
+  assert np.diag(matrix).tolist() == [row["correct"] for row in summary["classes"]]
+  confused = sum(pair["count"] for pair in summary["confused"])
   assert confused == matrix.sum() - np.trace(matrix)
 
 
 @given(st.lists(st.tuples(classes, st.integers(-1, 2))), st.integers(0, 9))
 def test_examples_to_show_are_right_or_wrong_as_asked_and_of_all_classes(pairs, count):
-  found = made(pairs)
+  predicted = made(pairs)
   for right in (True, False):
-    chosen = predictions.choose(found, count, right=right)
+    chosen = predictions.choose(predicted, count, right=right)
     have = [i for i, (a, b) in enumerate(pairs) if b >= 0 and (a == b) == right]
     assert set(chosen.tolist()) <= set(have)
     assert len(chosen) == min(count, len(have))
@@ -86,6 +111,6 @@ def test_padding_is_left_out_and_positions_are_in_order():
     }
     for position, label in (([3, 1], [1, 2]), ([0, 2], [0, -1]))
   ]
-  found = Predictions.of_batches(batches)
-  assert found.position.tolist() == [0, 1, 3]
-  assert found.label.tolist() == [0, 2, 1]
+  joined = Predictions.of_batches(batches)
+  assert joined.position.tolist() == [0, 1, 3]
+  assert joined.label.tolist() == [0, 2, 1]

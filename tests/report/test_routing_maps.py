@@ -41,8 +41,8 @@ def test_a_painted_kernel_is_the_epitomes_colours_sampled(name):
     ],
     axis=-1,
   )
-  found = routing_maps.painted(offsets, shape, cells)
-  np.testing.assert_allclose(found, expected, atol=2e-6)
+  painted = routing_maps.painted(offsets, shape, cells)
+  np.testing.assert_allclose(painted, expected, atol=2e-6)
 
 
 def test_every_channel_pair_has_a_colour_of_its_own():
@@ -53,8 +53,8 @@ def test_every_channel_pair_has_a_colour_of_its_own():
 
 def test_windows_stay_inside_the_epitome():
   offsets = {"spatial": np.float32([-1.0, 9.0])}
-  found = routing_maps.windows(offsets, (3, 3, 4, 4), (4, 5, 2, 2))
-  np.testing.assert_array_equal(found, [[0.0, 2.0]])
+  windows = routing_maps.windows(offsets, (3, 3, 4, 4), (4, 5, 2, 2))
+  np.testing.assert_array_equal(windows, [[0.0, 2.0]])
   tile = routing_maps.windows({}, (3, 3, 4, 4), (4, 5, 2, 2))
   np.testing.assert_array_equal(tile, [[0.0, 0.0]])
 

@@ -16,21 +16,25 @@ lines = st.lists(
 
 
 @given(lines)
-def test_the_front_is_what_no_other_choice_beats(found):
-  front = search_page.front(found, "madds")
+def test_the_front_is_what_no_other_choice_beats(choices):
+  front = search_page.front(choices, "madds")
 
-  def beaten(one):
+  def beaten(choice):
     return any(
-      other["madds"] <= one["madds"]
-      and other["top1"] >= one["top1"]
-      and (other["madds"], other["top1"]) != (one["madds"], one["top1"])
-      for other in found
+      other["madds"] <= choice["madds"]
+      and other["top1"] >= choice["top1"]
+      and (other["madds"], other["top1"]) != (choice["madds"], choice["top1"])
+      for other in choices
     )
 
-  told = {(one["madds"], one["top1"]) for one in front}
-  assert told == {(one["madds"], one["top1"]) for one in found if not beaten(one)}
-  assert len(told) == len(front)
-  assert [one["madds"] for one in front] == sorted(one["madds"] for one in front)
+  kept = {(choice["madds"], choice["top1"]) for choice in front}
+  assert kept == {
+    (choice["madds"], choice["top1"]) for choice in choices if not beaten(choice)
+  }
+  assert len(kept) == len(front)
+  assert [choice["madds"] for choice in front] == sorted(
+    choice["madds"] for choice in front
+  )
 
 
 def test_the_table_says_what_every_block_is():
@@ -52,14 +56,14 @@ def test_the_table_says_what_every_block_is():
 
 
 def test_the_result_says_what_is_known_so_far():
-  found = {
+  search = {
     "price": {"madds": 5e6},
     "largest": {"madds": 1e7},
     "top1": 0.5,
     "evaluations": 1200,
     "seconds": 3.0,
   }
-  report = {"search": found}
+  report = {"search": search}
   assert "50.0% of 1e+07" in search_page.result_table(report)
   assert "1,200" in search_page.result_table(report)
   assert "trained" not in search_page.result_table(report)

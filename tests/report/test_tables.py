@@ -6,7 +6,11 @@ from tabulate import tabulate
 from neural_epitome.cost import plan_table, totals
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome.generators import Epitome, SharedEpitomeRule
+from neural_epitome.epitome.generators import (
+  Epitome,
+  SharedEpitomeRule,
+  WindowedEpitome,
+)
 from neural_epitome.epitome.geometry import KernelUse
 from neural_epitome.report import tables
 
@@ -42,10 +46,19 @@ def test_a_row_has_layer_kernel_epitome_stored_and_rate():
 def test_the_plan_is_set_as_tabulate_sets_it():
   rows = plan_table.plan_rows(PLAN, INVENTORY)
   align = ("left", "left", "left", "right", "right")
-  wanted = tabulate(
+  expected = tabulate(
     rows, plan_table.PLAN_HEADERS, colalign=align, disable_numparse=True
   )
-  assert plan_table.plan_table(PLAN, INVENTORY) == wanted
+  assert plan_table.plan_table(PLAN, INVENTORY) == expected
+
+
+def test_a_kernel_of_windows_has_its_rate_in_bytes():
+  windows = {"block/head/kernel": WindowedEpitome(16, (1, 1, 4))}
+  rows = plan_table.plan_rows(plans.make(INVENTORY.kernels, windows), INVENTORY)
+  # 32 places of four bits each, 16 numbers of the ring and 16 scales in float32.
+  rate = f"{4 * 128 / (32 * 4 / 8 + 4 * (16 + 16)):.2f}"
+  expected = ["windows of 4 inputs, ring of 16", "64", rate]
+  assert rows[0] == ["block/head", "1x1x8x16", *expected]
 
 
 SHARED = plans.make(

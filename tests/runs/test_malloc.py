@@ -53,12 +53,14 @@ def test_scratch_memory_is_not_faulted_in_again_each_step():
 
 # Frees every other one of thousands of blocks of all sizes: pieces that cannot join.
 HOLES = """
-import ctypes
+import ctypes, tempfile
 from neural_epitome.runs import malloc
 malloc.keep_freed_memory()
 library = malloc._glibc()
 if library is None:
   raise SystemExit
+# No folder for temporary files is needed, which may be full.
+tempfile.tempdir = "/nowhere"
 library.free.argtypes = [ctypes.c_void_p]
 blocks = [library.malloc(2_000 + 16 * (i % 3_000)) for i in range(20_000)]
 for block in blocks[::2]:

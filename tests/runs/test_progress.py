@@ -1,5 +1,6 @@
 """What is told on a line."""
 
+import io
 import os
 import pty
 import sys
@@ -15,20 +16,20 @@ from neural_epitome.runs import progress
 def test_speed_is_told_with_what_is_known():
   values = {"images_per_second": 12345.6, "input_wait": 0.034}
   assert progress.speed_text({}) == ""
-  told = "  12,346 images/s  input wait 3%"
-  assert progress.speed_text(values) == told
-  told += "  31.2% of peak"
-  assert progress.speed_text(values | {"flops_utilisation": 0.312}) == told
+  text = "  12,346 images/s  input wait 3%"
+  assert progress.speed_text(values) == text
+  text += "  31.2% of peak"
+  assert progress.speed_text(values | {"flops_utilisation": 0.312}) == text
   assert progress.speed_text(values | {"images_per_second": 4.56}).startswith("  4.6 ")
 
 
 def test_speed_of_each_device_is_told_where_there_are_several():
   values = {"images_per_second": 8000.0, "input_wait": 0.0}
-  one = values | {"images_per_second_per_device": 8000.0}
-  assert progress.speed_text(one) == progress.speed_text(values)
-  four = values | {"images_per_second_per_device": 2000.0}
-  told = "  8,000 images/s (2,000 a device)  input wait 0%"
-  assert progress.speed_text(four) == told
+  one_device = values | {"images_per_second_per_device": 8000.0}
+  assert progress.speed_text(one_device) == progress.speed_text(values)
+  four_devices = values | {"images_per_second_per_device": 2000.0}
+  text = "  8,000 images/s (2,000 a device)  input wait 0%"
+  assert progress.speed_text(four_devices) == text
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_the_time_that_is_left_follows_from_the_steps_after_the_first(clock, cap
     clock[0] = now
     shown.update(step, 2.0, speed)
   assert capsys.readouterr().out.splitlines() == [
-    f"step {told}"
-    for told in (
+    f"step {line}"
+    for line in (
       "401/1000 (40%)  loss 2.000  64.0 images/s  input wait 25%  ETA ?",
       "402/1000 (40%)  loss 2.000  64.0 images/s  input wait 25%  ETA 19:56",
       "411/1000 (41%)  loss 2.000  64.0 images/s  input wait 25%  ETA 19:38",
@@ -81,9 +82,9 @@ def test_compilation_is_said_to_last_and_the_rest_is_timed_from_its_end(
   with shown.compiling():
     clock[0] = 175.0
     time.sleep(0.2)
-  told = capsys.readouterr().out.splitlines()
-  assert told[0] == "compiling the training step, 0:00"
-  assert told[-1] == "compiling the training step, 1:15"
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0] == "compiling the training step, 0:00"
+  assert lines[-1] == "compiling the training step, 1:15"
   time.sleep(0.05)
   assert capsys.readouterr().out == "", "the clock goes on after the end"
 
@@ -122,3 +123,19 @@ def test_nothing_is_said_of_compiling_where_it_should_be_quiet(capsys):
   with progress.Progress(total=3, step=0, quiet=True).compiling():
     pass
   assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_goes_on_when_the_date_is_set_back(monkeypatch):
+  date = [2e9]
+  monkeypatch.setattr("tqdm.std.time", lambda: date[0])
+  stream = io.StringIO()
+  with progress.SteadyBar(total=4, file=stream, mininterval=0.0) as bar:
+    bar.update(1)
+    date[0] -= 86_400.0
+    for _ in range(3):
+      bar.update(1)
+    assert 0 <= bar.format_dict["elapsed"] < 60
+  shown = [line for line in stream.getvalue().split("\r") if line]
+  assert "4/4" in shown[-1]
+  assert len(shown) >= 5
+  assert not any("-" in line.partition("[")[2] for line in shown)

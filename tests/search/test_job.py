@@ -19,11 +19,12 @@ from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import DataOptions
 from neural_epitome.distributed import devices
 from neural_epitome.errors import UserError
-from neural_epitome.search import job, latency_measurement
+from neural_epitome.search import job, latency_measurement, parts
 from neural_epitome.spaces import SupernetConfig, latency
 from neural_epitome.strategies import Given, NetAdapt, RandomSearch, SubsetEvolution
 from neural_epitome.strategies.options import SearchOptions
 from neural_epitome.training import evaluation, initialization, setup
+from neural_epitome.training.feed import Feed
 from tests.spaces.tiny import PLAIN
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -72,33 +73,35 @@ def with_search(**changes):
 @pytest.mark.slow
 def test_it_ends_with_a_network_within_the_budget(done):
   workdir, report = done
-  found = report["search"]
-  assert found["price"]["madds"] <= found["budget"] == 0.6 * found["largest"]["madds"]
+  search = report["search"]
+  assert (
+    search["price"]["madds"] <= search["budget"] == 0.6 * search["largest"]["madds"]
+  )
   trained = ne.load(workdir / "final")
-  assert report["final"]["madds"] == found["price"]["madds"]
-  assert report["final"]["stored_params"] == found["price"]["parameters"]
+  assert report["final"]["madds"] == search["price"]["madds"]
+  assert report["final"]["stored_params"] == search["price"]["parameters"]
   assert trained.config.search is None
   assert trained.config.data.evaluation_split == "test[:64]"
   assert json.loads((workdir / "report/report.json").read_text()) == report
   page = (workdir / "report/index.html").read_text()
   assert page.count("data:image/png") == 2
-  assert "left out" in page or found["arch"]["width"][0]
+  assert "left out" in page or search["arch"]["width"][0]
 
 
 @pytest.mark.slow
 def test_the_network_that_was_found_starts_as_accurate_as_it_was_found(done):
   workdir, report = done
   arch = CONFIG.model.space.from_json(report["search"]["arch"])
-  config = job.final_config(CONFIG, arch, 10, workdir / "search/variables.npz")
+  config = parts.final_config(CONFIG, arch, 10, workdir / "search/variables.npz")
   plan = setup.make_plan(config, setup.take_inventory(config, 10))
   model = setup.build(config, 10, plan)
   arrays, _ = initialization.read(config.training.start, config)
   variables = traverse_util.unflatten_dict(arrays, sep="/") | {"routing": {}}
   mesh = devices.make_mesh()
   counter = evaluation.make_counter(model, mesh)
-  with contextlib.closing(setup.Feed(CONFIG).evaluation()) as batches:
-    found = evaluation.evaluate(counter, {"raw": variables}, batches, mesh)
-  assert found["raw"]["top1"] == report["search"]["top1"]
+  with contextlib.closing(Feed(CONFIG).evaluation()) as batches:
+    shares = evaluation.evaluate(counter, {"raw": variables}, batches, mesh)
+  assert shares["raw"]["top1"] == report["search"]["top1"]
 
 
 @pytest.mark.slow
@@ -113,17 +116,17 @@ def test_an_interrupted_search_asks_what_an_uninterrupted_one_does(done, tmp_pat
   log.write_text("".join(lines[:2]) + lines[2][:30])
   (again / "search/found.json").unlink()
   job.run(CONFIG, again, ["search"], quiet=True)
-  told, expected = (
+  actual, expected = (
     [json.loads(line) for line in path.read_text().splitlines()]
     for path in (log, workdir / "search/log.jsonl")
   )
-  for one, other in zip(told, expected, strict=True):
+  for one, other in zip(actual, expected, strict=True):
     assert one | {"seconds": 0} == other | {"seconds": 0}
   for name in ("arch", "top1", "price"):
-    found = [
+    reports = [
       json.loads((d / "search/found.json").read_text()) for d in (again, workdir)
     ]
-    assert found[0][name] == found[1][name]
+    assert reports[0][name] == reports[1][name]
 
 
 @pytest.mark.slow
@@ -132,8 +135,8 @@ def test_a_finished_search_does_nothing_again(done, capsys):
   before = (workdir / "search/log.jsonl").read_text()
   assert job.run(CONFIG, workdir) == report
   assert (workdir / "search/log.jsonl").read_text() == before
-  told = capsys.readouterr().out
-  assert "search is done" in told
+  output = capsys.readouterr().out
+  assert "search is done" in output
 
 
 @pytest.mark.slow
@@ -141,10 +144,14 @@ def test_each_stage_says_which_command_is_next(done, capsys):
   workdir, _ = done
   assert job.run(CONFIG, workdir, command="python search.py")
   lines = capsys.readouterr().out.splitlines()
-  told = [line.removeprefix("Next: ") for line in lines if line.startswith("Next: ")]
-  assert told[:2] == [f"python search.py --stages={s}" for s in ("search", "final")]
-  assert told[2].startswith("python -m neural_epitome.main --mode=export --workdir=")
-  assert len(told) == 3
+  commands = [
+    line.removeprefix("Next: ") for line in lines if line.startswith("Next: ")
+  ]
+  assert commands[:2] == [f"python search.py --stages={s}" for s in ("search", "final")]
+  assert commands[2].startswith(
+    "python -m neural_epitome.main --mode=export --workdir="
+  )
+  assert len(commands) == 3
 
 
 @pytest.mark.slow
@@ -156,6 +163,12 @@ def test_each_stage_says_which_command_is_next(done, capsys):
     (with_search(metric="latency"), r"latency needs config\.search\.latency_table"),
     (with_search(final_evaluation_split="train[256:320]"), "they must differ"),
     (dataclasses.replace(CONFIG, search=None), "is no search"),
+    (
+      dataclasses.replace(
+        CONFIG, training=dataclasses.replace(CONFIG.training, budget="8x")
+      ),
+      r"budget='8x' is for --mode=train",
+    ),
     (
       dataclasses.replace(CONFIG, data=DataOptions(image_size=8)),
       r"image_size=28 is not config\.data\.image_size=8",
@@ -238,9 +251,9 @@ def test_a_strategy_may_train_anew_as_it_goes(tmp_path):
     for line in of_round:
       part.from_json(line["arch"])
   # What was found is of the last round, and in its weights.
-  found = report["search"]
+  search = report["search"]
   last = [line for line in lines if line["round"] == 2]
-  assert found["top1"] == max(line["top1"] for line in last)
+  assert search["top1"] == max(line["top1"] for line in last)
   assert report["supernet"]["seconds"] == sum(
     json.loads((workdir / f"search/round_{n}/report/report.json").read_text())[
       "seconds"
@@ -282,11 +295,11 @@ def test_a_search_that_is_killed_ends_as_one_that_is_not(done, tmp_path):
   assert job.run(CONFIG, workdir, quiet=True)["search"]["evaluations"] > 3
   assert log.read_bytes().splitlines()[:3] == before
   for name in ("arch", "top1", "price", "evaluations"):
-    found = [
+    reports = [
       json.loads((d / "search/found.json").read_text())[name]
       for d in (workdir, done[0])
     ]
-    assert found[0] == found[1]
+    assert reports[0] == reports[1]
   files = [d / "search/variables.npz" for d in (workdir, done[0])]
   mine, theirs = (np.load(file) for file in files)
   assert mine.files == theirs.files
@@ -314,12 +327,12 @@ def test_two_processes_ask_the_same_and_write_it_once(done, tmp_path):
     check=False,
   )
   assert ended.returncode == 0, ended.stdout + ended.stderr
-  told, expected = (
+  log, expected = (
     [json.loads(line) for line in (d / "search/log.jsonl").read_text().splitlines()]
     for d in (workdir, done[0])
   )
-  assert [one["arch"] for one in told] == [one["arch"] for one in expected]
-  assert [one["top1"] for one in told] == [one["top1"] for one in expected]
+  assert [entry["arch"] for entry in log] == [entry["arch"] for entry in expected]
+  assert [entry["top1"] for entry in log] == [entry["top1"] for entry in expected]
   assert (workdir / "final/status").read_text().strip() == "done"
   # Both go through the stages, and one says so.
   assert {line[:6] for line in ended.stdout.splitlines() if "] ==" in line} == {
@@ -351,6 +364,6 @@ def test_a_measured_latency_is_a_budget_like_others(done, tmp_path):
   )
   shutil.copytree(done[0] / "supernet", tmp_path / "run/supernet")
   report = job.run(config, tmp_path / "run", ["search"], quiet=True)
-  found = report["search"]
-  assert found["price"]["latency"] == 1.0 + sum(found["arch"]["width"]) <= 20.0
-  assert found["evaluations"] == 4
+  search = report["search"]
+  assert search["price"]["latency"] == 1.0 + sum(search["arch"]["width"]) <= 20.0
+  assert search["evaluations"] == 4

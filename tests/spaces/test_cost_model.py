@@ -16,15 +16,16 @@ PRICES = Prices(SPACE, classes=3, channels=1)
 )
 def test_prices_are_those_of_the_plain_network(arch):
   network = models.create(SPACE.network(arch), 3)
-  found = inventory.take(network, (8, 8, 1))
-  plan = chain_generators.of_choice(SPACE, arch, 3).plan(found)
-  expected = totals.price(plan, found, "fold")
+  listing = inventory.take(network, (8, 8, 1))
+  plan = chain_generators.of_choice(SPACE, arch, 3).plan(listing)
+  expected = totals.price(plan, listing, "fold")
   price = PRICES.of(arch)
   assert price["madds"] == expected.madds
   assert price["parameters"] == expected.stored_params
   assert price["bytes"] == expected.stored_bytes
 
 
+@pytest.mark.slow
 def test_every_smaller_choice_is_no_dearer_and_one_of_them_cheaper():
   for arch in SPACE.sample(5, count=10):
     for block in range(SPACE.places):

@@ -65,10 +65,10 @@ def test_what_is_read_is_the_least_squares_fit_of_the_member(member):
   }
   fitted = fitting.fit(plan, {"kernel": kernel}, {"kernel": offsets})
   expected = fitting.generate(plan, fitted, {"kernel": offsets}, "kernel")
-  found = nearest(member, SHAPE, jnp.asarray(kernel))
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  fit = nearest(member, SHAPE, jnp.asarray(kernel))
+  np.testing.assert_allclose(fit, expected, atol=1e-5)
   # Already one of the member's, it is read as it is.
-  np.testing.assert_allclose(nearest(member, SHAPE, found), found, atol=1e-5)
+  np.testing.assert_allclose(nearest(member, SHAPE, fit), fit, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -79,8 +79,8 @@ def test_evaluation_reads_the_member_that_the_map_says(variables):
     read = nearest(member, SHAPE, kernel)
     params = variables["params"] | {"kernel": read}
     expected = plain.apply({"params": params}, X)
-    found = read_at(variables, jnp.float32(number))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    evaluated = read_at(variables, jnp.float32(number))
+    np.testing.assert_allclose(evaluated, expected, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -81,8 +81,8 @@ def archs(of):
 
 def plain(of, arch):
   network = of.network(arch)
-  found = inventory.take(models.create(network, CLASSES), (8, 8, 1))
-  plan = chain_generators.of_choice(of, arch, CLASSES).plan(found)
+  listing = inventory.take(models.create(network, CLASSES), (8, 8, 1))
+  plan = chain_generators.of_choice(of, arch, CLASSES).plan(listing)
   return models.create(network, CLASSES, plan=plan)
 
 
@@ -96,14 +96,15 @@ def test_a_space_of_it_survives_the_configuration():
   assert codec.decode(ChainSpace, data).block == ChainSpace().block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=repr)
 def test_its_price_is_that_of_its_network(kind):
   of = space(kind)
   prices = Prices(of, CLASSES, channels=1)
   for arch in [*archs(of), of.largest]:
-    found = inventory.take(models.create(of.network(arch), CLASSES), (8, 8, 1))
-    plan = chain_generators.of_choice(of, arch, CLASSES).plan(found)
-    expected = totals.price(plan, found, "fold")
+    listing = inventory.take(models.create(of.network(arch), CLASSES), (8, 8, 1))
+    plan = chain_generators.of_choice(of, arch, CLASSES).plan(listing)
+    expected = totals.price(plan, listing, "fold")
     price = prices.of(arch)
     assert price["madds"] == expected.madds
     assert price["parameters"] == expected.stored_params

@@ -33,13 +33,13 @@ pytestmark = pytest.mark.xdist_group("supernet")
 @pytest.fixture(scope="module")
 def variables():
   """Of a supernet, no number of which is as it starts."""
-  found = jax.jit(supernet().init)(jax.random.key(1), IMAGES)
+  tree = jax.jit(supernet().init)(jax.random.key(1), IMAGES)
 
   def moved(path, leaf):
     noise = jax.random.normal(jax.random.key(hash(str(path)) % 2**31), leaf.shape)
     return jnp.abs(leaf + 0.2 * noise) if "var" in str(path) else leaf + 0.2 * noise
 
-  return jax.tree_util.tree_map_with_path(moved, found)
+  return jax.tree_util.tree_map_with_path(moved, tree)
 
 
 @jax.jit
@@ -56,8 +56,8 @@ def evaluated(variables):
 
 def plain(arch):
   config = SPACE.network(arch)
-  found = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
-  plan = chain_generators.of_choice(SPACE, arch, CLASSES).plan(found)
+  listing = inventory.take(models.create(config, CLASSES), IMAGES.shape[1:])
+  plan = chain_generators.of_choice(SPACE, arch, CLASSES).plan(listing)
   return models.create(config, CLASSES, plan=plan)
 
 
@@ -68,8 +68,8 @@ def choices(draw):
   for field, genes in SPACE.largest.to_json().items():
     count = np.size(genes)
     allowed = SPACE.choices[field]
-    found = [draw(st.sampled_from(allowed[number])) for number in range(count)]
-    fields[field] = np.array(found, np.int32).reshape(np.shape(genes))
+    values = [draw(st.sampled_from(allowed[number])) for number in range(count)]
+    fields[field] = np.array(values, np.int32).reshape(np.shape(genes))
   return SPACE.canonical(Arch(**fields))
 
 
@@ -136,11 +136,11 @@ def test_no_choice_loses_sight_of_its_input(variables, arch):
 @pytest.mark.slow
 def test_the_sliced_variables_are_those_of_the_network(variables):
   for arch in [*SPACE.sample(4, count=3), SPACE.largest, SPACE.smallest]:
-    wanted = jax.eval_shape(plain(arch).init, jax.random.key(0), IMAGES)
-    found = slicing.slice_variables(variables, SPACE, arch)
+    shapes = jax.eval_shape(plain(arch).init, jax.random.key(0), IMAGES)
+    sliced = slicing.slice_variables(variables, SPACE, arch)
     for name in ("params", "batch_stats"):
-      assert jax.tree.map(np.shape, found[name]) == jax.tree.map(
-        np.shape, wanted.get(name, {})
+      assert jax.tree.map(np.shape, sliced[name]) == jax.tree.map(
+        np.shape, shapes.get(name, {})
       )
 
 
@@ -162,8 +162,8 @@ def test_copies_of_one_choice_are_that_choice_in_training_mode_too(variables):
   one = dataclasses.replace(arch, bits=np.full_like(arch.bits, 32))
   copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(IMAGES)), one)
   expected, stats = trained_mode(slicing.with_choice(variables, SPACE, one))
-  found, others = trained_mode({**variables, "arch": {"arch": copies}})
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  copied, others = trained_mode({**variables, "arch": {"arch": copies}})
+  np.testing.assert_allclose(copied, expected, atol=1e-5)
   sliced = [
     slicing.slice_variables({"params": variables["params"], **s}, SPACE, one)
     for s in (stats, others)
@@ -200,8 +200,8 @@ def test_every_parameter_learns(variables, sampler):
   total = None
   for step in range(12):
     keys = jax.random.split(jax.random.key(step), len(IMAGES))
-    found = jax.tree.map(jnp.abs, gradients(variables["params"], keys))
-    total = found if total is None else jax.tree.map(jnp.add, total, found)
+    sizes = jax.tree.map(jnp.abs, gradients(variables["params"], keys))
+    total = sizes if total is None else jax.tree.map(jnp.add, total, sizes)
   for path, leaf in jax.tree_util.tree_leaves_with_path(total):
     assert np.all(np.isfinite(leaf)), path
     assert np.any(leaf > 0), path

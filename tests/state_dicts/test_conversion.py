@@ -23,11 +23,11 @@ def convert(state, model, channels=1):
 def test_every_variable_comes_from_its_own_tensor(kind, library):
   model = SMALL[kind]
   flat = networks.variables(model, 7)
-  found = convert(networks.state_dict(model, flat, library), model)
-  found = traverse_util.flatten_dict(found, sep="/")
-  assert found.keys() == flat.keys()
+  converted = convert(networks.state_dict(model, flat, library), model)
+  converted = traverse_util.flatten_dict(converted, sep="/")
+  assert converted.keys() == flat.keys()
   for path, array in flat.items():
-    np.testing.assert_array_equal(found[path], array)
+    np.testing.assert_array_equal(converted[path], array)
 
 
 # Names as the libraries' published files have them, of tensors of every kind.
@@ -85,9 +85,39 @@ def test_a_state_dict_of_another_architecture_is_refused():
     names.layouts(models.SoundNetConfig())
 
 
-def test_what_is_not_finite_is_refused():
+@pytest.mark.parametrize(
+  ("path", "value", "message"),
+  [
+    ("params/head/kernel", np.inf, r"conv_head\.weight: not all numbers are finite"),
+    (
+      "batch_stats/block_0/depthwise_norm/var",
+      -1.0,
+      r"bn1\.running_var: a variance cannot be",
+    ),
+  ],
+)
+def test_what_no_network_has_is_refused_by_name(path, value, message):
   model = SMALL["mobilenet_v2"]
   flat = networks.variables(model, 7)
-  flat["params/head/kernel"][0, 0, 0, 0] = np.inf
-  with pytest.raises(UserError, match=r"conv_head\.weight are not finite"):
+  flat[path].flat[0] = value
+  with pytest.raises(UserError, match=message):
     convert(networks.state_dict(model, flat, "timm"), model)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net.0.backbone._orig_mod."])
+@pytest.mark.parametrize("kind", SMALL)
+def test_names_fit_under_any_prefix(kind, prefix):
+  model = SMALL[kind]
+  flat = networks.variables(model, 7)
+  state = networks.state_dict(model, flat, next(iter(names.layouts(model))))
+  wrapped = {prefix + name: array for name, array in state.items()}
+  beside = {"loss.weight": np.ones(3)} if prefix else {}
+  unwrapped = conversion.unwrapped(wrapped | beside, model)
+  assert unwrapped.keys() == state.keys()
+  for name, array in state.items():
+    assert unwrapped[name] is array
+
+
+def test_what_fits_under_no_prefix_stays_as_it_is():
+  state = {"a.conv1.weight": np.ones(1), "b.fc.weight": np.ones(1)}
+  assert conversion.unwrapped(state, SMALL["resnet"]) == state

@@ -24,11 +24,13 @@ PLACE = files.storage("FloatStorage", "0", 4)
 
 
 def assert_read(path, expected):
-  found = reading.read(path)
-  assert found.keys() == expected.keys()
+  arrays = reading.read(path)
+  assert arrays.keys() == expected.keys()
   for name, array in expected.items():
-    assert found[name].dtype == (array.dtype if array.dtype.kind != "f" else np.float32)
-    np.testing.assert_array_equal(found[name], array.astype(found[name].dtype))
+    assert arrays[name].dtype == (
+      array.dtype if array.dtype.kind != "f" else np.float32
+    )
+    np.testing.assert_array_equal(arrays[name], array.astype(arrays[name].dtype))
 
 
 def test_arrays_of_every_type_are_read_from_both_formats(tmp_path):
@@ -48,8 +50,8 @@ def test_arrays_of_every_type_are_read_from_both_formats(tmp_path):
 def test_bfloat16_is_the_upper_half_of_float32_in_either_byte_order(tmp_path, order):
   halves = np.asarray([0x3F80, 0xC049, 0x7F80], order + "u2")
   tree = {"it": files.tensor(files.storage("BFloat16Storage", "x", 3), 0, (3,), (1,))}
-  told = {"<": b"little", ">": b"big"}[order]
-  files.write(tmp_path / "it.pt", tree, {"x": halves.tobytes()}, told)
+  byteorder = {"<": b"little", ">": b"big"}[order]
+  files.write(tmp_path / "it.pt", tree, {"x": halves.tobytes()}, byteorder)
   expected = np.asarray([1.0, -3.140625, np.inf], np.float32)
   np.testing.assert_array_equal(reading.read(tmp_path / "it.pt")["it"], expected)
 
@@ -64,10 +66,10 @@ def test_a_view_is_read_at_its_offset_and_strides(tmp_path):
     ),
   }
   files.write(tmp_path / "it.pth", tree, FOUR, byteorder=None)
-  found = reading.read(tmp_path / "it.pth")
-  np.testing.assert_array_equal(found["tail"], [1, 2, 3])
-  np.testing.assert_array_equal(found["turned"], [[0, 2], [1, 3]])
-  np.testing.assert_array_equal(found["own"], [2, 3])
+  arrays = reading.read(tmp_path / "it.pth")
+  np.testing.assert_array_equal(arrays["tail"], [1, 2, 3])
+  np.testing.assert_array_equal(arrays["turned"], [[0, 2], [1, 3]])
+  np.testing.assert_array_equal(arrays["own"], [2, 3])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_a_view_is_read_at_its_offset_and_strides(tmp_path):
   [
     lambda tree: {"epoch": 3, "state_dict": tree},
     lambda tree: {"model": {"state_dict_ema": tree, "state_dict": {}}},
-    lambda tree: {f"module._orig_mod.{name}": one for name, one in tree.items()},
+    lambda tree: {f"module._orig_mod.{name}": leaf for name, leaf in tree.items()},
     lambda tree: tree | {"extra": 1},
     lambda tree: Built(
       Call(Global("collections", "OrderedDict"), (tree,)), {"items": 3}
@@ -103,12 +105,12 @@ def test_weights_are_found_in_what_they_are_wrapped_in(tmp_path, wrap):
 def test_a_pickle_that_names_anything_else_is_refused_and_not_run(
   tmp_path, module, name
 ):
-  made = tmp_path / "made"
-  tree = {"weight": Call(Global(module, name), (f"touch {made}",))}
+  touched = tmp_path / "made"
+  tree = {"weight": Call(Global(module, name), (f"touch {touched}",))}
   files.write(tmp_path / "it.pth", tree)
   with pytest.raises(UserError, match=f"asks for {module}.{name}, which .* not run"):
     reading.read(tmp_path / "it.pth")
-  assert not made.exists()
+  assert not touched.exists()
 
 
 REBUILD = Global("torch._utils", "_rebuild_tensor_v2")
@@ -164,12 +166,12 @@ def test_what_would_unpack_to_more_than_the_file_is_refused(tmp_path):
   )
   with pytest.raises(UserError, match="compressed"):
     reading.read(tmp_path / "it.pth")
-  place = files.storage("ByteStorage", "0", 900)
+  place = files.storage("FloatStorage", "0", 225)
   many = Raw(
     b"".join(
       [
         pickle.EMPTY_DICT,
-        files.opcodes(files.tensor(place, 0, (900,), (1,))),
+        files.opcodes(files.tensor(place, 0, (225,), (1,))),
         pickle.BINPUT + b"\x00" + pickle.POP + pickle.MARK,
         *(files.opcodes(name) + pickle.BINGET + b"\x00" for name in tree),
         pickle.SETITEMS,
@@ -178,6 +180,16 @@ def test_what_would_unpack_to_more_than_the_file_is_refused(tmp_path):
   )
   files.write(tmp_path / "it.pth", many, {"0": bytes(900)})
   with pytest.raises(UserError, match="more numbers than the file has bytes"):
+    reading.read(tmp_path / "it.pth")
+
+
+def test_a_dictionary_that_is_copied_again_and_again_is_refused(tmp_path):
+  large = files.opcodes({str(i): i for i in range(10_000)}) + pickle.BINPUT + b"\x00"
+  make = files.opcodes(Global("collections", "OrderedDict")) + pickle.BINPUT + b"\x01"
+  copy = pickle.BINGET + b"\x01" + pickle.BINGET + b"\x00" + pickle.TUPLE1
+  copies = pickle.EMPTY_LIST + pickle.MARK + (copy + pickle.REDUCE) * 1000
+  files.write(tmp_path / "it.pth", Raw(large + make + copies + pickle.APPENDS))
+  with pytest.raises(UserError, match="copied entries"):
     reading.read(tmp_path / "it.pth")
 
 
@@ -215,10 +227,10 @@ def test_a_damaged_file_is_read_or_refused(tmp_path_factory, data):
     content[where] = data.draw(st.integers(0, 255))
   path.write_bytes(content)
   try:
-    found = reading.read(path)
+    arrays = reading.read(path)
   except UserError:
     return
-  assert all(isinstance(array, np.ndarray) for array in found.values())
+  assert all(isinstance(array, np.ndarray) for array in arrays.values())
 
 
 def test_what_is_no_archive_or_no_state_dict_is_refused_with_the_way_out(tmp_path):
@@ -242,3 +254,10 @@ def test_our_compact_files_are_told_apart_by_their_metadata(tmp_path):
     assert reading.is_state_dict(path) == is_foreign
   assert reading.is_state_dict(tmp_path / "it.pth")
   assert not reading.is_state_dict(tmp_path / "it.npz")
+  np.savez(tmp_path / "it.npz", **STATE)
+  assert reading.is_state_dict(tmp_path / "it.npz")
+  files.save(tmp_path / "it.pth.tar", STATE, lambda tree: {"net": tree})
+  assert reading.is_state_dict(tmp_path / "it.pth.tar")
+  (tmp_path / "it.json").write_text("{}")
+  assert not reading.is_state_dict(tmp_path / "it.json")
+  assert not reading.is_state_dict(tmp_path)

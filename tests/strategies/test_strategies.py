@@ -13,6 +13,7 @@ from neural_epitome.strategies import (
   NetAdapt,
   Problem,
   RandomSearch,
+  Reinforce,
   Round,
   Strategy,
   SubsetEvolution,
@@ -25,6 +26,7 @@ STRATEGIES = {
   "evolution": Evolution(generations=12, population=12, parents=4),
   "netadapt": NetAdapt(layers=2, samples=8, reduction=0.1),
   "single": NetAdapt(layers=1, reduction=0.1),
+  "reinforce": Reinforce(evaluations=24, batch=6),
   "subsets": SubsetEvolution(rounds=4, options=2, samples=12),
 }
 
@@ -44,21 +46,21 @@ def accuracy(arch):
 
 
 def ask_all(strategy, of, answer=accuracy):
-  asked, questions = [], strategy.search(of)
+  archs, questions = [], strategy.search(of)
   try:
     batch = next(questions)
     while True:
       if isinstance(batch, Round):
         batch = questions.send([])
         continue
-      asked += batch
+      archs += batch
       batch = questions.send([answer(arch) for arch in batch])
   except StopIteration:
-    return asked
+    return archs
 
 
-def best(asked, of):
-  return max((accuracy(arch) for arch in asked if of.fits(arch)), default=0.0)
+def best(archs, of):
+  return max((accuracy(arch) for arch in archs if of.fits(arch)), default=0.0)
 
 
 @pytest.mark.slow
@@ -66,12 +68,12 @@ def best(asked, of):
 @pytest.mark.parametrize("metric", ["madds", "bytes"])
 def test_the_answer_fits_the_budget_and_the_same_is_asked_again(strategy, metric):
   of = problem(metric)
-  asked = ask_all(strategy, of)
-  assert any(of.fits(arch) for arch in asked)
-  for arch in asked:
+  archs = ask_all(strategy, of)
+  assert any(of.fits(arch) for arch in archs)
+  for arch in archs:
     assert SPACE.from_json(arch.to_json()) == arch
-  assert ask_all(strategy, of) == asked
-  assert len(asked) <= 2 * strategy.expected(of) + 12
+  assert ask_all(strategy, of) == archs
+  assert len(archs) <= 2 * strategy.expected(of) + 12
 
 
 @pytest.mark.parametrize("kind", sorted(Strategy.arms()))
@@ -80,11 +82,12 @@ def test_every_strategy_survives_json(kind):
   assert codec.decode(Strategy, codec.encode(strategy)) == strategy
 
 
+@pytest.mark.slow
 def test_random_search_asks_for_different_choices_within_the_budget():
   of = problem()
-  asked = ask_all(STRATEGIES["random"], of)
-  assert len(set(asked)) == len(asked) == 30
-  assert all(of.fits(arch) for arch in asked)
+  archs = ask_all(STRATEGIES["random"], of)
+  assert len(set(archs)) == len(archs) == 30
+  assert all(of.fits(arch) for arch in archs)
 
 
 @pytest.mark.slow
@@ -93,9 +96,9 @@ def test_it_finds_more_than_random_search_does_with_as_many_questions(name):
   ahead = []
   for seed in range(3):
     of = problem(seed=seed)
-    asked = ask_all(STRATEGIES[name], of)
-    random = dataclasses.replace(STRATEGIES["random"], evaluations=len(asked))
-    ahead.append(best(asked, of) - best(ask_all(random, of), of))
+    archs = ask_all(STRATEGIES[name], of)
+    random = dataclasses.replace(STRATEGIES["random"], evaluations=len(archs))
+    ahead.append(best(archs, of) - best(ask_all(random, of), of))
   assert np.mean(ahead) > 0, ahead
 
 
@@ -142,8 +145,8 @@ def test_a_price_that_rises_on_the_way_down_is_passed():
   shrunk = of.shrunk(SPACE.largest, np.random.default_rng(0), budget)
   assert shrunk is not None
   assert price(shrunk) <= budget
-  asked = ask_all(STRATEGIES["netadapt"], of)
-  assert any(of.fits(arch) for arch in asked)
+  archs = ask_all(STRATEGIES["netadapt"], of)
+  assert any(of.fits(arch) for arch in archs)
 
 
 def test_single_layer_descent_tries_each_block_once():
@@ -162,17 +165,17 @@ def test_single_layer_descent_tries_each_block_once():
 
 def rounds(strategy, of):
   """Of each round its part of the space, what it asked and what was answered."""
-  found, questions = [], strategy.search(of)
+  rounds, questions = [], strategy.search(of)
   try:
     question = next(questions)
     while True:
       assert isinstance(question, Round)
       question.space.check()
       batch = questions.send([])
-      found.append((question.space, batch, [accuracy(arch) for arch in batch]))
-      question = questions.send(found[-1][-1])
+      rounds.append((question.space, batch, [accuracy(arch) for arch in batch]))
+      question = questions.send(rounds[-1][-1])
   except StopIteration:
-    return found
+    return rounds
 
 
 def flat(space):
@@ -186,24 +189,24 @@ def genes(arch):
 @pytest.mark.slow
 def test_each_round_trains_what_the_best_of_the_round_before_use_and_more():
   of = problem()
-  found = rounds(STRATEGIES["subsets"], of)
-  assert len(found) == 4
+  history = rounds(STRATEGIES["subsets"], of)
+  assert len(history) == 4
   cheapest, seen = genes(SPACE.smallest), [set() for _ in flat(SPACE)]
-  for number, (part, asked, answers) in enumerate(found):
+  for number, (part, archs, answers) in enumerate(history):
     options = flat(part)
     for gene, least, every in zip(options, cheapest, flat(SPACE), strict=True):
       assert least in gene
       assert gene <= every
-    for arch in asked:
+    for arch in archs:
       assert of.fits(arch)
       assert all(n in gene for n, gene in zip(genes(arch), options, strict=True))
-    if number + 1 < len(found):
-      after, asked_after, _ = found[number + 1]
-      best = asked[int(np.argmax(answers))]
-      assert best in asked_after
+    if number + 1 < len(history):
+      after, archs_after, _ = history[number + 1]
+      best = archs[int(np.argmax(answers))]
+      assert best in archs_after
       assert after != part
     # What was passed over does not come back.
-    before = flat(found[number - 1][0]) if number else [set()] * len(options)
+    before = flat(history[number - 1][0]) if number else [set()] * len(options)
     for gene, known, last in zip(options, seen, before, strict=True):
       assert not (gene - last) & known
       known |= gene
@@ -212,10 +215,10 @@ def test_each_round_trains_what_the_best_of_the_round_before_use_and_more():
 @pytest.mark.slow
 def test_rounds_end_where_every_option_has_been_seen():
   strategy = SubsetEvolution(rounds=50, options=4, samples=6)
-  found = rounds(strategy, problem())
-  assert 2 < len(found) < 10
+  history = rounds(strategy, problem())
+  assert 2 < len(history) < 10
   seen = [set() for _ in flat(SPACE)]
-  for part, _, _ in found:
+  for part, _, _ in history:
     for gene, known in zip(flat(part), seen, strict=True):
       known |= gene
   assert seen == flat(SPACE)
@@ -235,6 +238,7 @@ def test_iterations_that_end_above_the_budget_are_told():
     (SubsetEvolution(options=1), "options=1 above 1"),
     (Evolution(parents=0), "parents=0 above 0"),
     (RandomSearch(batch=0), "batch=0 above 0"),
+    (Reinforce(evaluations=0), "evaluations=0 and"),
   ],
 )
 def test_options_that_cannot_be_are_named(strategy, words):

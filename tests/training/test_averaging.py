@@ -7,10 +7,10 @@ from neural_epitome.training import averaging
 
 
 def test_decay_warms_up_as_one_plus_t_over_ten_plus_t():
-  found = [
+  decays = [
     float(averaging.effective_decay(0.9998, jnp.int32(t))) for t in (0, 8, 10**6)
   ]
-  np.testing.assert_allclose(found, [0.1, 0.5, 0.9998], rtol=1e-6)
+  np.testing.assert_allclose(decays, [0.1, 0.5, 0.9998], rtol=1e-6)
 
 
 def updated(step, freeze_step, average, value):
@@ -30,22 +30,22 @@ def updated(step, freeze_step, average, value):
 
 
 def test_weights_statistics_and_map_follow_with_one_decay():
-  found = updated(step=0, freeze_step=10, average=2.0, value=12.0)
+  averaged = updated(step=0, freeze_step=10, average=2.0, value=12.0)
   # (1 + 0) / (10 + 0) = 0.1 of the old value.
   for value in (
-    found["params"]["w"],
-    found["batch_stats"]["w"],
-    found["routing"]["map"]["input"],
+    averaged["params"]["w"],
+    averaged["batch_stats"]["w"],
+    averaged["routing"]["map"]["input"],
   ):
     np.testing.assert_allclose(value, [11.0, 11.0], rtol=1e-6)
-  found = updated(step=100, freeze_step=1000, average=2.0, value=12.0)
-  np.testing.assert_allclose(found["params"]["w"], [7.0, 7.0], rtol=1e-6)
+  averaged = updated(step=100, freeze_step=1000, average=2.0, value=12.0)
+  np.testing.assert_allclose(averaged["params"]["w"], [7.0, 7.0], rtol=1e-6)
 
 
 def test_from_the_freeze_on_the_map_is_the_frozen_map_itself():
-  found = updated(step=10, freeze_step=10, average=2.0, value=0.3)
+  averaged = updated(step=10, freeze_step=10, average=2.0, value=0.3)
   np.testing.assert_array_equal(
-    found["routing"]["map"]["input"], np.float32([0.3, 0.3])
+    averaged["routing"]["map"]["input"], np.float32([0.3, 0.3])
   )
-  assert bool(found["routing"]["frozen"])
-  assert not np.array_equal(found["params"]["w"], np.float32([0.3, 0.3]))
+  assert bool(averaged["routing"]["frozen"])
+  assert not np.array_equal(averaged["params"]["w"], np.float32([0.3, 0.3]))

@@ -54,7 +54,7 @@ def test_statistics_are_the_plain_means_over_batches(axis_name):
   mesh = devices.make_mesh()
   measure = batch_statistics.make_measure(Normed(axis_name), mesh, MOMENTUM, seed=0)
   weights = {"raw": variables(1.0, 0.0), "ema": variables(2.0, 5.0)}
-  found = batch_statistics.reestimate(measure, weights, BATCHES, mesh)
+  measured = batch_statistics.reestimate(measure, weights, BATCHES, mesh)
   variances = [
     np.mean([np.var(part) for part in parts])
     for parts in (
@@ -64,12 +64,12 @@ def test_statistics_are_the_plain_means_over_batches(axis_name):
     )
   ]
   for name, scale, shift in (("raw", 1.0, 0.0), ("ema", 2.0, 5.0)):
-    stats = found[name]["batch_stats"]["BatchNorm_0"]
+    stats = measured[name]["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(stats["mean"], [scale * MEAN + shift], rtol=1e-5)
     expected = [scale**2 * np.mean(variances)]
     np.testing.assert_allclose(stats["var"], expected, rtol=1e-5)
-    assert found[name]["params"] is weights[name]["params"]
-    np.testing.assert_array_equal(found[name]["routing"]["map"], [np.float32(shift)])
+    assert measured[name]["params"] is weights[name]["params"]
+    np.testing.assert_array_equal(measured[name]["routing"]["map"], [np.float32(shift)])
 
 
 def test_without_batches_nothing_changes():

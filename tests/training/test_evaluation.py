@@ -1,5 +1,8 @@
 """Counts worked out by hand, on logits that are the images themselves."""
 
+import hypothesis
+import hypothesis.extra.numpy as arrays
+import hypothesis.strategies as some
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,26 +40,45 @@ def test_padding_counts_for_nothing_and_weights_are_told_apart():
   first = batch([[2, 0], [0, 2]], [0, 0], [1, 1])
   # The padded row would be right, and its label is out of range.
   last = batch([[0, 3], [9, 0]], [1, -1], [1, 0])
-  found = evaluate([first, last], {"raw": [0.0, 0.0], "ema": [0.0, 10.0]})
-  assert found["raw"]["examples"] == found["ema"]["examples"] == 3
-  np.testing.assert_allclose(found["raw"]["top1"], 2 / 3)
-  np.testing.assert_allclose(found["ema"]["top1"], 1 / 3)
+  shares = evaluate([first, last], {"raw": [0.0, 0.0], "ema": [0.0, 10.0]})
+  assert shares["raw"]["examples"] == shares["ema"]["examples"] == 3
+  np.testing.assert_allclose(shares["raw"]["top1"], 2 / 3)
+  np.testing.assert_allclose(shares["ema"]["top1"], 1 / 3)
   expected = np.log1p(np.exp([-2.0, 2.0, -3.0])).mean()
-  np.testing.assert_allclose(found["raw"]["loss"], expected, rtol=1e-6)
-  assert "top5" not in found["raw"], "two classes have no top five"
+  np.testing.assert_allclose(shares["raw"]["loss"], expected, rtol=1e-6)
+  assert "top5" not in shares["raw"], "two classes have no top five"
 
 
 def test_top5_needs_the_label_among_the_five_largest():
   logits = np.tile(np.arange(10.0, 0.0, -1.0), (4, 1))
-  found = evaluate([batch(logits, [0, 4, 5, 9], [1, 1, 1, 1])], {"raw": [0.0] * 10})
-  np.testing.assert_allclose(found["raw"]["top1"], 1 / 4)
-  np.testing.assert_allclose(found["raw"]["top5"], 2 / 4)
+  shares = evaluate([batch(logits, [0, 4, 5, 9], [1, 1, 1, 1])], {"raw": [0.0] * 10})
+  np.testing.assert_allclose(shares["raw"]["top1"], 1 / 4)
+  np.testing.assert_allclose(shares["raw"]["top5"], 2 / 4)
 
 
 def test_a_prediction_that_is_no_number_is_wrong():
   logits = [[np.nan, np.nan], [1.0, 0.0]]
-  found = evaluate([batch(logits, [0, 0], [1, 1])], {"raw": [0.0, 0.0]})
-  np.testing.assert_allclose(found["raw"]["top1"], 1 / 2)
+  shares = evaluate([batch(logits, [0, 0], [1, 1])], {"raw": [0.0, 0.0]})
+  np.testing.assert_allclose(shares["raw"]["top1"], 1 / 2)
+
+
+# Few values, so that many are equal, and one shape, so that it is compiled once.
+VALUES = some.sampled_from([-3.0, 0.0, 0.5, 1.0, 1e30, np.nan, np.inf, -np.inf])
+
+
+RANKS = jax.jit(evaluation.rank_of)
+LARGEST = jax.jit(lambda logits: jax.lax.top_k(logits, logits.shape[-1])[1])
+
+
+@hypothesis.given(
+  logits=arrays.arrays(np.float32, (8, 6), elements=VALUES, fill=some.just(0.5)),
+  labels=arrays.arrays(np.int32, 8, elements=some.integers(0, 5)),
+)
+def test_the_rank_of_a_label_is_its_place_among_the_largest(logits, labels):
+  is_finite = np.isfinite(logits).all(axis=-1)
+  place = np.argmax(LARGEST(logits) == labels[:, None], axis=-1)
+  rank = RANKS(logits, labels)
+  np.testing.assert_array_equal(rank, np.where(is_finite, place, 6))
 
 
 def test_one_batch_equals_the_same_rows_over_many():
@@ -74,10 +96,10 @@ def predictions(batches):
   mesh = devices.make_mesh()
   counter = evaluation.make_counter(Readout(), mesh, examples=True)
   weights = {"raw": {"params": {"bias": jnp.zeros(3)}}}
-  shares, found = evaluation.evaluate_examples(counter, weights, batches, mesh)
+  shares, examples = evaluation.evaluate_examples(counter, weights, batches, mesh)
   plain = evaluation.evaluate(counter, weights, batches, mesh)
   np.testing.assert_equal(shares, plain)
-  return shares["raw"], found["raw"]
+  return shares["raw"], examples["raw"]
 
 
 def test_what_is_predicted_of_every_example_is_told_once_in_order_without_padding():
@@ -89,17 +111,19 @@ def test_what_is_predicted_of_every_example_is_told_once_in_order_without_paddin
     ([0.0, 0.0, 9.0], 2, 1, 1),
     ([0.0, 1.0, 0.0], 0, 1, 4),
     ([9.0, 0.0, 0.0], 0, 0, 5),
+    ([-0.0, 0.0, -0.0], 0, 1, 6),
+    ([1.0, 2.0, 2.0], 2, 1, 7),
   ]
   parts = [
     batch(*(list(column) for column in list(zip(*rows[i : i + 2], strict=True))[:3]))
     | {"position": np.uint32([row[3] for row in rows[i : i + 2]])}
-    for i in (0, 2, 4)
+    for i in (0, 2, 4, 6)
   ]
-  shares, found = predictions(parts)
-  assert found.position.tolist() == [0, 1, 2, 3, 4]
-  assert found.label.tolist() == [0, 2, 2, 1, 0]
-  assert found.predicted.tolist() == [-1, 2, 0, 1, 1]
-  assert shares["top1"] == found.is_right.mean()
+  shares, examples = predictions(parts)
+  assert examples.position.tolist() == [0, 1, 2, 3, 4, 6, 7]
+  assert examples.label.tolist() == [0, 2, 2, 1, 0, 0, 2]
+  assert examples.predicted.tolist() == [-1, 2, 0, 1, 1, 0, 1]
+  assert shares["top1"] == examples.is_right.mean()
   expected = np.exp(2.0) / (np.exp(2.0) + 2)
-  np.testing.assert_allclose(found.confidence[3], expected, rtol=1e-6)
-  assert found.confidence[0] == 0
+  np.testing.assert_allclose(examples.confidence[3], expected, rtol=1e-6)
+  assert examples.confidence[0] == 0

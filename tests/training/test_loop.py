@@ -46,7 +46,7 @@ VICTIM = """
 import os, signal, sys
 import jax
 import neural_epitome as ne
-from neural_epitome.training.setup import Feed
+from neural_epitome.training.feed import Feed
 from tests.training import tiny
 
 workdir, name, at, cache = sys.argv[1:]
@@ -87,10 +87,10 @@ def interrupt(workdir, name, at, cache):
   )
 
 
-def assert_same_run(found, expected):
+def assert_same_run(actual, expected):
   """Bit for bit: the variables, raw and averaged, and every metric but the time."""
   for weights in ("raw", "ema"):
-    one, other = ne.load(found, weights=weights), ne.load(expected, weights=weights)
+    one, other = ne.load(actual, weights=weights), ne.load(expected, weights=weights)
     assert one.step == other.step
     jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
   lines = [
@@ -98,7 +98,7 @@ def assert_same_run(found, expected):
       {k: v for k, v in line.items() if k not in ("seconds", *throughput.FIELDS)}
       for line in metrics.read(workdir / "metrics.jsonl")
     ]
-    for workdir in (found, expected)
+    for workdir in (actual, expected)
   ]
   assert lines[0] == lines[1]
 
@@ -113,8 +113,8 @@ def test_a_run_of_few_bits_trains_and_evaluates_what_its_file_holds(tmp_path):
   trained = ne.load(tmp_path / "run")
   shipped, file = inference_model.shipped(trained), tmp_path / "tiny.safetensors"
   compact.write(file, shipped)
-  found = dataclasses.replace(ne.load(file), config=config)
-  assert loading.evaluate(found)["top1"] == report["top1"]
+  loaded = dataclasses.replace(ne.load(file), config=config)
+  assert loading.evaluate(loaded)["top1"] == report["top1"]
   assert report["stored_bytes"] < 0.5 * 4 * report["stored_params"]
   # What is trained lies between the integers.
   epitome = trained.variables["params"]["conv_1"]["epitome"]
@@ -194,6 +194,21 @@ def test_terminated_saves_exits_and_resumes_bit_for_bit(
   assert_same_run(tmp_path / "run", whole[0])
 
 
+def test_ctrl_c_saves_says_where_and_resumes_bit_for_bit(
+  whole, tmp_path, compilation_cache
+):
+  done = interrupt(tmp_path / "run", "SIGINT", 6, compilation_cache)
+  assert done.returncode == -signal.SIGINT, done.stderr[-2000:]
+  assert "stopping after this step; press it again" in done.stderr
+  last = done.stderr.strip().splitlines()[-1]
+  half = ne.load(tmp_path / "run")
+  assert f"Stopped by Ctrl-C; saved step {half.step}/12 in {tmp_path}" in last
+  assert 0 < half.step < 12
+  assert not (tmp_path / "run/lock").exists()
+  ne.run(tiny.experiment(), tmp_path / "run", quiet=True)
+  assert_same_run(tmp_path / "run", whole[0])
+
+
 def test_a_truncated_checkpoint_falls_back_and_ends_the_same(whole, tmp_path, capsys):
   workdir = shutil.copytree(whole[0], tmp_path / "run")
   (workdir / "status").write_text("incomplete\n")
@@ -218,7 +233,9 @@ def test_a_directory_of_another_run_is_refused_and_untouched(whole, tmp_path):
   assert {f: f.stat().st_mtime_ns for f in workdir.rglob("*")} == before
 
 
-def test_divergence_stops_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_divergence_stops_names_the_step_and_keeps_the_last_good_checkpoint(
+  tmp_path, capsys
+):
   config = tiny.experiment()
   fast = dataclasses.replace(
     config.optimizer, name="sgd", learning_rate=1e25, warmup_epochs=0.0
@@ -233,11 +250,16 @@ def test_divergence_stops_names_the_step_and_keeps_the_last_good_checkpoint(tmp_
   assert last["step"] == step
   kept = Checkpoints(workdir / "checkpoints", None, {})
   with contextlib.closing(kept):
-    assert all(found < step for found in kept.steps())
+    assert all(saved < step for saved in kept.steps())
   if kept.steps():
     trained = ne.load(workdir)
     leaves = jax.tree.leaves(trained.variables["params"])
     assert all(np.isfinite(leaf).all() for leaf in leaves)
+    # Whoever opens it is told, and so is who resumes it.
+    assert f"{workdir} has diverged" in capsys.readouterr().err
+  with pytest.raises(UserError, match="Training diverged"):
+    ne.run(config, workdir, quiet=True)
+  assert f"{workdir} has diverged; it goes on from step" in capsys.readouterr().err
 
 
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(tmp_path):

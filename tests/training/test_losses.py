@@ -1,21 +1,23 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from neural_epitome.training import losses
 
 
 def test_smoothed_labels_spread_the_mass_over_all_classes():
-  found = losses.smooth_labels(jnp.int32([1]), 4, 0.2)
-  np.testing.assert_allclose(found, [[0.05, 0.85, 0.05, 0.05]], rtol=1e-6)
+  labels = losses.smooth_labels(jnp.int32([1]), 4, 0.2)
+  np.testing.assert_allclose(labels, [[0.05, 0.85, 0.05, 0.05]], rtol=1e-6)
 
 
 def test_cross_entropy_of_even_logits_is_the_log_of_the_classes():
   targets = losses.smooth_labels(jnp.int32([0, 3]), 4, 0.1)
-  found = losses.cross_entropy(jnp.zeros((2, 4)), targets)
-  np.testing.assert_allclose(found, np.log(4.0), rtol=1e-6)
+  loss = losses.cross_entropy(jnp.zeros((2, 4)), targets)
+  np.testing.assert_allclose(loss, np.log(4.0), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixup_keeps_the_sum_of_each_pair_and_its_labels_follow():
   position = jnp.arange(6, dtype=jnp.uint32)
   mix = losses.mixup(0, 0.4, position)
@@ -35,6 +37,7 @@ def test_mixup_keeps_the_sum_of_each_pair_and_its_labels_follow():
   assert len({f"{s:.5f}" for s in shares[::2]}) == 3, "one weight for all pairs"
 
 
+@pytest.mark.slow
 def test_mixup_depends_on_the_global_position_alone():
   position = jnp.arange(8, dtype=jnp.uint32)
   images = jax.random.normal(jax.random.key(0), (8, 3))

@@ -85,22 +85,22 @@ def test_a_state_dict_is_loaded_as_a_dense_network(tmp_path, suffix):
 
 
 def test_a_start_of_as_many_classes_gives_every_weight(tmp_path):
-  flat, told = write(tmp_path / "it.pth", 10), []
+  flat, lines = write(tmp_path / "it.pth", 10), []
   state, plan, config = fresh("dense")
-  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, told.append)
-  found = flatten(begun.variables())
+  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, lines.append)
+  weights = flatten(begun.variables())
   for path, array in flat.items():
-    np.testing.assert_array_equal(found[path], array)
-  assert told == []
+    np.testing.assert_array_equal(weights[path], array)
+  assert lines == []
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
 def test_a_start_of_other_classes_is_fitted_with_a_fresh_classifier(tmp_path, planner):
-  flat, told = write(tmp_path / "it.pth", 12), []
+  flat, lines = write(tmp_path / "it.pth", 12), []
   state, plan, config = fresh(planner)
-  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, told.append)
-  assert "tells 12 classes apart, not 10: the classifier starts afresh" in told[0]
-  assert len(told) == 1 + bool(plan.compressed)
+  begun = initialization.begin(state, tmp_path / "it.pth", plan, config, lines.append)
+  assert "tells 12 classes apart, not 10: the classifier starts afresh" in lines[0]
+  assert len(lines) == 1 + bool(plan.compressed)
   params, before = flatten(begun.params), flatten(state.params)
   for path in plan.kernels:
     now = fitting.generate(plan, params, maps(begun, plan), path)

@@ -97,9 +97,9 @@ def make_batches(count, size=BATCH):
   ]
 
 
-def assert_close(found, expected, atol):
-  assert jax.tree.structure(found) == jax.tree.structure(expected)
-  for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+def assert_close(actual, expected, atol):
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(actual):
     other = expected
     other = dict(jax.tree_util.tree_leaves_with_path(expected))[path]
     np.testing.assert_allclose(
@@ -109,15 +109,15 @@ def assert_close(found, expected, atol):
 
 @pytest.mark.slow
 def test_two_devices_equal_one():
-  found = []
+  results = []
   for count in (1, 2):
     mesh = devices.make_mesh(jax.devices()[:count])
     trainer = make_trainer(mesh, dropout=0.5, mixup=0.2, freeze_step=2)
     final, measured = trainer.run(make_batches(3))
-    found.append((jax.device_get(final), measured))
-  (one, told_one), (two, told_two) = found
+    results.append((jax.device_get(final), measured))
+  (one, metrics_one), (two, metrics_two) = results
   assert_close(two, one, atol=2e-6)
-  assert_close(told_two, told_one, atol=1e-5)
+  assert_close(metrics_two, metrics_one, atol=1e-5)
   assert not np.allclose(one.params["conv_0"]["kernel"], 0)
 
 

@@ -47,8 +47,8 @@ def test_rates_are_of_all_steps_since_the_last_reading(meter, clock):
   }
   assert meter.read() == {}
   train(meter, clock, 2, wait=2.0, work=2.0)
-  found = meter.read()
-  assert (found["images_per_second"], found["input_wait"]) == (8.0, 0.5)
+  reading = meter.read()
+  assert (reading["images_per_second"], reading["input_wait"]) == (8.0, 0.5)
 
 
 def test_compilation_is_no_step(meter, clock):
@@ -66,8 +66,8 @@ def test_a_pause_and_the_step_after_it_change_nothing(meter, clock):
   clock.now += 1000.0
   train(meter, clock, 1, wait=30.0, work=30.0)
   train(meter, clock, 2)
-  found = meter.read()
-  assert (found["images_per_second"], found["input_wait"]) == (16.0, 0.25)
+  reading = meter.read()
+  assert (reading["images_per_second"], reading["input_wait"]) == (16.0, 0.25)
 
 
 def test_a_device_of_unknown_peak_has_no_utilisation(clock):

@@ -1,8 +1,11 @@
 """What an arm is given and what it answers."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import jax
+from flax import traverse_util
 
 from benchmarks.quality.networks import Network, dense_model, inventory_of
 from neural_epitome.cost import totals
@@ -50,12 +53,15 @@ class Start:
     stored_bytes: of all that ships: tensors, indices, factors, biases and norms.
     finish: of the variables after the last epoch, such as rounding what training left
       between two codes; the test is of what it returns.
+    between: of the variables after every epoch but the last, such as places that no
+      gradient moves.
   """
 
   model: Any
   variables: Tree
   stored_bytes: int
   finish: Callable[[Tree], Tree] = lambda variables: variables
+  between: Callable[[Tree], Tree] = lambda variables: variables
 
 
 # From the teacher, the size and the seed.
@@ -65,3 +71,31 @@ Arm = Callable[[Teacher, int, int], Start]
 def stored_bytes(plan: Plan, inventory: Inventory) -> int:
   """Bytes of all that ships: tensors in the plan's bits, scales, biases and norms."""
   return totals.price(plan, inventory).stored_bytes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Expanded:
+  """The dense network whose parameters are made of fewer numbers, as a model.
+
+  Attributes:
+    model: of the dense network.
+    expand: a pure function from what is stored to the parameters.
+  """
+
+  model: Any
+  expand: Callable[[Tree], Tree]
+
+  def apply(self, variables: Tree, *args: Any, **options: Any) -> Any:
+    """As of the dense network, with what is stored for its parameters."""
+    full = {**variables, "params": self.expand(variables["params"])}
+    return self.model.apply(full, *args, **options)
+
+
+def flat(params: Tree) -> dict[str, jax.Array]:
+  """Arrays by their path, joined by `/`."""
+  return dict(traverse_util.flatten_dict(params, sep="/"))
+
+
+def nested(arrays: Mapping[str, jax.Array]) -> Tree:
+  """The inverse of `flat`."""
+  return traverse_util.unflatten_dict(dict(arrays), sep="/")

@@ -5,14 +5,11 @@ The first kernel and depthwise ones stay dense, in int8 too.
 
 import contextlib
 import dataclasses
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
-from benchmarks.quality.arms.base import Start, Teacher, stored_bytes
+from benchmarks.quality.arms.base import Start, Teacher, flat, nested, stored_bytes
 from benchmarks.quality.images import CLASSES
 from benchmarks.quality.networks import initial
 from neural_epitome import models
@@ -58,8 +55,8 @@ def _planned(
   plan = _plan(teacher, size, rules)
   model = models.create(teacher.network.config, CLASSES, plan=plan, indices=FIXED)
   variables = initial(model, seed)
-  params = _flat(variables["params"])
-  given = _flat(teacher.variables["params"])
+  params = flat(variables["params"])
+  given = flat(teacher.variables["params"])
   # What is no kernel, and kernels that stay dense.
   params |= {name: given[name] for name in params.keys() & given.keys()}
   if is_fitted:
@@ -68,7 +65,7 @@ def _planned(
     params |= {name: jnp.asarray(value) for name, value in fitted.items()}
   variables = {
     **variables,
-    "params": traverse_util.unflatten_dict(params, sep="/"),
+    "params": nested(params),
     "batch_stats": teacher.variables["batch_stats"],
   }
   return Start(model, variables, stored_bytes(plan, teacher.inventory))
@@ -91,7 +88,3 @@ def _plan(teacher: Teacher, size: int, rules: RatePlanner) -> Plan:
         return plan
     rate *= 1.004
   raise UserError(f"{rules.rule.kind} cannot store the network in {budget:,} bytes.")
-
-
-def _flat(params: Any) -> dict[str, jax.Array]:
-  return dict(traverse_util.flatten_dict(params, sep="/"))

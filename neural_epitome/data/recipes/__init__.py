@@ -46,5 +46,5 @@ def find(name: str) -> Recipe | None:
   """
   if name in RECIPES:
     return RECIPES[name]
-  found = plugins.load("recipes", name)
-  return found() if isinstance(found, type) else found
+  recipe = plugins.load("recipes", name)
+  return recipe() if isinstance(recipe, type) else recipe

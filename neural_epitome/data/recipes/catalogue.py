@@ -11,8 +11,8 @@ from neural_epitome.errors import UserError
 def prepare_tfds(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
   """Prepares a data set of TFDS's own catalogue as array_record.
 
-  It is fetched as TFDS says: most are downloaded, some read from archives in
-  `data_dir/downloads/manual`. Some of its recipes need TensorFlow.
+  TFDS downloads most data sets; some it reads from archives in
+  `data_dir/downloads/manual`, and some need TensorFlow to be prepared.
 
   Raises:
     UserError: if there is no such data set, or TensorFlow is needed and missing.

@@ -56,24 +56,24 @@ def _find(source: pathlib.Path) -> dict[str, bytes]:
       f"{source} holds neither {FOLDER}.tar.gz, nor its files train, test and meta, "
       "nor sheets with labels.npz."
     )
-  found = {}
+  content = {}
   try:
     with tarfile.open(archive) as tar:
       for name in _NAMES:
         member = tar.extractfile(f"{FOLDER}/{name}")
         if member is None:
           raise KeyError(name)
-        found[name] = member.read()
+        content[name] = member.read()
   except (OSError, EOFError, KeyError, tarfile.TarError) as error:
     raise UserError(f"{archive} is no {FOLDER}.tar.gz ({error}); fetch it anew.") from (
       error
     )
-  return found
+  return content
 
 
 def _split(data: bytes, split: str) -> tuple[np.ndarray, np.ndarray]:
-  told = _dictionary(data, split)
-  pixels, labels = told.get("data"), told.get("fine_labels")
+  batch = _dictionary(data, split)
+  pixels, labels = batch.get("data"), batch.get("fine_labels")
   if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
     raise _damaged(split, "no data with fine_labels")
   if pixels.shape != (len(labels), 3 * SIDE**2):
@@ -93,10 +93,10 @@ def _dictionary(data: bytes, name: str) -> Mapping[str, Any]:
       if "EXT" in code.name or ("PUT" in code.name and int(argument or 0) > len(data)):
         raise ValueError(f"{code.name} {argument}")
     # Python 2 wrote them: to it, text and the array's numbers were one type.
-    found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    if not isinstance(found, dict):
+    content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    if not isinstance(content, dict):
       raise ValueError("no dictionary")
-    return {_plain(key): _plain(value) for key, value in found.items()}
+    return {_plain(key): _plain(value) for key, value in content.items()}
   except UserError:
     raise
   except Exception as error:

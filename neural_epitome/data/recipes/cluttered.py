@@ -30,7 +30,7 @@ def place(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
   Args:
     image: uint8 (side, side), black where there is nothing.
-    random: says where, and how far it is turned.
+    random: source of randomness for the angle and the place.
 
   Returns:
     uint8 (2 side, 2 side).

@@ -1,4 +1,4 @@
-"""Which instrument a drum sound is, by the name of its file: the tables.
+"""Tables that tell from the name of a file which instrument a drum sound is.
 
 A class is kept if at least three authors' kits have it, so that whichever fold is
 held out, there are two to learn it from. Left out are: sounds that are no drum

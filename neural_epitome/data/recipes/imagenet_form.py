@@ -48,7 +48,7 @@ SIZES = (
 
 
 def size(random: np.random.Generator) -> tuple[int, int]:
-  """Draws a height and a width."""
+  """Draws a height and a width, pixels."""
   shares = np.array([share for _, share in SIZES])
   return SIZES[random.choice(len(SIZES), p=shares / shares.sum())][0]
 

@@ -43,7 +43,7 @@ class SoundTableRecipe(Recipe):
     label_column: its column of class numbers, from 0.
     class_column: its column of class names.
     folds: how many there are.
-    where: from where the folder is to be had, for a message.
+    where: where to get the folder, for a message.
     description: kept with the data.
     citation: BibTeX kept with the data.
   """

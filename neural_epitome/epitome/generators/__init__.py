@@ -20,10 +20,8 @@ from neural_epitome.epitome.generators.shared_epitome import (
   SharedEpitome,
   SharedEpitomeRule,
 )
-from neural_epitome.epitome.generators.windowed_epitome import (
-  WindowedEpitome,
-  WindowedEpitomeRule,
-)
+from neural_epitome.epitome.generators.windowed_epitome import WindowedEpitome
+from neural_epitome.epitome.generators.windowed_epitome_rule import WindowedEpitomeRule
 from neural_epitome.epitome.generators.wsnet import WSNet
 from neural_epitome.epitome.generators.wsnet_rule import WSNetRule
 

@@ -80,6 +80,18 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del axis
     return 32
 
+  def coded_symbols(self, axis: str) -> int | None:
+    """Of how many symbols the offsets of an axis are, if a file has them entropy coded.
+
+    They take `offset_bytes` then, which are known once they are.
+    """
+    del axis
+    return None
+
+  def offset_bytes(self, axis: str, shape: Shape) -> int:
+    """Bytes that the stored offsets of an axis take, for a kernel of this shape."""
+    return -(-math.prod(self.offsets(shape)[axis]) * self.offset_bits(axis) // 8)
+
   def first_offsets(self, shape: Shape) -> dict[str, np.ndarray]:
     """Offsets, in whole cells, from which a fit of a kernel begins."""
     return {
@@ -90,7 +102,14 @@ class GeneratorSpec(codec.Variant, abc.ABC):
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
   ) -> dict[str, Array]:
-    """Initial tensors whose kernel is distributed as `initializer` on `shape`."""
+    """Initial tensors whose kernel is distributed as `initializer` on `shape`.
+
+    Args:
+      key: random key.
+      shape: of the full kernel.
+      offsets: where sampling starts, by axis.
+      initializer: of a key, a shape and a dtype, as those of `jax.nn.initializers`.
+    """
 
   @abc.abstractmethod
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
@@ -140,7 +159,7 @@ class GeneratorSpec(codec.Variant, abc.ABC):
       kernel: in full.
       tensors: by role, as `fit` left them.
       offsets: where they were read.
-      importance: as of `fit`.
+      importance: (Cin,), see `fit`.
     """
     del kernel, tensors, importance
     return {axis: np.asarray(value) for axis, value in offsets.items()}
@@ -185,7 +204,7 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     return _count(self.tensors(shape)) + self.stored_beside(shape)
 
   def stored_beside(self, shape: Shape) -> int:
-    """Those of them that are not in a trained tensor: offsets."""
+    """Numbers stored for a kernel beside its trained tensors: its offsets."""
     return _count(self.offsets(shape))
 
   def check(self, shape: Shape) -> None:
@@ -213,7 +232,7 @@ class Rule(codec.Variant, abc.ABC):
 
     Args:
       use: the kernel.
-      stored: numbers wanted, offsets and scales included.
+      stored: numbers to store, offsets and scales included.
       below: share by which the result may fall short where that lets it keep the
         form the rule prefers; it comes nearer where it can, and falls further short
         only where the kernel's integers leave nothing between.
@@ -255,10 +274,11 @@ class SharingRule(Rule):
 
     Args:
       uses: the kernels.
-      stored: numbers wanted for all of them, shared ones counted once.
+      stored: numbers to store for all of them; a shared tensor counts once.
 
     Returns:
-      A generator for every kernel, or none at all where the kernels are no larger.
+      A generator for every kernel, or an empty dictionary where the kernels in full
+      are no more than `stored` numbers.
 
     Raises:
       UserError: if they cannot be stored in so few, naming the family.
@@ -270,7 +290,7 @@ class SharingRule(Rule):
 
 
 def at_most(stored: int) -> int:
-  """The most numbers a rule may store where `stored` are wanted: 1% more."""
+  """The most numbers that a rule may store in place of `stored`: 1% more."""
   return stored + stored // 100
 
 

@@ -5,9 +5,10 @@ a factor, and not where whole blocks start:
 
     W[..., n] = scale[n] * E[..., (n + offset[n]) mod cells]
 
-along the output axis, and likewise along the input axis. An order of the channels and
-a tile after it is a special case. Trained kernels are better fitted so than by blocks,
-whose channels are bound to each other; it costs an offset and a factor a channel.
+along the output axis; along the input axis, m takes the place of n. An order of the
+channels and a tile after it is a special case. Trained kernels are better fitted so
+than by blocks, whose channels are bound to each other; it costs an offset and a factor
+a channel.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neural_epitome.domains import Count
 from neural_epitome.epitome import sampling
 from neural_epitome.epitome.generators.base import (
   Array,
@@ -41,12 +43,12 @@ class ChannelEpitome(GeneratorSpec):
 
   Attributes:
     cells: channels of the epitome along the axis that is shared.
-    axis: which one.
+    axis: the axis that is shared, `input` or `output`.
   """
 
   kind: ClassVar[str] = "channel_epitome"
 
-  cells: int
+  cells: Count
   axis: Literal["input", "output"] = "output"
 
   def check(self, shape: Shape) -> None:
@@ -65,11 +67,11 @@ class ChannelEpitome(GeneratorSpec):
     return {"epitome": tuple(small), "scale": (shape[_AXIS[self.axis]],)}
 
   def offsets(self, shape: Shape) -> dict[str, Shape]:
-    """One a channel."""
+    """One offset for each channel of the kernel's shared axis."""
     return {self.axis: (shape[_AXIS[self.axis]],)}
 
   def start_cells(self, shape: Shape) -> dict[str, Shape]:
-    """The ring of cells."""
+    """An offset may start at any of the epitome's channels."""
     del shape
     return {self.axis: (self.cells,)}
 
@@ -189,13 +191,13 @@ class ChannelEpitomeRule(Rule):
       return Dense()
     step = use.size // use.shape[_AXIS[self._axis(use)]]
     cells = max(1, (stored - self._beside(use) + step // 2) // step)
-    found = ChannelEpitome(cells, self._axis(use))
-    if found.stored(use.shape) > at_most(stored) and cells > 1:
-      found = dataclasses.replace(found, cells=cells - 1)
-    if found.stored(use.shape) > at_most(stored):
+    generator = ChannelEpitome(cells, self._axis(use))
+    if generator.stored(use.shape) > at_most(stored) and cells > 1:
+      generator = dataclasses.replace(generator, cells=cells - 1)
+    if generator.stored(use.shape) > at_most(stored):
       fewest = self.smallest(use)
       raise self.refuse(use, stored, f"its channels' maps take {fewest:,} at least")
-    return found
+    return generator
 
   def smallest(self, use: KernelUse) -> int:
     """See `Rule.smallest`: one cell."""

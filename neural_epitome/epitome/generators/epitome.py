@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neural_epitome.domains import Count
 from neural_epitome.epitome import folding, matching, sampling
 from neural_epitome.epitome.generators.base import (
   Array,
@@ -44,7 +45,7 @@ class Epitome(GeneratorSpec):
 
   kind: ClassVar[str] = "epitome"
 
-  shape: Shape
+  shape: tuple[Count, ...]
   routing: Literal["tile", "factorised", "blockwise"] = "factorised"
   sampled: tuple[Axis, ...] = ("spatial", "input", "output")
   scaled: bool = False
@@ -153,11 +154,11 @@ class Epitome(GeneratorSpec):
     Offsets stay as they are where there are spatial ones among them: starts along the
     channels are found for windows that do not move.
     """
-    held = {axis: np.asarray(value) for axis, value in offsets.items()}
-    if not held or "spatial" in held:
-      return held
+    arrays = {axis: np.asarray(value) for axis, value in offsets.items()}
+    if not arrays or "spatial" in arrays:
+      return arrays
     scale = np.asarray(tensors["scale"]) if "scale" in tensors else None
-    return matching.starts(kernel, self.shape[-2:], held, scale, importance)
+    return matching.starts(kernel, self.shape[-2:], arrays, scale, importance)
 
   @property
   def reads_streams(self) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
+from neural_epitome.domains import Whole
 from neural_epitome.epitome.generators.base import GeneratorSpec, Rule, at_most
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.epitome import Axis, Epitome
@@ -43,7 +44,7 @@ class EpitomeRule(Rule):
   side: Side = "wide"
   routing: Literal["tile", "factorised", "blockwise"] = "factorised"
   sampled: tuple[Axis, ...] = ("spatial", "input", "output")
-  margin: int = 0
+  margin: Whole = 0
   scaled: bool = False
 
   def generator(self, shape: Shape) -> Epitome:
@@ -56,13 +57,13 @@ class EpitomeRule(Rule):
       return Dense()
     best = None
     for extent in self._long_extents(use.shape, stored):
-      found = self._nearest(use.shape, extent, stored)
-      if found is None:
+      nearest = self._nearest(use.shape, extent, stored)
+      if nearest is None:
         continue
-      if found[0] >= (1.0 - below) * stored:
-        return found[1]
-      if best is None or found[0] > best[0]:
-        best = found
+      if nearest[0] >= (1.0 - below) * stored:
+        return nearest[1]
+      if best is None or nearest[0] > best[0]:
+        best = nearest
     if best is None:
       fewest = self.smallest(use)
       raise self.refuse(
@@ -111,8 +112,8 @@ class EpitomeRule(Rule):
       # Offsets only grow as channels go, so this never skips one that fits.
       short -= -(-excess // step)
     around = [sized(n) for n in (short, short + 1) if 1 <= n <= limit]
-    around = [found for found in around if found[0] <= at_most(stored)]
-    return min(around, key=lambda found: abs(found[0] - stored), default=None)
+    around = [candidate for candidate in around if candidate[0] <= at_most(stored)]
+    return min(around, key=lambda candidate: abs(candidate[0] - stored), default=None)
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from neural_epitome.domains import Count, Seed
 from neural_epitome.epitome.generators.base import (
   Array,
   GeneratorSpec,
@@ -44,8 +45,8 @@ class Hashed(GeneratorSpec):
 
   kind: ClassVar[str] = "hashed"
 
-  buckets: int
-  seed: int = 0
+  buckets: Count
+  seed: Seed = 0
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless there are between 1 and as many buckets as weights."""
@@ -92,7 +93,7 @@ def _mix(x: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class HashedRule(Rule):
-  """As many buckets as numbers are wanted, each kernel with a hash of its own.
+  """As many buckets as numbers may be stored, each kernel with a hash of its own.
 
   Attributes:
     seed: from which, with a kernel's path, the seed of its hash is made (CRC-32).
@@ -100,7 +101,7 @@ class HashedRule(Rule):
 
   kind: ClassVar[str] = "hashed"
 
-  seed: int = 0
+  seed: Seed = 0
 
   def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
     """See `Rule.at`."""

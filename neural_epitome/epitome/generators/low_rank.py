@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neural_epitome.domains import Count
 from neural_epitome.epitome.generators.base import (
   Array,
   Cost,
@@ -39,7 +40,7 @@ class LowRank(GeneratorSpec):
 
   kind: ClassVar[str] = "low_rank"
 
-  rank: int
+  rank: Count
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless the rank is one the kernel can have."""

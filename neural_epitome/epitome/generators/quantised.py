@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from neural_epitome.domains import Bits
 from neural_epitome.epitome import rounding
 from neural_epitome.epitome.generators.base import GeneratorSpec, Rule
 from neural_epitome.epitome.generators.dense import Dense
@@ -22,7 +23,7 @@ class QuantisedRule(Rule):
   kind: ClassVar[str] = "quantised"
   is_fixed: ClassVar[bool] = True
 
-  bits: int = 8
+  bits: Bits = 8
 
   def __post_init__(self):
     """Raises UserError for bits that leave nothing or save nothing."""
@@ -34,7 +35,7 @@ class QuantisedRule(Rule):
     return self.bits
 
   def at(self, use: KernelUse, stored: int, below: float = 0.01) -> GeneratorSpec:
-    """The kernel itself, whatever is wanted."""
+    """The dense kernel: in numbers, unlike in bytes, there is one size only."""
     del use, stored, below
     return Dense()
 

@@ -19,6 +19,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from neural_epitome.domains import Count, Whole
 from neural_epitome.epitome import sampling
 from neural_epitome.epitome.generators.base import (
   Array,
@@ -49,9 +50,9 @@ class SharedEpitome(GeneratorSpec):
 
   kind: ClassVar[str] = "shared_epitome"
 
-  length: int
-  start: int = 0
-  block: int = 256
+  length: Count
+  start: Whole = 0
+  block: Count = 256
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless the start is on the ring and a block has weights."""
@@ -113,7 +114,7 @@ class SharedEpitomeRule(SharingRule):
   kind: ClassVar[str] = "shared_epitome"
   shared: ClassVar[Mapping[str, str]] = {"epitome": "shared_epitome"}
 
-  block: int = 256
+  block: Count = 256
 
   def together(
     self, uses: Sequence[KernelUse], stored: int

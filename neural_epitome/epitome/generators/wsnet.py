@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neural_epitome.domains import Count, Positive
 from neural_epitome.epitome import folding, integral
 from neural_epitome.epitome import padding as paddings
 from neural_epitome.epitome.generators.base import (
@@ -52,9 +53,9 @@ class WSNet(GeneratorSpec):
 
   kind: ClassVar[str] = "wsnet"
 
-  spacing: float
-  repetition: int = 1
-  density: int = 1
+  spacing: Positive
+  repetition: Count = 1
+  density: Count = 1
 
   def check(self, shape: Shape) -> None:
     """Raises UserError unless channels divide and filters differ in their starts."""

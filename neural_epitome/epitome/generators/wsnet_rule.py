@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from neural_epitome.domains import Count, Positive
 from neural_epitome.epitome.generators.base import GeneratorSpec, Rule, Shape, at_most
 from neural_epitome.epitome.generators.dense import Dense
 from neural_epitome.epitome.generators.wsnet import WSNet, window_length
@@ -17,15 +18,16 @@ class WSNetRule(Rule):
   Attributes:
     repetition: C of every kernel whose channels it divides; None for the fewest
       repetitions at which neighbouring filters start `closest` cells apart or more.
-    closest: see there; in 1-D, where spacings are whole so that layers fold, 1.
+    closest: cells between neighbouring filters below which channels repeat more often.
+      In 1-D it is 1 in any case, since layers fold where spacings are whole.
     density: D of every kernel that can be stored with its projection; 1 of others.
   """
 
   kind: ClassVar[str] = "wsnet"
 
-  repetition: int | None = None
-  closest: float = 0.5
-  density: int = 1
+  repetition: Count | None = None
+  closest: Positive = 0.5
+  density: Count = 1
 
   def __post_init__(self):
     if self.density < 1:
@@ -37,20 +39,20 @@ class WSNetRule(Rule):
     if stored >= use.size:
       return Dense()
     for density in self._densities():
-      found = [
+      candidates = [
         generator
         for repetition in self._repetitions(use.shape)
         if (generator := self._spaced(use.shape, stored, repetition, density))
       ]
-      if found:
+      if candidates:
         break
     else:
       fewest = self.smallest(use)
       raise self.refuse(use, stored, f"windows at their closest take {fewest:,}")
     if len(use.shape) == 3:
-      return min(found, key=lambda g: abs(g.stored(use.shape) - stored))
+      return min(candidates, key=lambda g: abs(g.stored(use.shape) - stored))
     # With fewer repetitions a filter has more weights of its own.
-    return next((g for g in found if g.spacing >= self.closest), found[-1])
+    return next((g for g in candidates if g.spacing >= self.closest), candidates[-1])
 
   def smallest(self, use: KernelUse) -> int:
     """See `Rule.smallest`."""

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from neural_epitome.domains import Count, Stride
 from neural_epitome.models.block import Block, BlockConfig, BlockShape
 from neural_epitome.models.layer_specs import Channels, ConvSpec
 
@@ -23,9 +24,9 @@ class Branch(BlockConfig):
   kind: ClassVar[str] = "branch"
 
   form: Literal["depthwise", "factored", "dense"] = "depthwise"
-  kernel_dilation: int = 1
-  feature_group_counts: tuple[int, int] = (1, 1)
-  count: int = 1
+  kernel_dilation: Stride = 1
+  feature_group_counts: tuple[Count, Count] = (1, 1)
+  count: Count = 1
 
   def declare(self, shape: BlockShape) -> Block:
     """The block of that shape; see `BlockConfig`."""

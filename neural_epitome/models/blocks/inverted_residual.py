@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from neural_epitome.domains import Count
 from neural_epitome.models.block import Block, BlockConfig, BlockShape
 from neural_epitome.models.layer_specs import (
   Activation,
@@ -30,7 +31,7 @@ class InvertedResidual(BlockConfig):
   kind: ClassVar[str] = "inverted_residual"
 
   activation: Activation = "relu6"
-  depth_multiplier: int = 1
+  depth_multiplier: Count = 1
   sums_multiplied: bool = True
   groups_squeeze: bool = False
 

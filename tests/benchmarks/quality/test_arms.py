@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.quality import networks, training
 from benchmarks.quality.arms import ARMS, Teacher
-from benchmarks.quality.jobs import ROUNDED, SIZED
+from benchmarks.quality.jobs import CODED, CODED_BADLY, ROUNDED, SIZED
 from benchmarks.quality.plain import PlainConfig
+from neural_epitome.errors import UserError
 
 # Large enough that every arm reaches the size.
 NETWORK = networks.Network(PlainConfig(channels=(24,)), epochs=1, sheets=1)
@@ -38,7 +39,50 @@ def test_an_arm_of_a_size_stores_what_it_allows_and_not_much_less(arm, teacher):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", ["low_rank", "random", "tile"])
+@pytest.mark.parametrize(
+  "arm", [arm for arm in CODED + CODED_BADLY if "nnc" not in arm]
+)
+def test_a_code_of_the_teacher_takes_what_the_size_allows_and_answers_like_it(
+  arm, teacher, image
+):
+  start = ARMS[arm](teacher, SIZE, 0)
+  allowed = 4 * teacher.inventory.size // SIZE
+  assert 0.8 * allowed <= start.stored_bytes <= allowed
+  exact = teacher.model.apply(teacher.variables, image, train=False)
+  assert float(jnp.linalg.norm(logits(start, image) - exact)) < float(
+    jnp.linalg.norm(exact)
+  )
+
+
+@pytest.mark.slow
+def test_windows_move_between_epochs_and_nothing_else_does(teacher, image):
+  start, still = (ARMS[arm](teacher, SIZE, 0) for arm in ("best_moving", "best"))
+  assert start.stored_bytes == still.stored_bytes
+  np.testing.assert_allclose(logits(start, image), logits(still, image), atol=1e-5)
+  variables = dict(start.variables)
+  random = np.random.default_rng(0)
+  lacking = jax.tree.map(
+    lambda one: random.normal(size=one.shape).astype(np.float32),
+    variables["params"]["lacking"],
+  )
+  variables["params"] = {**variables["params"], "lacking": lacking}
+  moved = start.between(variables)
+  changed = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), moved, variables)
+  assert any(jax.tree.leaves(changed.pop("routing")))
+  assert any(jax.tree.leaves(changed["params"].pop("lacking")))
+  assert not any(jax.tree.leaves(changed))
+
+
+def test_nnc_without_its_interpreter_says_how_to_name_it(teacher, monkeypatch):
+  monkeypatch.delenv("NNC_PYTHON", raising=False)
+  with pytest.raises(UserError, match="set NNC_PYTHON"):
+    ARMS["nnc"](teacher, SIZE, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "arm", ["best", "product_quantisation", "low_rank", "random", "tile"]
+)
 def test_every_stored_number_of_an_arm_is_trained(arm, teacher, image):
   start = ARMS[arm](teacher, SIZE, 0)
   rest = {k: v for k, v in start.variables.items() if k != "params"}
@@ -52,6 +96,7 @@ def test_every_stored_number_of_an_arm_is_trained(arm, teacher, image):
     assert float(jnp.max(jnp.abs(gradient))) > 0
 
 
+@pytest.mark.slow
 def test_rounding_costs_bytes_and_precision_in_step_with_its_bits(teacher, image):
   wanted = logits(ARMS["int8"](teacher, 1, 0), image)
   exact = teacher.model.apply(teacher.variables, image, train=False)
@@ -68,6 +113,7 @@ def test_rounding_costs_bytes_and_precision_in_step_with_its_bits(teacher, image
   assert sizes[0] - sizes[1] == kernels // 2
 
 
+@pytest.mark.slow
 def test_low_rank_starts_from_the_singular_vectors_of_the_teacher(teacher):
   start = ARMS["low_rank"](teacher, SIZE, 0)
   name = "conv_1"

@@ -50,10 +50,10 @@ def test_every_image_is_seen_once_an_epoch_in_another_order_each():
 
 def test_augmented_images_are_crops_of_the_padded_ones_or_their_mirrors():
   images = numbered(8).image
-  found = np.asarray(training.augmented(jax.random.key(0), images))
+  augmented = np.asarray(training.augmented(jax.random.key(0), images))
   padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
   flipped = 0
-  for image, whole in zip(found, padded, strict=True):
+  for image, whole in zip(augmented, padded, strict=True):
     crops = [whole[i : i + 32, j : j + 32] for i in range(9) for j in range(9)]
     is_crop = any(np.array_equal(image, crop) for crop in crops)
     is_mirror = any(np.array_equal(image, crop[:, ::-1]) for crop in crops)
@@ -64,9 +64,9 @@ def test_augmented_images_are_crops_of_the_padded_ones_or_their_mirrors():
 
 def test_bytes_of_cifar_100_are_of_mean_zero_and_deviation_one():
   pixels = np.array([[[[129, 124, 112]], [[197, 189, 183]]]], np.uint8)
-  found = np.asarray(training.normalised(jnp.asarray(pixels)))
-  np.testing.assert_allclose(found[0, 0, 0], 0.0, atol=0.02)
-  np.testing.assert_allclose(found[0, 1, 0], 1.0, atol=0.02)
+  normalised = np.asarray(training.normalised(jnp.asarray(pixels)))
+  np.testing.assert_allclose(normalised[0, 0, 0], 0.0, atol=0.02)
+  np.testing.assert_allclose(normalised[0, 1, 0], 1.0, atol=0.02)
 
 
 @pytest.mark.slow
@@ -80,8 +80,8 @@ def test_a_teacher_alone_can_teach():
   for label in (images.label, images.label[::-1]):
     state = course.start(networks.initial(model, 0))
     taught_by = networks.initial(model, 1)
-    given = Images(images.image, label)
-    weights.append(training.run_epoch(course, state, given, taught_by, 0, 0)[0])
+    relabelled = Images(images.image, label)
+    weights.append(training.run_epoch(course, state, relabelled, taught_by, 0, 0)[0])
   jax.tree.map(
     np.testing.assert_array_equal, weights[0]["params"], weights[1]["params"]
   )
@@ -99,9 +99,9 @@ def test_the_evaluation_counts_every_image(monkeypatch):
   logits = model.apply(variables, training.normalised(images.image), train=False)
   right = np.mean(np.argmax(logits, -1) == np.asarray(images.label))
   losses = -jax.nn.log_softmax(logits)[np.arange(20), images.label]
-  found = training.evaluate(model, variables, images)
-  assert found["top1"] == 100 * right
-  np.testing.assert_allclose(found["loss"], np.mean(losses), rtol=1e-5)
+  evaluation = training.evaluate(model, variables, images)
+  assert evaluation["top1"] == 100 * right
+  np.testing.assert_allclose(evaluation["loss"], np.mean(losses), rtol=1e-5)
 
 
 def test_the_plain_network_has_the_parameters_that_its_page_says():

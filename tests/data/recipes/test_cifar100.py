@@ -41,14 +41,14 @@ def make_files(count=6):
     images = generator.integers(0, 256, (count, 32, 32, 3), np.uint8)
     labels = generator.integers(0, 4, count)
     data = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(count, -1)
-    told = {
+    content = {
       "filenames": [f"{split}_{i}.png" for i in range(count)],
       "batch_label": split,
       "fine_labels": labels.tolist(),
       "coarse_labels": [0] * count,
       "data": data,
     }
-    files[split], splits[split] = pickled(told), (images, labels)
+    files[split], splits[split] = pickled(content), (images, labels)
   names = {"fine_label_names": list("abcd"), "coarse_label_names": ["all"]}
   files["meta"] = pickled(names)
   return files, splits
@@ -94,13 +94,13 @@ def test_the_archive_comes_back_as_it_was(tmp_path, capsys):
 
 
 def test_sheets_come_back_as_they_were(tmp_path):
-  found = write_sheets(
+  sheets = write_sheets(
     tmp_path / "sheets", ("train-0", "train-1", "test"), rows=2, columns=3, classes=5
   )
-  trains = found["train-0"], found["train-1"]
+  trains = sheets["train-0"], sheets["train-1"]
   train = tuple(np.concatenate(arrays) for arrays in zip(*trains, strict=True))
   cifar100.prepare_cifar100(tmp_path / "sheets", tmp_path / "data")
-  splits = {"train": train, "test": found["test"]}
+  splits = {"train": train, "test": sheets["test"]}
   check_prepared(tmp_path / "data", splits, [f"class_{i}" for i in range(5)])
 
 
@@ -109,20 +109,20 @@ def test_every_place_that_the_pickles_may_lie_in_is_read(tmp_path):
   write_archive(tmp_path / "cifar-100-python.tar.gz", files)
   inside = write_folder(tmp_path / "unpacked" / "cifar-100-python", files)
   for source in (tmp_path, tmp_path / "unpacked", inside):
-    found, classes = cifar100.read_cifar100(source)
+    read_splits, classes = cifar100.read_cifar100(source)
     assert classes == tuple("abcd")
     for split, (images, labels) in splits.items():
-      np.testing.assert_array_equal(found[split][0], images)
-      np.testing.assert_array_equal(found[split][1], labels)
+      np.testing.assert_array_equal(read_splits[split][0], images)
+      np.testing.assert_array_equal(read_splits[split][1], labels)
 
 
 def test_pickles_written_anew_by_python_3_are_read(tmp_path):
   files, splits = make_files()
-  told = pickle.loads(files["test"], encoding="latin1")
-  told["data"] = np.asarray(told["data"])
-  files["test"] = pickle.dumps(told, protocol=4)
-  found, _ = cifar100.read_cifar100(write_folder(tmp_path / "f", files))
-  np.testing.assert_array_equal(found["test"][0], splits["test"][0])
+  content = pickle.loads(files["test"], encoding="latin1")
+  content["data"] = np.asarray(content["data"])
+  files["test"] = pickle.dumps(content, protocol=4)
+  read_splits, _ = cifar100.read_cifar100(write_folder(tmp_path / "f", files))
+  np.testing.assert_array_equal(read_splits["test"][0], splits["test"][0])
 
 
 class Runs:

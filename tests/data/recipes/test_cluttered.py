@@ -74,9 +74,9 @@ def test_places_and_angles_are_spread_over_the_canvas():
 def test_pieces_are_laid_over_it_and_never_darken_it():
   canvas = cluttered.place(disc(), np.random.default_rng(0))
   others = [np.full((28, 28), 90, np.uint8)] * cluttered.PIECES
-  found = cluttered.clutter(canvas, others, np.random.default_rng(1))
-  assert np.all(found >= canvas)
-  added = np.sum((found == 90) & (canvas < 90))
+  cluttered_canvas = cluttered.clutter(canvas, others, np.random.default_rng(1))
+  assert np.all(cluttered_canvas >= canvas)
+  added = np.sum((cluttered_canvas == 90) & (canvas < 90))
   assert 3 * 81 < added <= cluttered.PIECES * 81
 
 
@@ -102,14 +102,16 @@ def test_the_prepared_set_has_all_labels_and_the_seed_decides_its_pictures(
     plain = sources.open_source(
       DataOptions(dataset="fashion_mnist", data_dir=str(tmp_path)), split
     )
-    found = [
+    prepared_sources = [
       sources.open_source(DataOptions(dataset=str(path)), split)
       for path in (first, second, third)
     ]
     # The form of prepared data has its own order, which the pictures do not decide.
-    labels = [sorted(s[i]["label"] for i in range(len(s))) for s in (plain, *found)]
+    labels = [
+      sorted(s[i]["label"] for i in range(len(s))) for s in (plain, *prepared_sources)
+    ]
     assert labels == [labels[0]] * 4
     for index in range(len(plain)):
-      one, same, other = (source[index] for source in found)
-      assert one["image"] == same["image"] != other["image"]
-      assert decoding.decode(one["image"], 1).shape == (56, 56, 1)
+      example, same, other = (source[index] for source in prepared_sources)
+      assert example["image"] == same["image"] != other["image"]
+      assert decoding.decode(example["image"], 1).shape == (56, 56, 1)

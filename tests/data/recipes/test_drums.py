@@ -134,6 +134,6 @@ def test_kits_are_prepared_as_folds_and_what_is_left_out_is_counted(
 
 def test_without_kits_the_package_is_named(tmp_path, capsys):
   assert prepare.main(["drums", f"--kits={tmp_path}", f"--data_dir={tmp_path}"]) == 1
-  told = capsys.readouterr().err
-  assert "apt-get download hydrogen-drumkits" in told
-  assert told.count("\n") == 1
+  error = capsys.readouterr().err
+  assert "apt-get download hydrogen-drumkits" in error
+  assert error.count("\n") == 1

@@ -78,23 +78,25 @@ def _unpack(archives, folder):
 def test_images_are_stored_byte_for_byte_with_the_labels_of_the_originals(
   archives, prepared
 ):
-  found = _examples(prepared, "train")
+  examples = _examples(prepared, "train")
   with tarfile.open(archives / imagenet2012.ARCHIVES["train"]) as outer:
     for label, member in enumerate(sorted(outer, key=lambda member: member.name)):
       with tarfile.open(fileobj=outer.extractfile(member)) as inner:
         originals = {inner.extractfile(image).read() for image in inner}
-      assert {e["image"] for e in found if e["label"] == label} == originals
+      assert {e["image"] for e in examples if e["label"] == label} == originals
   # The hash of the name decides the order, so that a slice has classes of all kinds.
-  assert [example["label"] for example in found] != sorted(e["label"] for e in found)
-  assert len(found) == 2 * CLASSES
-  for example in found:
+  assert [example["label"] for example in examples] != sorted(
+    e["label"] for e in examples
+  )
+  assert len(examples) == 2 * CLASSES
+  for example in examples:
     assert decoding.decode(example["image"], 3).shape == (20 + example["label"], 30, 3)
 
 
 def test_the_validation_labels_are_those_of_the_published_list(prepared):
-  found = _examples(prepared, "validation")
-  assert sorted(example["label"] for example in found) == list(range(CLASSES))
-  for example in found:
+  examples = _examples(prepared, "validation")
+  assert sorted(example["label"] for example in examples) == list(range(CLASSES))
+  for example in examples:
     # Pictures of a class have a height of their own.
     assert decoding.size_of(example["image"]) == (20 + example["label"], 30)
   # Two that anyone can look up.
@@ -132,7 +134,7 @@ def test_tfds_reads_it_as_its_own_with_file_names(prepared):
 
 
 @pytest.mark.parametrize(
-  ("damage", "told"),
+  ("damage", "words"),
   [
     ("none", "40 images for train, not 1,281,167 (n01601694: 0)"),
     ("no validation", "holds neither ILSVRC2012_img_val.tar nor a folder 'val'"),
@@ -141,7 +143,7 @@ def test_tfds_reads_it_as_its_own_with_file_names(prepared):
     ("broken image", "is no whole image"),
   ],
 )
-def test_what_is_missing_or_broken_is_named(archives, tmp_path, capsys, damage, told):
+def test_what_is_missing_or_broken_is_named(archives, tmp_path, capsys, damage, words):
   source = tmp_path / "source"
   shutil.copytree(archives, source)
   train = source / imagenet2012.ARCHIVES["train"]
@@ -158,7 +160,7 @@ def test_what_is_missing_or_broken_is_named(archives, tmp_path, capsys, damage, 
   more = ["--allow_partial"] if damage != "none" else []
   assert _prepare(source, tmp_path / "tfds", *more) == 1
   error = capsys.readouterr().err
-  assert told in error
+  assert words in error
   assert error.count("\n") == 1
   assert sources.find_prepared("imagenet2012", tmp_path / "tfds") is None
 

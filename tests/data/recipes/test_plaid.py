@@ -21,10 +21,10 @@ def _write(folder, train, test):
 def test_series_of_any_length_and_number_of_channels_are_read(tmp_path):
   path = tmp_path / "a.ts"
   path.write_text(HEADER + "1,2.5,-3e-2:0\n\n4,5:6,7: b \n", encoding="utf-8")
-  (first, one), (second, two) = plaid.read_ts(path)
+  (first, first_label), (second, second_label) = plaid.read_ts(path)
   np.testing.assert_array_equal(first, np.float32([[1], [2.5], [-0.03]]), strict=True)
   np.testing.assert_array_equal(second, np.float32([[4, 6], [5, 7]]))
-  assert (one, two) == ("0", "b")
+  assert (first_label, second_label) == ("0", "b")
 
 
 @pytest.mark.parametrize("line", ["1,x,3:0", "1,?,3:0", "1,2:3:0", "0"])
@@ -41,23 +41,23 @@ def test_a_folder_of_the_two_files_is_prepared(tmp_path, capsys):
   assert prepare.main(arguments) == 0
   options = SignalOptions(dataset="plaid", data_dir=str(tmp_path))
   train = sources.open_source(options, "train")
-  found = {train.classes[e["label"]]: e["signal"] for e in (train[0], train[1])}
+  signals = {train.classes[e["label"]]: e["signal"] for e in (train[0], train[1])}
   np.testing.assert_array_equal(
-    found["washing machine"], np.float32([[0.5], [1]]), strict=True
+    signals["washing machine"], np.float32([[0.5], [1]]), strict=True
   )
-  np.testing.assert_array_equal(found["air conditioner"][:, 0], [2, 3, 4])
+  np.testing.assert_array_equal(signals["air conditioner"][:, 0], [2, 3, 4])
   assert len(sources.open_source(options, "test")) == 1
 
 
 @pytest.mark.parametrize(
-  ("train", "told"), [("1,2:11\n", "class '11'"), ("", "no series")]
+  ("train", "words"), [("1,2:11\n", "class '11'"), ("", "no series")]
 )
-def test_other_files_are_refused(tmp_path, train, told):
+def test_other_files_are_refused(tmp_path, train, words):
   source = _write(tmp_path / "ts", train, "7:3\n")
   recipe = plaid.PlaidRecipe()
   parser = prepare.make_parser()
   options = parser.parse_args(["plaid", f"--source={source}", f"--data_dir={tmp_path}"])
-  with pytest.raises(UserError, match=told):
+  with pytest.raises(UserError, match=words):
     recipe.prepare(options)
 
 

@@ -102,19 +102,19 @@ def test_a_fold_without_sounds_is_told_in_one_line(toy, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-  ("old", "new", "told"),
+  ("old", "new", "words"),
   [
     (",fold,", ",volume,", "line 2 is broken"),
     (",1,0,dog", ",77,0,dog", "fold 77 is not in 1 to"),
     (",0,dog", ",9,dog", "has two names|has the classes"),
   ],
 )
-def test_a_broken_table_is_told_with_its_line(toy, tmp_path, capsys, old, new, told):
+def test_a_broken_table_is_told_with_its_line(toy, tmp_path, capsys, old, new, words):
   (table,) = toy[0].rglob("*.csv")
   table.write_text(table.read_text().replace(old, new))
   assert _run(toy, tmp_path) == 1
   error = capsys.readouterr().err
-  assert any(part in error for part in told.split("|"))
+  assert any(part in error for part in words.split("|"))
   assert error.count("\n") == 1
 
 

@@ -69,6 +69,7 @@ EXAMPLES: dict[str, dict[str, Make]] = {
   "windowed_epitome": {
     "taps": lambda arm, shape: arm(60, (*shape[:-2], 1)),
     "inputs": lambda arm, shape: arm(61, (*(1,) * (len(shape) - 2), 3)),
+    "outputs": lambda arm, shape: arm(62, (*(1,) * (len(shape) - 2), 2, 3), False),
   },
   "wsnet": {
     "": lambda arm, shape: arm(5.0),
@@ -90,9 +91,9 @@ def generator(kind: str, name: str, shape: tuple[int, ...]) -> GeneratorSpec:
     raise AssertionError(
       f"the generator {kind!r} has no example in tests/epitome/generators/examples.py"
     )
-  found = EXAMPLES[kind][name](GENERATORS[kind], shape)
-  found.check(shape)
-  return found
+  example = EXAMPLES[kind][name](GENERATORS[kind], shape)
+  example.check(shape)
+  return example
 
 
 def offsets(

@@ -88,13 +88,14 @@ def test_folding_is_priced_by_the_cells_and_only_where_it_can_be_done():
   assert ChannelEpitome(4).stored(SHAPE) == 3 * 3 * 8 * 4 + 2 * 12
 
 
+@pytest.mark.slow
 def test_it_starts_with_the_variance_of_the_initializer():
   shape, initializer = (3, 3, 64, 48), nn.initializers.he_normal()
   generator = ChannelEpitome(16)
   own = generator.init(jax.random.key(0), shape, {}, initializer)
   kernel = generator.generate(own, {"output": jnp.zeros(48)}, shape)
-  wanted = jnp.std(initializer(jax.random.key(1), shape))
-  np.testing.assert_allclose(jnp.std(kernel), wanted, rtol=0.05)
+  expected = jnp.std(initializer(jax.random.key(1), shape))
+  np.testing.assert_allclose(jnp.std(kernel), expected, rtol=0.05)
 
 
 def test_the_rule_shares_the_wide_side_and_refuses_what_is_too_small():

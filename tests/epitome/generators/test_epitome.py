@@ -29,6 +29,7 @@ def test_a_scaled_tile_is_a_kronecker_product():
   assert np.linalg.matrix_rank(np.asarray(kernel)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routing", ["tile", "factorised", "blockwise"])
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 2), (3, 4), (7, 7)])
 def test_scales_multiply_their_own_block_only(routing, inputs, outputs):
@@ -49,6 +50,7 @@ def test_scales_multiply_their_own_block_only(routing, inputs, outputs):
   np.testing.assert_allclose(kernel, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [(3, 8), (7, 5)])
 @pytest.mark.parametrize("routing", ["tile", "factorised"])
 def test_scales_along_one_axis_fold(stored, routing):

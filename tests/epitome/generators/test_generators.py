@@ -11,7 +11,7 @@ from flax import linen as nn
 from neural_epitome import codec
 from neural_epitome.cost import inventory, totals
 from neural_epitome.epitome import plan as plans
-from neural_epitome.epitome import routing
+from neural_epitome.epitome import plan_json, routing
 from neural_epitome.epitome.generators import (
   Epitome,
   Hashed,
@@ -89,6 +89,7 @@ def test_a_layer_folds_to_what_it_is_materialised_and_trains(kind, name, groups)
     assert np.any(one != 0)
 
 
+@pytest.mark.slow
 @every
 def test_dense_layers_and_bfloat16_take_any_generator(kind, name):
   generator = examples.generator(kind, name, (24, 20))
@@ -109,8 +110,8 @@ def test_it_stores_what_a_layer_of_it_holds(kind, name):
   generator = examples.generator(kind, name, shape)
   layer = EpitomeDense(features=20, generator=generator, indices=FIXED, use_bias=False)
   variables = jax.eval_shape(layer.init, jax.random.key(0), jnp.ones((2, 24)))
-  held = [variables["params"], variables.get("routing", {}).get("map", {})]
-  assert generator.stored(shape) == sum(leaf.size for leaf in jax.tree.leaves(held))
+  stored = [variables["params"], variables.get("routing", {}).get("map", {})]
+  assert generator.stored(shape) == sum(leaf.size for leaf in jax.tree.leaves(stored))
 
 
 @every
@@ -118,7 +119,7 @@ def test_a_plan_with_it_survives_json_and_is_priced_as_it_says(kind, name):
   use = KernelUse("a/kernel", (3, 3, 8, 12), 1, (1, 1), (6, 6), (6, 6))
   generator = examples.generator(kind, name, use.shape)
   plan = plans.make([use], {"a/kernel": generator})
-  assert plans.from_json(plans.to_json(plan)) == plan
+  assert plan_json.from_json(plan_json.to_json(plan)) == plan
   price = totals.price(plan, inventory.Inventory((use,), {}), "fold")
   assert price.stored_params == generator.stored(use.shape)
   bits = 32 * (generator.stored(use.shape) - generator.stored_beside(use.shape))
@@ -179,9 +180,9 @@ def test_random_fixed_routing_is_an_epitome_whose_drawn_offsets_are_stored():
 def test_every_rule_survives_json_and_makes_what_is_registered(kind):
   rule, use = examples.RULES[kind](), KernelUse("a/kernel", (3, 3, 64, 48))
   assert codec.decode(Rule, codec.encode(rule)) == rule
-  made = rule.at(use, max(rule.smallest(use), use.size // 4))
-  made.check(use.shape)
-  assert examples.GENERATORS[made.kind] is type(made)
+  generator = rule.at(use, max(rule.smallest(use), use.size // 4))
+  generator.check(use.shape)
+  assert examples.GENERATORS[generator.kind] is type(generator)
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ def test_each_weight_is_the_number_that_the_definition_names(
 
 
 def share(config, rate):
-  found = inventory.take(models.create(config, 10), SHAPE)
-  plan = RatePlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(found)
-  return found, plan
+  listing = inventory.take(models.create(config, 10), SHAPE)
+  plan = RatePlanner(rate=rate, rule=SharedEpitomeRule(block=512)).plan(listing)
+  return listing, plan
 
 
 def test_every_number_is_read_equally_often():
-  found, plan = share(models.ResNetConfig(depth=8), 16.0)
+  listing, plan = share(models.ResNetConfig(depth=8), 16.0)
   reads = collections.Counter()
-  for use in found.kernels:
+  for use in listing.kernels:
     generator = plan.kernels[use.path].generator
     if isinstance(generator, SharedEpitome):
       at = (generator.start + np.arange(use.size)) % generator.length
@@ -66,9 +66,9 @@ def test_every_number_is_read_equally_often():
 
 
 def test_no_rows_of_a_kernel_come_back_in_step():
-  found, plan = share(models.ResNetConfig(depth=8), 16.0)
+  listing, plan = share(models.ResNetConfig(depth=8), 16.0)
   [length] = plan.tensors["shared_epitome"].shape
-  for use in found.kernels:
+  for use in listing.kernels:
     if isinstance(plan.kernels[use.path].generator, SharedEpitome):
       assert math.gcd(length, use.shape[-1]) == 1
 
@@ -76,9 +76,9 @@ def test_no_rows_of_a_kernel_come_back_in_step():
 @pytest.mark.slow
 def test_its_gradient_is_the_sum_over_all_layers():
   config = dataclasses.replace(MBCONV, stages=((2, 16, 1),), stage_strides=(2,))
-  found, shared = share(config, 8.0)
+  listing, shared = share(config, 8.0)
   generators = {path: shared.kernels[path].generator for path in shared.compressed}
-  alone = plans.make(found.kernels, generators)
+  alone = plans.make(listing.kernels, generators)
   x = jax.random.normal(jax.random.key(0), (4, *SHAPE))
   variables = models.create(config, 10, plan=shared).init(jax.random.key(1), x)
   params = dict(variables["params"])
@@ -100,9 +100,9 @@ def test_its_gradient_is_the_sum_over_all_layers():
     return jax.jit(jax.grad(loss))(params)
 
   together = gradient(shared, params | {"shared_epitome": epitome})["shared_epitome"]
-  found = gradient(alone, traverse_util.unflatten_dict(flat, sep="/"))
-  found = traverse_util.flatten_dict(found, sep="/")
-  parts = np.stack([found[name] for name in copies])
+  gradients = gradient(alone, traverse_util.unflatten_dict(flat, sep="/"))
+  gradients = traverse_util.flatten_dict(gradients, sep="/")
+  parts = np.stack([gradients[name] for name in copies])
   assert np.all(np.any(parts != 0, axis=1))
   np.testing.assert_allclose(together, parts.sum(0), rtol=1e-3, atol=1e-4)
 

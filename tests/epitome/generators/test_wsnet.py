@@ -13,6 +13,7 @@ from neural_epitome.epitome.layers import EpitomeConv
 from neural_epitome.errors import UserError
 
 
+@pytest.mark.slow
 @given(
   st.lists(st.integers(1, 3), max_size=2).filter(lambda window: len(window) != 1),
   st.integers(1, 6),
@@ -55,10 +56,10 @@ def test_one_dimensional_filters_are_windows_of_taps():
 def test_in_one_dimension_spacings_are_whole_and_layers_fold(shape, rate):
   use = KernelUse("a/kernel", shape, 1, (2,), (100,), (50,))
   rule = WSNetRule()
-  wanted = max(rule.smallest(use), use.size // rate)
-  generator = rule.at(use, wanted)
+  target = max(rule.smallest(use), use.size // rate)
+  generator = rule.at(use, target)
   assert generator.spacing == int(generator.spacing) >= 1
-  assert generator.stored(shape) <= 1.01 * wanted
+  assert generator.stored(shape) <= 1.01 * target
 
 
 def test_a_repetition_that_is_named_is_kept_where_it_divides():

@@ -1,0 +1,142 @@
+"""Every search strategy where the right answer is known: regret by questions.
+
+  python -m benchmarks.search.tables
+  python -m benchmarks.search.tables --tables=nk_1,cora --seeds=20
+  python -m benchmarks.search.tables --strategy='{"kind": "evolution", "parents": 4}'
+
+Writes results/strategies.csv, a row for each table, strategy and number of questions,
+and from it figure and tables of docs/results/strategies.md. Every registered strategy
+takes part, with its default options where `OPTIONS` has no other; random search is the
+control, of the same seeds. A strategy that is named by --strategy is compared with
+random search, printed, and nothing is written. NAS-Bench-Graph needs the extra
+`tables`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks import common
+from benchmarks.search import regret, tables_page
+from benchmarks.search.regret import Curves
+from benchmarks.search.truth import TRUTHS, Truth
+from neural_epitome import codec
+from neural_epitome.errors import UserError
+from neural_epitome.strategies import Strategy
+
+CONTROL = "random"
+QUESTIONS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+# By the name of a row: options that are not the defaults.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+  CONTROL: {"kind": "random", "evaluations": QUESTIONS[-1]},
+  "netadapt_single": {"kind": "netadapt", "layers": 1},
+  "reinforce_natural": {
+    "kind": "reinforce",
+    "learning": {"gradient": "natural", "learning_rate": 0.3},
+  },
+}
+# Asks for the choice of a file.
+_NO_SEARCH = ("given",)
+
+Row = dict[str, Any]
+
+
+def strategies() -> dict[str, Strategy]:
+  """All that take part, by the name of their rows; the control is the first."""
+  arms = {kind: {"kind": kind} for kind in Strategy.arms() if kind not in _NO_SEARCH}
+  chosen = {CONTROL: {}} | arms | dict(OPTIONS)
+  return {name: codec.decode(Strategy, data) for name, data in chosen.items()}
+
+
+def rows(
+  truth: Truth, chosen: Mapping[str, Strategy], seeds: int
+) -> Iterator[list[Row]]:
+  """The rows of each strategy on a table; the first strategy is the control."""
+  control = None
+  for name, strategy in chosen.items():
+    curves = regret.curves(truth, strategy, seeds, QUESTIONS[-1])
+    control = control or curves
+    yield _rows(truth.name, name, strategy, curves, control)
+
+
+def _rows(
+  table: str, name: str, strategy: Strategy, curves: Curves, control: Curves
+) -> list[Row]:
+  points = [number - 1 for number in QUESTIONS]
+  columns = {
+    "regret": curves.told[:, points],
+    "tested_regret": curves.tested[:, points],
+    "ahead": (control.told - curves.told)[:, points],
+  }
+  made = [
+    {
+      "table": table,
+      "strategy": name,
+      "options": json.dumps(codec.encode(strategy)),
+      "seeds": len(curves.asked),
+      "asked": round(float(curves.asked.mean()), 1),
+      "seconds": round(curves.seconds, 2),
+      "questions": number,
+    }
+    for number in QUESTIONS
+  ]
+  for column, values in columns.items():
+    parts = zip(("", "_low", "_high"), regret.interval(values), strict=True)
+    for suffix, numbers in parts:
+      for row, number in zip(made, numbers, strict=True):
+        row[f"{column}{suffix}"] = f"{number:.5g}"
+  return made
+
+
+def measure(tables: list[str], chosen: Mapping[str, Strategy], seeds: int) -> list[Row]:
+  """The rows of all strategies on all tables; says what each took."""
+  measured: list[Row] = []
+  for name in tables:
+    if name not in TRUTHS:
+      raise UserError(f"--tables={name} is no table.{codec.nearest(name, TRUTHS)}")
+    for of_strategy in rows(TRUTHS[name](), chosen, seeds):
+      last = of_strategy[-1]
+      print(
+        f"{name}, {last['strategy']}: behind by {last['regret']} [{last['regret_low']}"
+        f", {last['regret_high']}] after {last['questions']} questions, ahead of "
+        f"{CONTROL} by {last['ahead']} [{last['ahead_low']}, {last['ahead_high']}], "
+        f"{last['seconds']} s",
+        flush=True,
+      )
+      measured += of_strategy
+  return measured
+
+
+def main() -> None:
+  """The command line."""
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("--tables", default=",".join(TRUTHS), help="commas between")
+  parser.add_argument("--seeds", type=int, default=100)
+  parser.add_argument("--strategy", help="its JSON: judged alone, nothing is written")
+  options = parser.parse_args()
+  tables, chosen = options.tables.split(","), strategies()
+  if options.strategy:
+    try:
+      data = json.loads(options.strategy)
+    except json.JSONDecodeError as error:
+      raise UserError(f"--strategy={options.strategy} is no JSON: {error}.") from None
+    named = codec.decode(Strategy, data, "--strategy")
+    measure(
+      tables, {CONTROL: chosen[CONTROL], f"named {named.kind}": named}, options.seeds
+    )
+    return
+  measured = measure(tables, chosen, options.seeds)
+  kept = [row for row in common.read("strategies") if row["table"] not in tables]
+  common.write("strategies", measured, ("jax", "numpy", "nas-bench-graph"), kept)
+  tables_page.write(common.read("strategies"))
+
+
+if __name__ == "__main__":
+  try:
+    main()
+  except UserError as error:
+    sys.exit(f"error: {error}")

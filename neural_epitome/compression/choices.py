@@ -1,0 +1,71 @@
+"""Every way that is known to store one kernel, with its error and its bytes."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from neural_epitome.compression import (
+  kernel_error,
+  low_rank_choices,
+  output_scales,
+  window_choices,
+  window_shapes,
+)
+from neural_epitome.compression.choice import Choice, Stored
+from neural_epitome.compression.storage import COMPACT, Storage
+from neural_epitome.epitome import rounding
+from neural_epitome.epitome.generators import Dense, LowRank, WindowedEpitome
+
+# Weights on which choices are compared; the chosen one is fitted to the whole kernel.
+_SAMPLE = 150_000
+_DENSE_BITS = (2, 3, 4, 5, 6, 8, 16)
+
+
+def compare(kernel: np.ndarray, storage: Storage = COMPACT) -> list[Choice]:
+  """All choices of a kernel, float32 (*window, Cin, Cout), for a format."""
+  outputs = _sample(kernel)
+  sample = kernel[..., outputs]
+  error_of_sample = kernel_error.error_of(sample)
+  largest = float(np.max(np.abs(kernel)))
+  choices = [
+    _dense(kernel, sample, bits, error_of_sample, storage)
+    for bits in _DENSE_BITS
+    if bits != 16 or largest <= output_scales.LARGEST_HALF
+  ]
+  choices += low_rank_choices.compare(kernel, outputs, error_of_sample, storage)
+  for generator in window_shapes.generators(sample, storage.is_coded):
+    choices += window_choices.compare(
+      sample, generator, kernel.shape, error_of_sample, storage
+    )
+  return choices
+
+
+def _sample(kernel: np.ndarray) -> slice:
+  """Some neighbouring outputs of a kernel."""
+  outputs = kernel.shape[-1]
+  count = min(outputs, max(16, _SAMPLE * outputs // kernel.size))
+  begin = (outputs - count) // 2
+  return slice(begin, begin + count)
+
+
+def store(kernel: np.ndarray, choice: Choice, storage: Storage = COMPACT) -> Stored:
+  """A kernel as it is stored when it is chosen so; `choice` is one of `compare`."""
+  if isinstance(choice.generator, WindowedEpitome):
+    return window_choices.store(kernel, choice, storage)
+  if isinstance(choice.generator, LowRank):
+    return low_rank_choices.store(kernel, choice)
+  return Stored(choice, {"kernel": kernel}, {})
+
+
+def _dense(
+  kernel: np.ndarray,
+  sample: np.ndarray,
+  bits: int,
+  error_of_sample: Callable[[np.ndarray], float],
+  storage: Storage,
+) -> Choice:
+  made = np.asarray(rounding.straight_through(jnp.asarray(sample), bits))
+  factors = 4 * kernel.shape[-1] if bits <= 8 else 0
+  nbytes = -(-kernel.size * bits // 8) + factors + storage.beside(Dense(), bits)
+  return Choice(Dense(), bits, error_of_sample(made), nbytes)

@@ -1,0 +1,1 @@
+"""Networks that nobody here described: a file of weights in, a smaller one out."""
