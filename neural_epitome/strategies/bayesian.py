@@ -37,7 +37,7 @@ class Bayesian(Strategy):
   evaluations: Count = 200
   first: Count = 20
   batch: Count = 10
-  candidates: Count = 200
+  candidates: Count = 64
   parents: Count = 10
   mutation: Share = 0.2
   proposals: Literal["apart", "best"] = "apart"

@@ -4,17 +4,19 @@ Two choices are as alike as their genes agree: the covariance is exp(-n / length
 being the number of genes in which they differ (the overlap kernel of categorical
 Bayesian optimisation, Ru et al., arXiv 1906.08878, in its exponential form of Wan et
 al., arXiv 2102.07188). Length and noise are those of a small grid under which what was
-measured is likeliest (Rasmussen and Williams 2006, equations 2.23 to 2.30).
+measured is likeliest (Rasmussen and Williams 2006, equations 2.23 to 2.30), the
+variance is the likeliest for them, which is known in closed form.
 """
 
 import dataclasses
-import functools
+import itertools
 
 import numpy as np
 from scipy import linalg
 
-_LENGTHS = (0.7, 1.5, 3.0, 6.0, 12.0)
-_NOISES = (1e-3, 1e-2, 1e-1, 5e-1)
+_LENGTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0)
+# Relative to the variance of the process.
+_NOISES = (1e-4, 1e-2, 1e-1, 1.0)
 
 
 def likeness(first: np.ndarray, second: np.ndarray, length: float) -> np.ndarray:
@@ -35,10 +37,10 @@ class GaussianProcess:
   Attributes:
     options: of what was measured, whole numbers (choices, genes).
     mean: of the measurements.
-    deviation: of the measurements, above 0.
+    deviation: of the process, above 0.
     length: of `likeness`.
     factor: Cholesky factor of the covariance, and whether it is the lower one.
-    weights: the covariance's inverse times the measurements in units of `deviation`.
+    weights: the covariance's inverse times how far each measurement is from the mean.
   """
 
   options: np.ndarray
@@ -58,7 +60,7 @@ class GaussianProcess:
       float64 (choices,) each, in the unit of the measurements.
     """
     across = likeness(options, self.options, self.length)
-    mean = self.mean + self.deviation * (across @ self.weights)
+    mean = self.mean + across @ self.weights
     solved = linalg.cho_solve(self.factor, across.T)
     variance = np.clip(1.0 - np.sum(across.T * solved, axis=0), 1e-12, None)
     return mean, self.deviation * np.sqrt(variance)
@@ -71,23 +73,18 @@ def fitted(options: np.ndarray, measured: np.ndarray) -> GaussianProcess:
     options: whole numbers (choices, genes), at least one choice.
     measured: float64 (choices,).
   """
-  mean, spread = float(np.mean(measured)), float(np.std(measured))
+  mean = float(np.mean(measured))
+  away = measured - mean
   # Of equal measurements there is nothing to learn but their mean.
-  deviation = spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0
-  units = (measured - mean) / deviation
+  least = 1e-12 * max(1.0, abs(mean))
   differ = np.sum(options[:, None] != options[None], axis=-1)
-  best = functools.partial(
-    GaussianProcess, options=options, mean=mean, deviation=deviation
-  )
-  likeliest, found = -np.inf, None
-  for length in _LENGTHS:
-    alike = np.exp(-differ / length)
-    for noise in _NOISES:
-      factor = linalg.cho_factor(alike + noise * np.eye(len(units)), lower=True)
-      weights = linalg.cho_solve(factor, units)
-      log = -0.5 * float(units @ weights) - float(np.sum(np.log(np.diag(factor[0]))))
-      if log > likeliest or found is None:
-        likeliest = log
-        found = best(length=length, factor=factor, weights=weights)
-  assert found is not None  # the grid is not empty
-  return found
+  processes = []
+  for length, noise in itertools.product(_LENGTHS, _NOISES):
+    covariance = np.exp(-differ / length) + noise * np.eye(len(away))
+    factor = linalg.cho_factor(covariance, lower=True)
+    weights = linalg.cho_solve(factor, away)
+    deviation = max(least, float(np.sqrt(away @ weights / len(away))))
+    log = -len(away) * np.log(deviation) - np.sum(np.log(np.diag(factor[0])))
+    process = GaussianProcess(options, mean, deviation, length, factor, weights)
+    processes.append((float(log), process))
+  return max(processes, key=lambda pair: pair[0])[1]
