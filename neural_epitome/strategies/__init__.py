@@ -1,5 +1,6 @@
 """Search strategies, one file each; importing one here registers it."""
 
+from neural_epitome.strategies.amc import Amc
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
 from neural_epitome.strategies.bayesian import Bayesian
 from neural_epitome.strategies.ddpnas import DistributionPruning
@@ -16,6 +17,7 @@ from neural_epitome.strategies.reinforce import Reinforce
 from neural_epitome.strategies.subset_evolution import SubsetEvolution
 
 __all__ = [
+  "Amc",
   "Bayesian",
   "DistributionPruning",
   "Evolution",

@@ -9,6 +9,7 @@ from neural_epitome import codec
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.cost_model import Prices
 from neural_epitome.strategies import (
+  Amc,
   Bayesian,
   DistributionPruning,
   Evolution,
@@ -25,6 +26,7 @@ from neural_epitome.strategies import (
   Strategy,
   SubsetEvolution,
 )
+from neural_epitome.strategies.ddpg import Ddpg
 from tests.spaces.tiny import SPACE
 
 PRICES = Prices(SPACE, classes=3, channels=1)
@@ -34,6 +36,7 @@ STRATEGIES = {
   "netadapt": NetAdapt(layers=2, samples=8, reduction=0.1),
   "single": NetAdapt(layers=1, reduction=0.1),
   "reinforce": Reinforce(evaluations=24, batch=6),
+  "amc": Amc(evaluations=16, warmup=8, agent=Ddpg(hidden=16)),
   "bayesian": Bayesian(evaluations=24, first=8, batch=4, candidates=16, parents=4),
   "ddpnas": DistributionPruning(samples=6),
   "fp_nas": FpNas(evaluations=24, samples_per_nat=0.5),

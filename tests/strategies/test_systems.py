@@ -9,6 +9,7 @@ import pytest
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.genes import Genes
 from neural_epitome.strategies import (
+  Amc,
   Bayesian,
   DistributionPruning,
   FpNas,
@@ -21,10 +22,12 @@ from neural_epitome.strategies import (
   genetic,
   mnasnet,
 )
+from neural_epitome.strategies.ddpg import Ddpg
 from neural_epitome.strategies.policies import Categorical, policy_gradient
 from tests.strategies.made_up import JUDGE, SPACE
 
 STRATEGIES = [
+  Amc(evaluations=120, agent=Ddpg(hidden=32, actor_rate=1e-3)),
   Bayesian(evaluations=60),
   DistributionPruning(),
   FpNas(),
@@ -77,6 +80,7 @@ def test_all_but_mnasnet_ask_within_the_budget(strategy):
 @pytest.mark.parametrize(
   ("strategy", "named"),
   [
+    (Amc(evaluations=0), "evaluations=0"),
     (Bayesian(first=0), "first=0"),
     (DistributionPruning(samples=0), "samples=0"),
     (FpNas(least=0), "least=0"),
