@@ -27,7 +27,8 @@ from neural_epitome.runs import lock
 from neural_epitome.search import claims, driver, parts, results
 from neural_epitome.search.weights import Weights, check_done
 from neural_epitome.spaces.arch import ArchEncoding
-from neural_epitome.strategies import Learned, Round
+from neural_epitome.strategies import Learned, Problem, Round, Strategy
+from neural_epitome.strategies.archive import ParetoArchive
 from neural_epitome.training import loop
 
 STAGES = ("supernet", "search", "final")
@@ -177,6 +178,8 @@ class _Job:
       "window": strategy.window(problem),
       "warnings": parts.warnings(self._config, problem),
       "rounds": rounds,
+      # Of each architecture that the result was chosen from, the options it uses.
+      "front": _front(self._space, problem, strategy, accuracies),
       "evaluations": len(log.lines),
       "seconds": round(sum(line["seconds"] for line in log.lines), 1),
     }
@@ -225,3 +228,17 @@ def _about_round(rounds: Sequence[Mapping[str, Any]], kind: str) -> str:
   if "coverage" in last:
     line += f"; {last['coverage']:.0%} of all were in use so far"
   return line + "."
+
+
+def _front(
+  space: Any, problem: Problem, strategy: Strategy, answers: Mapping[Any, float]
+) -> list[list[list[int]]]:
+  """The options that each architecture on the front uses, cheapest first."""
+  low, _ = strategy.window(problem)
+  measured = [
+    (arch, {"price": problem.price(arch), "top1": top1})
+    for arch, top1 in answers.items()
+    if low <= problem.price(arch) and problem.fits(arch)
+  ]
+  points = ParetoArchive(("price",), ("top1",)).add(measured).points
+  return [space.used(point.arch) for point in points]

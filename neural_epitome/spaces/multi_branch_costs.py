@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 
+from neural_epitome.cost.inventory import Inventory
 from neural_epitome.models.block import Block
 from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.operation_pools import POOLS
@@ -35,6 +36,27 @@ def of_branches(
       block = operation.declare(cell.inputs, cell.features, cell.stride)
       costs[:, index, number] = _costs(block, sizes[index])
   return costs[0], costs[1]
+
+
+def inventory(
+  frame: MultiBranchConfig,
+  image_size: int,
+  usable: np.ndarray,
+  channels: int,
+  classes: int,
+) -> Inventory:
+  """All kernels of the supernet, as its parameters are named; nothing is traced."""
+  sizes, (stem, head) = _sizes(frame, image_size), frame.ends(channels, classes)
+  parts = [block_inventory("", stem, (image_size,) * 2)]
+  for index, cell in enumerate(frame.places()):
+    for number in np.flatnonzero(usable[index]).tolist():
+      operation = POOLS[frame.pool][number]
+      block = operation.declare(cell.inputs, cell.features, cell.stride)
+      name = f"cell_{index}_branch_{number}/"
+      parts.append(block_inventory(name, block, (sizes[index],) * 2))
+  parts.append(block_inventory("", head, (sizes[-1],) * 2))
+  rest = {path: shape for part in parts for path, shape in part.rest.items()}
+  return Inventory(tuple(use for part in parts for use in part.kernels), rest)
 
 
 @functools.cache

@@ -127,6 +127,11 @@ class MultiBranchSpace:
     """The operations of every cell; see `space.Divisible`."""
     return [np.flatnonzero(own).tolist() for own in self.usable]
 
+  @property
+  def needed(self) -> list[list[int]]:
+    """None: any operation will do for a cell that needs one."""
+    return [[] for _ in self.cells]
+
   def used(self, arch: Branches) -> list[list[int]]:
     """The operations that are on; see `space.Divisible`."""
     return [np.flatnonzero(own).tolist() for own in np.asarray(arch.gates)]

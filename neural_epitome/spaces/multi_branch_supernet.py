@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from neural_epitome.cost.inventory import Inventory
 from neural_epitome.domains import Whole
 from neural_epitome.errors import UserError
 from neural_epitome.models import functions
@@ -31,7 +32,11 @@ from neural_epitome.models.block_module import BlockModule, conv_layer, normed_c
 from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.operation_pools import POOLS
 from neural_epitome.planning import DensePlanner
-from neural_epitome.spaces import multi_branch_description, multi_branch_latency
+from neural_epitome.spaces import (
+  multi_branch_costs,
+  multi_branch_description,
+  multi_branch_latency,
+)
 from neural_epitome.spaces.description import Description
 from neural_epitome.spaces.gate_options import GateOptions
 from neural_epitome.spaces.multi_branch_latency import BranchTimes
@@ -70,6 +75,13 @@ class MultiBranchSupernetConfig(Searchable):
         f"{self.space.places}; give each its operations, or leave it empty."
       )
     return MultiBranchSupernet(config=self, classes=classes, layers=layers)
+
+  def inventory(self, classes: int, input_shape: Sequence[int]) -> Inventory:
+    """All branches, of which there may be hundreds; see `ModelConfig.inventory`."""
+    space, (size, *_, channels) = self.space, input_shape
+    return multi_branch_costs.inventory(
+      space.frame, size, space.usable, channels, classes
+    )
 
   def prices(self, classes: int, channels: int, table: Any = None) -> BranchPrices:
     """See `Searchable.prices`."""
@@ -253,7 +265,7 @@ def combined(first: jax.Array, second: jax.Array, share: jax.Array) -> jax.Array
     share: float32 (2,), q1 and q2 of this cell.
   """
   stop = jax.lax.stop_gradient
-  scaled = share - stop(share)
+  scaled = (share - stop(share)).astype(first.dtype)
   return first * (1.0 + scaled[0]) + stop(second) * scaled[1]
 
 

@@ -64,6 +64,11 @@ class Divisible(Space, Protocol):
     """The options of every gene, or of every cell that has several at once."""
     ...
 
+  @property
+  def needed(self) -> list[list[int]]:
+    """Of every pool the options without which a part may have no choice."""
+    ...
+
   def used(self, arch: Any) -> list[list[int]]:
     """The options of every pool that a choice uses."""
     ...
@@ -97,6 +102,16 @@ class GenePools(abc.ABC):
   def pools(self) -> list[list[int]]:
     """The values of every gene, those of the first field first."""
     return [list(gene) for genes in self.choices.values() for gene in genes]
+
+  @property
+  @abc.abstractmethod
+  def smallest(self) -> Any:
+    """See `Space.smallest`."""
+
+  @property
+  def needed(self) -> list[list[int]]:
+    """Those of the smallest choice, so that every part has one within a budget."""
+    return self.used(self.smallest)
 
   def used(self, arch: Any) -> list[list[int]]:
     """The one value of every gene."""

@@ -10,7 +10,9 @@ the queues of those that were not seen yet. Rules are in `nse_rules`, queues in
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
@@ -21,7 +23,7 @@ from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Divisible
 from neural_epitome.strategies import nse_rules, option_pools
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
-from neural_epitome.strategies.option_pools import OptionPools
+from neural_epitome.strategies.option_pools import OptionPools, Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,9 @@ class NSE(Strategy):
     retains: whether what the front uses stays in use. False is the control of it: then
       every round's operations are the next ones of the queues, and nothing is scored
       again.
+    start: a found.json of an earlier search, of a space whose cells are these and whose
+      operations have the same numbers: what its front uses is in use from the
+      beginning. Empty for random operations.
   """
 
   kind: ClassVar[str] = "nse"
@@ -59,6 +64,7 @@ class NSE(Strategy):
   strip: Annotated[float, Domain(least=0, most=0.5)] = 0.033
   least: Whole = 0
   retains: bool = True
+  start: str = ""
 
   def check(self) -> None:
     """Raises UserError if the options are unfit."""
@@ -112,16 +118,17 @@ class NSE(Strategy):
     """Yields a `Round`, and what is scored by its weights; see `Strategy.search`."""
     random = np.random.default_rng(problem.seed)
     space = cast(Divisible, problem.space)
-    pools, front = OptionPools.start(space.pools, random), []
+    pools = OptionPools.start(space.pools, random, self._begun(space))
+    begun, front = pools.active, []
     for number in range(self.count(problem)):
+      old = front if self.retains else []
+      kept = begun if not number else _used(space, old, pools)
       if number:
         if not any(pools.pending):
           break
-        pools = pools.keep(_used(space, front if self.retains else [], pools))
+        pools = pools.keep(kept)
       pools = pools.refill(self.capacity, self.least)
       part = space.restricted(pools.active)
-      old = front if self.retains else []
-      kept = tuple(map(tuple, _used(space, old, pools)))
       learned = yield Round(part, kept, self._middle(problem), pools.coverage)
       draw = part.sample if learned is None else learned.sample
       inside = dataclasses.replace(problem, space=part)
@@ -136,6 +143,37 @@ class NSE(Strategy):
         )
       )
     return front
+
+  def _begun(self, space: Divisible) -> list[list[int]]:
+    """What is in use from the beginning: what the space needs, and `start` names.
+
+    Raises:
+      UserError: if the file cannot be read, or is of other cells.
+    """
+    needed = space.needed
+    if not self.start:
+      return needed
+    try:
+      text = Path(self.start).expanduser().read_text(encoding="utf-8")
+      front = json.loads(text)["front"]
+      used = [
+        dict.fromkeys(k for row in rows for k in row)
+        for rows in zip(*front, strict=True)
+      ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+      raise UserError(
+        f"search.strategy.start={self.start} has no front of a search: {error}."
+      ) from None
+    pools = space.pools
+    if len(used) != len(pools) or any(
+      not set(own) <= set(pool) for own, pool in zip(used, pools, strict=False)
+    ):
+      raise UserError(
+        f"search.strategy.start={self.start} is of {len(used)} cells, or has "
+        f"operations that this space lacks; it has {len(pools)} cells."
+      )
+    pairs = zip(needed, used, strict=True)
+    return [list(dict.fromkeys([*must, *own])) for must, own in pairs]
 
   def _drawn(
     self,
@@ -167,14 +205,16 @@ class NSE(Strategy):
 
 def _used(
   space: Divisible, archs: Iterable[ArchEncoding], pools: OptionPools
-) -> list[list[int]]:
-  """Of every pool the options in use that some architecture has.
+) -> Options:
+  """Of every pool what the space needs, and the options in use that archs have.
 
   What stands for a choice may have options that are not in use.
   """
-  rows: list[dict[int, None]] = [{} for _ in pools.active]
+  rows = [dict.fromkeys(own) for own in space.needed]
   for arch in archs:
     for row, own in zip(rows, space.used(arch), strict=True):
       row.update(dict.fromkeys(own))
   pairs = zip(rows, pools.active, strict=True)
-  return [[option for option in row if option in active] for row, active in pairs]
+  return tuple(
+    tuple(option for option in row if option in active) for row, active in pairs
+  )

@@ -117,7 +117,8 @@ class GateSlots:
 
   def _wide_set(self, own: np.ndarray) -> np.ndarray:
     """The gates of one set in every cell, (cells, operations), of those that exist."""
-    return np.asarray(self._slots.wide(np.broadcast_to(own, self.exists.shape)))
+    everywhere = jnp.asarray(np.broadcast_to(own, self.exists.shape))
+    return np.asarray(self._slots.wide(everywhere))
 
   def start(self, options: GateOptions) -> GateState:
     """All operations in use, as likely on as off."""

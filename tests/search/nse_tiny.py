@@ -1,4 +1,4 @@
-"""A search of seconds by NSE: three cells, five operations, two rounds."""
+"""A search of seconds by NSE: two cells, three operations, two rounds."""
 
 from neural_epitome.config import Config, OptimizerOptions, TrainingOptions
 from neural_epitome.data.options import DataOptions
@@ -10,9 +10,9 @@ from neural_epitome.strategies import NSE
 from neural_epitome.strategies.options import SearchOptions
 
 SPACE = MultiBranchSpace(
-  MultiBranchConfig(stem=8, stages=(Stage(16, 2, 1),), head=16),
+  MultiBranchConfig(stem=8, stages=(Stage(16, 2, 0),), head=16),
   image_size=8,
-  only=((0, 3, 6, 9, 10),) * 3,
+  only=((0, 1, 3),) * 2,
 )
 CONFIG = Config(
   name="evolved",
@@ -28,16 +28,16 @@ CONFIG = Config(
   ),
   optimizer=OptimizerOptions(learning_rate=3e-3),
   training=TrainingOptions(
-    epochs=0.75,
+    epochs=0.5,
     reestimation_batches=0,
     evaluate_every=0.0,
-    checkpoint_every=1e6,
+    checkpoint_every=0.0,
     tensorboard=False,
     log_every=4,
   ),
   search=SearchOptions(
-    strategy=NSE(capacity=3, samples=6, extra=2, drift=0.3, strip=0.3),
-    share=0.5,
+    strategy=NSE(capacity=2, samples=4, extra=2, drift=0.3, strip=0.3, least=1),
+    share=0.6,
     statistics_batches=1,
     final_start="scratch",
     final_epochs=0.25,

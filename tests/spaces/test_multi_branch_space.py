@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from neural_epitome import models
 from neural_epitome.cost import inventory
 from neural_epitome.errors import UserError
+from neural_epitome.models import nse_networks
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
 from neural_epitome.spaces import MultiBranchSupernetConfig
 from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 from neural_epitome.strategies import Problem, RandomSearch, Reinforce
 from neural_epitome.strategies.policies import Gates
-from tests.models import nse_networks
 
 FRAME = MultiBranchConfig(
   pool="gpu", stem=8, stages=(Stage(16, 2, 1), Stage(24, 2, 0)), head=16
