@@ -2,14 +2,15 @@
 
   python -m benchmarks.search.tables
   python -m benchmarks.search.tables --tables=nk_1,cora --seeds=20
+  python -m benchmarks.search.tables --arms=evolution,bayesian
   python -m benchmarks.search.tables --strategy='{"kind": "evolution", "parents": 4}'
 
 Writes results/strategies.csv, a row for each table, strategy and number of questions,
 and from it figure and tables of docs/results/strategies.md. Every registered strategy
 takes part, with its default options where `OPTIONS` has no other; random search is the
-control, of the same seeds. A strategy that is named by --strategy is compared with
-random search, printed, and nothing is written. NAS-Bench-Graph needs the extra
-`tables`.
+control, of the same seeds. With --arms only those are measured anew. A strategy that is
+named by --strategy is compared with random search, printed, and nothing is written.
+NAS-Bench-Graph needs the extra `tables`.
 """
 
 import argparse
@@ -28,9 +29,27 @@ from neural_epitome.strategies import Strategy
 
 CONTROL = "random"
 QUESTIONS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+# NSE on few options a gene, in rounds that take 200 questions together: those of a
+# table have four to nine of them. Its window is as wide as its control's.
+WINDOW = 0.1
+NSE: Mapping[str, Any] = {
+  "kind": "nse",
+  "capacity": 3,
+  "rounds": 4,
+  "samples": 50,
+  "extra": 0,
+  "drift": WINDOW / (2.0 - WINDOW),
+  "least": 1,
+}
 # By the name of a row: options that are not the defaults.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
   CONTROL: {"kind": "random", "evaluations": QUESTIONS[-1]},
+  # Layers of 300 units, as in the paper, take minutes of a seed.
+  "amc": {"kind": "amc", "agent": {"hidden": 64}},
+  "nse": NSE,
+  # Its controls: what is retained, and the window alone.
+  "nse_unretained": NSE | {"retains": False},
+  "random_window": {"kind": "random", "evaluations": QUESTIONS[-1], "window": WINDOW},
   "netadapt_single": {"kind": "netadapt", "layers": 1},
   "reinforce_natural": {
     "kind": "reinforce",
@@ -115,6 +134,7 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument("--tables", default=",".join(TRUTHS), help="commas between")
+  parser.add_argument("--arms", default="", help="commas between; all if not given")
   parser.add_argument("--seeds", type=int, default=100)
   parser.add_argument("--strategy", help="its JSON: judged alone, nothing is written")
   options = parser.parse_args()
@@ -129,8 +149,17 @@ def main() -> None:
       tables, {CONTROL: chosen[CONTROL], f"named {named.kind}": named}, options.seeds
     )
     return
-  measured = measure(tables, chosen, options.seeds)
-  kept = [row for row in common.read("strategies") if row["table"] not in tables]
+  arms = options.arms.split(",") if options.arms else list(chosen)
+  if unknown := set(arms) - chosen.keys():
+    name = min(unknown)
+    raise UserError(f"--arms={name} is no strategy.{codec.nearest(name, chosen)}")
+  named = {name: chosen[name] for name in dict.fromkeys([CONTROL, *arms])}
+  measured = measure(tables, named, options.seeds)
+  kept = [
+    row
+    for row in common.read("strategies")
+    if row["table"] not in tables or row["strategy"] not in named
+  ]
   common.write("strategies", measured, ("jax", "numpy", "nas-bench-graph"), kept)
   tables_page.write(common.read("strategies"))
 

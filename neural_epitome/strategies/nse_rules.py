@@ -18,8 +18,9 @@ from neural_epitome.strategies.archive import ParetoArchive
 
 DROPPED_BELOW = -2.0
 _FRONT = ParetoArchive(minimised=("price",), maximised=("top1",))
-# Draws for each architecture that is wanted, before a window is told to be empty.
-_TRIES = 50
+# Draws for each architecture that is wanted, and in a row that bring nothing new, before
+# no more are looked for.
+_TRIES, _IN_VAIN = 50, 10_000
 
 Measured = Sequence[tuple[ArchEncoding, Mapping[str, float]]]
 A = TypeVar("A", bound=ArchEncoding)
@@ -75,8 +76,9 @@ def draw_window(
   """
   inside: dict[A, None] = {}
   strip: dict[A, None] = {}
+  found, in_vain = 0, 0
   for _ in range(_TRIES * (count + extra)):
-    if len(inside) >= count and len(strip) >= extra:
+    if (len(inside) >= count and len(strip) >= extra) or in_vain >= _IN_VAIN:
       break
     for arch in draw():
       away = price(arch) - target
@@ -84,6 +86,8 @@ def draw_window(
         inside[arch] = None
       elif -drift - below < away <= -drift:
         strip[arch] = None
+    now = min(len(inside), count) + min(len(strip), extra)
+    found, in_vain = now, 0 if now > found else in_vain + 1
   return list(inside)[:count], list(strip)[:extra]
 
 
