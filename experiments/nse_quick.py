@@ -2,7 +2,7 @@
 
 Three rounds of Neural Search-space Evolution (arXiv 2011.10904): a supernet of three
 operations a cell on 8,000 of the embedded images, gates beside it on the other 2,000,
-30 architectures drawn from the gates and scored, their front retained. What is found is
+24 architectures drawn from the gates and scored, their front retained. What is found is
 trained from random weights. Where several operations of a cell survive, one more joins
 nevertheless, which NSE's authors do not have: with so few rounds most would never be
 seen. Parameters and MAdds are those of all operations together.
@@ -34,7 +34,7 @@ CONFIG = Config(
       # Depthwise 3x3 at expansions 1, 3 and 6, a dilated one, and 5x5.
       only=((0, 3, 4, 6, 9, 10, 11),) * 4,
     ),
-    gates=GateOptions(learning_rate=0.05, penalties=(Penalty(weight=2.0),)),
+    gates=GateOptions(learning_rate=0.05, penalties=(Penalty(weight=20.0),)),
   ),
   data=DataOptions(
     train_split="train[:8000]",
@@ -52,11 +52,11 @@ CONFIG = Config(
     tensorboard=False,
   ),
   search=SearchOptions(
-    strategy=NSE(capacity=3, samples=30, extra=5, drift=0.15, strip=0.1, least=1),
+    strategy=NSE(capacity=3, samples=24, extra=4, drift=0.15, strip=0.1, least=1),
     share=0.25,
     statistics_batches=2,
     examples=1000,
     final_start="scratch",
-    final_epochs=4.0,
+    final_epochs=3.0,
   ),
 )

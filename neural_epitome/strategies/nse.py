@@ -25,6 +25,9 @@ from neural_epitome.strategies import nse_rules, option_pools
 from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
 from neural_epitome.strategies.option_pools import OptionPools, Options
 
+# At a time, to look which of them are in the window.
+_DRAWN = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class NSE(Strategy):
@@ -186,7 +189,7 @@ class NSE(Strategy):
     middle, stream = self._middle(problem), itertools.count()
 
     def one() -> list[ArchEncoding]:
-      drawn = draw(problem.seed, number, next(stream), count=1)
+      drawn = draw(problem.seed, number, next(stream), count=_DRAWN)
       return [problem.space.canonical(arch) for arch in drawn]
 
     new, extra = nse_rules.draw_window(

@@ -18,8 +18,8 @@ from neural_epitome.strategies.archive import ParetoArchive
 
 DROPPED_BELOW = -2.0
 _FRONT = ParetoArchive(minimised=("price",), maximised=("top1",))
-# Draws for each architecture that is wanted, and in a row that bring nothing new, before
-# no more are looked for.
+# Draws for each architecture that is wanted, and in a row that bring nothing new,
+# before no more are looked for.
 _TRIES, _IN_VAIN = 50, 10_000
 
 Measured = Sequence[tuple[ArchEncoding, Mapping[str, float]]]
@@ -76,18 +76,20 @@ def draw_window(
   """
   inside: dict[A, None] = {}
   strip: dict[A, None] = {}
-  found, in_vain = 0, 0
-  for _ in range(_TRIES * (count + extra)):
-    if (len(inside) >= count and len(strip) >= extra) or in_vain >= _IN_VAIN:
+  found, drawn, latest = 0, 0, 0
+  while drawn < _TRIES * (count + extra) and drawn - latest < _IN_VAIN:
+    if len(inside) >= count and len(strip) >= extra:
       break
     for arch in draw():
+      drawn += 1
       away = price(arch) - target
       if -drift < away < drift:
         inside[arch] = None
       elif -drift - below < away <= -drift:
         strip[arch] = None
     now = min(len(inside), count) + min(len(strip), extra)
-    found, in_vain = now, 0 if now > found else in_vain + 1
+    if now > found:
+      found, latest = now, drawn
   return list(inside)[:count], list(strip)[:extra]
 
 

@@ -12,6 +12,9 @@ from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.strategies import nse_rules
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
+# At a time, to look which of them are in the window.
+_DRAWN = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class RandomSearch(Strategy):
@@ -53,7 +56,7 @@ class RandomSearch(Strategy):
     """Different choices of the window; fewer where draws seldom fall there."""
     half, stream = self.window * problem.budget / 2, itertools.count()
     inside, _ = nse_rules.draw_window(
-      lambda: problem.space.sample(problem.seed, next(stream), count=1),
+      lambda: problem.space.sample(problem.seed, next(stream), count=_DRAWN),
       problem.price,
       problem.budget - half,
       half * (1.0 + 1e-9),
