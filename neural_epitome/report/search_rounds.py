@@ -149,6 +149,7 @@ def _draw_gates(
     panels[0].set_ylabel("operations by cell; bold were retained")
     drawing.colorbar(image, cax=scale)
     scale.set_title("on", fontsize=8)
+    scale.yaxis.set_ticks_position("left")
     scale.grid(False)
 
 

@@ -95,6 +95,11 @@ class LatencyTable:
     rows = [*self.blocks, *((-1, *row) for row in self.ends)]
     return {tuple(int(n) for n in row[:-1]): row[-1] for row in rows}
 
+  @property
+  def count(self) -> int:
+    """Of blocks and ends that were timed."""
+    return len(self.blocks) + len(self.ends)
+
   def of(self, space: ChainSpace, arch: Arch) -> float:
     """Milliseconds of a call with a choice, the sum of its rows."""
     total = 0.0

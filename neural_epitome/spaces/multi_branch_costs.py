@@ -29,7 +29,7 @@ def of_branches(
     float64 (cells, operations) each.
   """
   costs = np.zeros((2, *usable.shape))
-  sizes = _sizes(frame, image_size)
+  sizes = side_lengths(frame, image_size)
   for index, cell in enumerate(frame.places()):
     for number in np.flatnonzero(usable[index]):
       operation = POOLS[frame.pool][number]
@@ -46,7 +46,7 @@ def inventory(
   classes: int,
 ) -> Inventory:
   """All kernels of the supernet, as its parameters are named; nothing is traced."""
-  sizes, (stem, head) = _sizes(frame, image_size), frame.ends(channels, classes)
+  sizes, (stem, head) = side_lengths(frame, image_size), frame.ends(channels, classes)
   parts = [block_inventory("", stem, (image_size,) * 2)]
   for index, cell in enumerate(frame.places()):
     for number in np.flatnonzero(usable[index]).tolist():
@@ -65,11 +65,14 @@ def of_ends(
 ) -> tuple[float, float]:
   """Multiply-adds and parameters of stem, head and classifier together."""
   stem, head = frame.ends(channels, classes)
-  first, last = _costs(stem, image_size), _costs(head, _sizes(frame, image_size)[-1])
+  first, last = (
+    _costs(stem, image_size),
+    _costs(head, side_lengths(frame, image_size)[-1]),
+  )
   return first[0] + last[0], first[1] + last[1]
 
 
-def _sizes(frame: MultiBranchConfig, image_size: int) -> list[int]:
+def side_lengths(frame: MultiBranchConfig, image_size: int) -> list[int]:
   """Height and width of what each cell reads, and of what the head does."""
   sizes = [-(-image_size // 2)]
   for cell in frame.places():

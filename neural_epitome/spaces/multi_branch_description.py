@@ -55,5 +55,5 @@ def describe(space: MultiBranchSpace, arch: Branches) -> Description:
     places=tuple(places),
     place="cell",
     unit="million multiply-adds",
-    title="operations by their number in the pool, averaged in a cell",
+    title="a cell averages its operations",
   )

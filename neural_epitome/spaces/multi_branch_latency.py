@@ -47,6 +47,11 @@ class BranchTimes:
   rank_correlation: float = 1.0
   checked: int = 0
 
+  @property
+  def count(self) -> int:
+    """Of branches that were timed, those of cells that stand alike together."""
+    return len(self.branches)
+
   def tables(self, space: MultiBranchSpace) -> tuple[np.ndarray, np.ndarray]:
     """Times of branches (cells, operations) and of joins (cells,).
 
