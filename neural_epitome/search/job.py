@@ -175,7 +175,7 @@ class _Job:
       "largest": prices.of(self._space.largest),
       "metric": self._options.metric,
       "budget": problem.budget,
-      "window": strategy.window(problem),
+      "window": strategy.price_range(problem),
       "warnings": parts.warnings(self._config, problem),
       "rounds": rounds,
       # Of each architecture that the result was chosen from, the options it uses.
@@ -234,7 +234,7 @@ def _front(
   space: Any, problem: Problem, strategy: Strategy, answers: Mapping[Any, float]
 ) -> list[list[list[int]]]:
   """The options that each architecture on the front uses, cheapest first."""
-  low, _ = strategy.window(problem)
+  low, _ = strategy.price_range(problem)
   measured = [
     (arch, {"price": problem.price(arch), "top1": top1})
     for arch, top1 in answers.items()

@@ -81,7 +81,7 @@ def warnings(config: Config, problem: Problem) -> list[str]:
   """
   supernet, options = of(config)
   said = options.strategy.warnings(problem)
-  low, high = options.strategy.window(problem)
+  low, high = options.strategy.price_range(problem)
   for penalty in supernet.gates.penalties if supernet.gates else ():
     target = penalty.target * UNITS_OF_GATES[penalty.metric]
     if penalty.metric == options.metric and target and not low <= target <= high:

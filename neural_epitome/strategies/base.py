@@ -169,7 +169,7 @@ class Strategy(codec.Variant, abc.ABC):
     choice at which it ends, too.
     """
 
-  def window(self, problem: Problem) -> tuple[float, float]:
+  def price_range(self, problem: Problem) -> tuple[float, float]:
     """The prices between which it looks for its result."""
     return 0.0, problem.budget
 

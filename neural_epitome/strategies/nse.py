@@ -77,7 +77,7 @@ class NSE(Strategy):
         f"samples={self.samples} above 0 and a drift={self.drift:g} in (0, 0.5]."
       )
 
-  def window(self, problem: Problem) -> tuple[float, float]:
+  def price_range(self, problem: Problem) -> tuple[float, float]:
     """From (1 - drift) to (1 + drift) times the middle; the end is the budget."""
     middle = self._middle(problem)
     return (1.0 - self.drift) * middle, problem.budget
@@ -104,7 +104,7 @@ class NSE(Strategy):
         f"{seen:,} of {sum(pools):,}, and fewer where several survive a round: the "
         "others are never tried. Raise config.search.strategy.rounds or capacity."
       )
-    low, high = self.window(problem)
+    low, high = self.price_range(problem)
     dearest = problem.price(problem.space.largest)
     if dearest < low:
       said.append(
@@ -138,13 +138,13 @@ class NSE(Strategy):
       new, extra = self._drawn(inside, draw, number, random)
       asked = list(dict.fromkeys([*new, *old, *extra]))
       told = dict(zip(asked, (yield asked), strict=True))
-      groups = (new, [a for a in old if a not in new], extra)
-      front = nse_rules.retained(
-        *(
-          [(a, {"price": problem.price(a), "top1": told[a]}) for a in group]
-          for group in groups
-        )
+      fresh, again, below = (
+        [(a, {"price": problem.price(a), "top1": told[a]}) for a in group]
+        for group in (new, [a for a in old if a not in new], extra)
       )
+      front = nse_rules.retained(fresh, again, below)
+      # Where all of the window is beaten from below, its own front is what there is.
+      front = front or nse_rules.retained(fresh, again, [])
     return front
 
   def _begun(self, space: Divisible) -> list[list[int]]:
