@@ -20,15 +20,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jax import core, lax
+from jax import core
 
+from neural_epitome.epitome import columns, stream
 from neural_epitome.epitome import padding as paddings
-from neural_epitome.epitome import stream
 from neural_epitome.epitome.layers import EpitomeConv, EpitomeDense
 from neural_epitome.errors import UserError
 
-# Of what a layer reads in a call, in which second moments are measured.
-_MOST_ROWS = 8192
 _KINDS = (nn.Conv, nn.Dense, nn.DenseGeneral, EpitomeConv, EpitomeDense)
 
 
@@ -51,7 +49,13 @@ def input_importance(
   Raises:
     UserError: if no layer was seen, or one that reads what is not finite.
   """
-  return _means(call, batches, _mean_squares)
+  squares: dict[str, list[np.ndarray]] = {}
+
+  def add(name: str, module: nn.Module, inputs: Any) -> None:
+    squares.setdefault(name, []).append(np.asarray(_mean_squares(module, inputs)))
+
+  _watched(call, batches, add)
+  return _finite({name: np.mean(parts, 0) for name, parts in squares.items()})
 
 
 def input_moments(
@@ -67,43 +71,53 @@ def input_moments(
   Returns:
     (K, K) float32 for each convolution and dense layer, by the name of its kernel, with
     K = taps * Cin in the kernel's order: the mean of x x^T over the columns x that are
-    read, over the groups where there are several, and over all calls. Layers as of
-    `input_importance`.
+    read, over the groups where there are several, and over all calls. Of few columns
+    for many inputs, what inputs have in common is shrunk. Layers as of
+    `input_importance`, but for those with K above 8,192.
 
   Raises:
     UserError: as `input_importance`.
   """
-  return _means(call, batches, _second_moments)
+  moments: dict[str, columns.Moments] = {}
+
+  def add(name: str, module: nn.Module, inputs: Any) -> None:
+    rows = _rows_read(module, np.asarray(stream.full(inputs), np.float32))
+    if rows.shape[1] <= columns.MOST_INPUTS:
+      moments.setdefault(name, columns.Moments()).add(rows)
+
+  _watched(call, batches, add)
+  return _finite({name: one.mean() for name, one in moments.items()})
 
 
-def _means(
+def _watched(
   call: Callable[[Any], Any],
   batches: Iterable[Any],
-  measure: Callable[[nn.Module, Any], Any],
-) -> dict[str, np.ndarray]:
-  """Of what is measured of each layer's input, over all its calls."""
-  sums: dict[str, np.ndarray] = {}
-  calls: dict[str, int] = {}
+  add: Callable[[str, nn.Module, Any], None],
+) -> None:
+  """Tells of each layer what it reads: its kernel's name, itself and its input."""
+  seen = False
 
   def intercept(layer, args, kwargs, context):
+    nonlocal seen
     module = context.module
     if isinstance(module, _KINDS) and context.method_name == "__call__":
       inputs = args[0] if args else next(iter(kwargs.values()))
-      if (measured := measure(module, inputs)) is not None:
-        name = "/".join((*module.path, "kernel"))
-        calls[name] = calls.get(name, 0) + 1
-        sums[name] = sums.get(name, np.float32(0)) + np.asarray(measured)
+      if _is_known(module, inputs):
+        seen = True
+        add("/".join((*module.path, "kernel")), module, inputs)
     return layer(*args, **kwargs)
 
   for batch in batches:
     with nn.intercept_methods(intercept):
       call(batch)
-  if not sums:
+  if not seen:
     raise UserError(
       "No layer of the model was seen reading a batch: call a Linen model, outside "
       "jax.jit, on at least one batch."
     )
-  means = {name: total / np.float32(calls[name]) for name, total in sums.items()}
+
+
+def _finite(means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   for name, mean in means.items():
     if not np.all(np.isfinite(mean)):
       raise UserError(f"The layer of {name} reads infinite numbers or NaN.")
@@ -111,9 +125,7 @@ def _means(
 
 
 def _mean_squares(module: nn.Module, inputs: Any) -> Any:
-  """(Cin,) of one call; None where it cannot be known."""
-  if not _is_known(module, inputs):
-    return None
+  """(Cin,) of one call."""
   axes = _tuple(getattr(module, "axis", -1))
   x = jnp.asarray(inputs, jnp.float32)
   x = x.reshape(-1, math.prod(x.shape[-len(axes) :]))
@@ -121,67 +133,28 @@ def _mean_squares(module: nn.Module, inputs: Any) -> Any:
   return jnp.mean(jnp.mean(x**2, 0).reshape(groups, -1), 0)
 
 
-def _second_moments(module: nn.Module, inputs: Any) -> Any:
-  """(K, K) of one call; None where it cannot be known."""
-  if not _is_known(module, inputs):
-    return None
-  x = np.asarray(stream.full(inputs), np.float32)
-  if hasattr(module, "kernel_size"):
-    rows = _columns_read(module, x)
-  else:
+def _rows_read(module: Any, x: np.ndarray) -> np.ndarray:
+  """Some of what a layer reads for its outputs, (rows, K)."""
+  if not hasattr(module, "kernel_size"):
     axes = _tuple(getattr(module, "axis", -1))
     rows = x.reshape(-1, math.prod(x.shape[-len(axes) :]))
-    rows = rows[_drawn(len(rows))]
-  return rows.T @ rows / np.float32(len(rows))
-
-
-def _columns_read(module: Any, x: np.ndarray) -> np.ndarray:
-  """Some of what a convolution reads for an output, (columns, taps * Cin)."""
+    return rows[columns.drawn(len(rows))]
   size = _tuple(module.kernel_size)
 
   def each(name: str) -> tuple[int, ...]:
     value = getattr(module, name)
     return _tuple(value) if isinstance(value, Sequence) else (value or 1,) * len(size)
 
-  strides, kernel_dilation = each("strides"), each("kernel_dilation")
-  input_dilation, groups = each("input_dilation"), module.feature_group_count
-  x = x.reshape(-1, *x.shape[-len(size) - 1 :])
-  padded, zeros = paddings.resolve(
-    jnp.asarray(x),
-    paddings.canonical(module.padding, size, kernel_dilation),
+  dilation = each("kernel_dilation")
+  return columns.of_convolution(
+    x.reshape(-1, *x.shape[-len(size) - 1 :]),
     kernel_size=size,
-    strides=strides,
-    kernel_dilation=kernel_dilation,
-    input_dilation=input_dilation,
+    strides=each("strides"),
+    padding=paddings.canonical(module.padding, size, dilation),
+    kernel_dilation=dilation,
+    input_dilation=each("input_dilation"),
+    groups=module.feature_group_count,
   )
-  inner = [
-    (low, high, d - 1) for (low, high), d in zip(zeros, input_dilation, strict=True)
-  ]
-  around = [(0, 0, 0), *inner, (0, 0, 0)]
-  x = np.asarray(lax.pad(padded, jnp.float32(0), around))
-  extents = [(k - 1) * d + 1 for k, d in zip(size, kernel_dilation, strict=True)]
-  outputs = [
-    (n - extent) // stride + 1
-    for n, extent, stride in zip(x.shape[1:-1], extents, strides, strict=True)
-  ]
-  total = len(x) * math.prod(outputs)
-  batch, *at = np.unravel_index(_drawn(total), (len(x), *outputs))
-  columns = []
-  for tap in np.ndindex(*size):
-    places = [
-      a * s + t * d
-      for a, s, t, d in zip(at, strides, tap, kernel_dilation, strict=True)
-    ]
-    read = x[(batch, *places)]
-    columns.append(read.reshape(len(read) * groups, -1))
-  return np.concatenate(columns, 1)
-
-
-def _drawn(count: int) -> np.ndarray:
-  """Which of so many rows are taken: all, if they are few."""
-  if count <= _MOST_ROWS:
-    return np.arange(count)
-  return np.random.default_rng(0).choice(count, _MOST_ROWS, replace=False)
 
 
 def _is_known(module: nn.Module, inputs: Any) -> bool:
