@@ -65,9 +65,7 @@ FORMS: dict[str, Form] = {
 
 def network() -> Trained:
   """As it ships."""
-  rules = RatePlanner(
-    rule=WindowedEpitomeRule(length=2048), keep=("*shortcut/kernel",)
-  )
+  rules = RatePlanner(rule=WindowedEpitomeRule(length=2048), keep=("*shortcut/kernel",))
   config = Config(
     model=ResNetConfig(depth=20),
     planner=rules,

@@ -150,6 +150,14 @@ def assign(
     begin, end = end, end + int(np.sum(is_there))
     own = factor[begin:end, begin:end]
     owed = owing[begin:end] + factor[first:begin, begin:end].T @ errors[first:begin]
+    if (
+      every.shape[1] * width == 1
+    ):  # as below, for single weights, of which there are many
+      wanted, worth = weights[begin] + owed[0] / own[0, 0], own[0, 0] ** 2
+      cost = np.multiply.outer(-2 * worth * wanted, ring) + (worth * ring**2 + prices)
+      starts[k] = np.argmin(cost, 1)
+      errors[begin] = weights[begin] - ring[starts[k]]
+      continue
     wanted = weights[begin:end] + np.linalg.solve(own.T, owed)
     # (columns, d): as `windows.apart` has them, zeros where windows jut out.
     full = np.zeros((len(is_there), columns * width), np.float32)
