@@ -91,7 +91,7 @@ class Inputs:
     backwards = self.moments[np.ix_(rows[::-1], rows[::-1])].astype(np.float64)
     factor = np.linalg.cholesky(backwards)[::-1, ::-1]
     # In units in which a weight that is known all others of its block counts 1.
-    begins = np.cumsum([0, *(np.sum(every[k] >= 0) for k in order)])
+    begins = np.cumsum([0, *(int(np.sum(every[k] >= 0)) for k in order)])
     own = sum(
       np.sum(np.square(factor[a:b, a:b])) for a, b in itertools.pairwise(begins)
     )

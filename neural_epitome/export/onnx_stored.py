@@ -85,7 +85,7 @@ def _factors(stored: Trained, run: Mapping[str, np.ndarray]) -> dict[str, np.nda
   params = flat_variables.parameters(stored.variables)
   norms = {path: f"{site.norm}/scale" for path, site in graph.find(stored).items()}
   return {
-    path: np.float32(params[norm])
+    path: np.asarray(params[norm], np.float32)
     for path, norm in norms.items()
     if norm in params and norm not in run
   }

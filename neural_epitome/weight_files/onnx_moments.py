@@ -100,7 +100,7 @@ def _readings(model: Any, file: WeightsFile) -> dict[str, _Reading]:
   for node in onnx_file.nodes(model):
     for place, tensor in enumerate(node.input):
       name = names.get(tensor)
-      if name not in file.layouts:
+      if name is None or name not in file.layouts:
         continue
       array = file.arrays[name]
       shape = file.layouts[name].to_ours(array).shape
