@@ -45,7 +45,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path = PATH) -> Path:
     for (column, title), axes in zip(PANELS, panels, strict=True):
       _panel(axes, [row for row in rows if row["epochs"] == "0"], column)
       axes.axhline(statistics.mean(dense), color="black", linewidth=1, dashes=(4, 3))
-      axes.text(18, statistics.mean(dense) + 0.7, "as trained", fontsize=8)
+      axes.text(9.5, statistics.mean(dense) + 0.9, "as trained", fontsize=8)
       axes.set(title=title, ylim=(0, 47))
     panels[0].set_ylabel("top-1 of CIFAR-100, %")
     panels[0].legend(fontsize=7.5, loc="lower left")
