@@ -8,6 +8,7 @@ from neural_epitome.compression.compressed import Compressed as Compressed
 from neural_epitome.compression.loading import load_compressed as load_compressed
 from neural_epitome.config import Config as Config
 from neural_epitome.epitome.activations import input_importance as input_importance
+from neural_epitome.epitome.activations import input_moments as input_moments
 
 # Kernels: how each is generated (a generator), by how much (a rule), and all together.
 from neural_epitome.epitome.generators import ChannelEpitome as ChannelEpitome

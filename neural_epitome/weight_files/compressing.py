@@ -116,6 +116,7 @@ def compare(
   layout: str | None = None,
   keep: Sequence[str] = (),
   format: Format = "compact",
+  moments: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Comparison:
   """Reads a file and compares all ways to store its kernels, which takes its time.
@@ -126,6 +127,8 @@ def compare(
     keep: shell patterns of the kernels that stay as they are.
     format: of the file that budgets are of: the compact one, or the small ONNX file
       that `expand_file` writes of an ONNX graph.
+    moments: second moments of what kernels read, by the names of the file; see
+      `ne.compress`.
     quiet: shows no progress.
 
   Raises:
@@ -155,6 +158,7 @@ def compare(
     quiet=quiet,
     storage=storage,
     nbytes=nbytes,
+    moments=moments,
   )
   return Comparison(file, choosing)
 
@@ -168,6 +172,7 @@ def compress_file(
   keep: Sequence[str] = (),
   evaluate: Callable[[dict[str, np.ndarray]], float] | None = None,
   format: Format = "compact",
+  moments: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Compressed:
   """The weights of any trained network in a budget.
@@ -187,6 +192,8 @@ def compress_file(
     evaluate: see `Comparison.sensitivities`; without it, the errors of all kernels
       count alike.
     format: see `compare`.
+    moments: see `compare`; of an ONNX graph, `--examples` of the command line measures
+      them.
     quiet: see `compare`.
 
   Returns:
@@ -196,7 +203,9 @@ def compress_file(
     UserError: as `compare`, and if the budget cannot be met.
   """
   accuracy.check_aim(budget, max_drop, evaluate)
-  comparison = compare(path, layout=layout, keep=keep, format=format, quiet=quiet)
+  comparison = compare(
+    path, layout=layout, keep=keep, format=format, moments=moments, quiet=quiet
+  )
   weights = evaluate and comparison.sensitivities(evaluate, quiet)
   if budget is not None:
     return comparison.within(budget, weights or None, evaluate)
