@@ -173,13 +173,15 @@ class CellPrices:
     own = [*operation_price(operation, place.channels, place.size, stride)]
     if not self.latencies:
       return [*map(float, own)]
+    if operation.type == "null":  # nothing is computed, whatever a table says
+      return [*map(float, own), 0.0]
     key = (operation.name, place.channels, place.size, stride)
-    if key not in self.latencies and operation.type != "null":
+    if key not in self.latencies:
       raise UserError(
         f"The latencies lack {operation.name} of {place.channels} channels, size "
         f"{place.size} and stride {stride}."
       )
-    return [*map(float, own), self.latencies.get(key, 0.0)]
+    return [*map(float, own), self.latencies[key]]
 
   def of_cell(self, cell: Cell, kind: int) -> np.ndarray:
     """What the live edges of a cell cost in the whole network, float64 (metrics,).

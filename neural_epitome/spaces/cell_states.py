@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -109,6 +110,11 @@ class CellStates:
   rule: Rule
 
   @property
+  def slots(self) -> int:
+    """Slots of a node."""
+    return self.space.edges
+
+  @property
   def tokens(self) -> int:
     """Number of tokens."""
     return len(OPERATIONS) + INPUTS * self.space.edges + 1
@@ -176,7 +182,11 @@ class CellStates:
       adjacency, tokens.reshape(nodes, edges), heads, allowed, increments, order
     )
 
-  def cells(self, given: Cells, options: np.ndarray) -> Cells:
+  def draw(self, random: np.random.Generator) -> Cells:
+    """Two random cells; see `CellSpace.draw`."""
+    return self.space.draw(random)
+
+  def changed(self, given: Cells, options: np.ndarray) -> Cells:
     """What options make of cells, in canonical form.
 
     Args:
@@ -191,20 +201,19 @@ class CellStates:
 
 
 def described(before: Cells, after: Cells) -> list[str]:
-  """The changes, a line each: 'normal 0->3: sep_conv_3x3 => skip'.
+  """The changes between two networks of one wiring, a line each.
 
-  Args:
-    before: in canonical form.
-    after: of the same wiring, before its own canonical form changes dead edges.
+  Returns:
+    Such as 'normal 0->3: sep_conv_3x3 => skip'; edges that became dead are null.
   """
   lines = []
-  for name, old, new in zip(
-    ("normal", "reduction"), before.both, after.both, strict=True
-  ):
-    for one, other in zip(old.edges, new.edges, strict=True):
-      if one != other:
-        lines.append(
-          f"{name} {one.source}->{one.target}: {NAMES[one.operation]} => "
-          f"{NAMES[other.operation]}"
-        )
+  pairs = zip(before.canonical().both, after.canonical().both, strict=True)
+  for name, (old, new) in zip(("normal", "reduction"), pairs, strict=True):
+    gone = sorted((Counter(old.edges) - Counter(new.edges)).elements())
+    come = sorted((Counter(new.edges) - Counter(old.edges)).elements())
+    lines += [
+      f"{name} {one.source}->{one.target}: {NAMES[one.operation]} => "
+      f"{NAMES[other.operation]}"
+      for one, other in zip(gone, come, strict=True)
+    ]
   return lines

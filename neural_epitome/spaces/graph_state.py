@@ -7,7 +7,7 @@ Cells are such graphs (`cell_states`), and so are chains of blocks
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -48,3 +48,37 @@ class GraphState:
 def stack(states: Sequence[GraphState]) -> GraphState:
   """A batch of states of equal shapes."""
   return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+
+
+class Editor(Protocol):
+  """What may be changed of some family of architectures."""
+
+  @property
+  def slots(self) -> int:
+    """Slots of a node."""
+    ...
+
+  @property
+  def tokens(self) -> int:
+    """Number of different tokens."""
+    ...
+
+  @property
+  def outputs(self) -> int:
+    """Number of different outputs that `GraphState.heads` names."""
+    ...
+
+  def draw(self, random: np.random.Generator) -> Any:
+    """A random architecture."""
+    ...
+
+  def state(self, given: Any) -> GraphState:
+    """Of an architecture: a batch of its parts, which are changed one by one.
+
+    No part may become dearer. All architectures have states of the same shapes.
+    """
+    ...
+
+  def changed(self, given: Any, options: np.ndarray) -> Any:
+    """What options, int (parts, S), make of an architecture."""
+    ...

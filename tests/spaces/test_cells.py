@@ -55,8 +55,9 @@ ALLOWED = {
   ],
   "dil_conv_3x3": ["dil_conv_3x3", "max_pool_3x3", "avg_pool_3x3", "skip", "null"],
   **{
-    name: ["avg_pool_5x5", "avg_pool_3x3", "max_pool_5x5", "max_pool_3x3"]
-    + ["skip", "null"]
+    name: [
+      *("avg_pool_5x5", "avg_pool_3x3", "max_pool_5x5", "max_pool_3x3", "skip", "null"),
+    ]
     for name in ("avg_pool_5x5", "max_pool_5x5")
   },
   **{

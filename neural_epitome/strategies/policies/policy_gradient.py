@@ -71,7 +71,11 @@ class State:
 
 def start(policy: Policy, learning: PolicyGradient, counts: tuple[int, ...]) -> State:
   """The state before the first update; see `Policy.init`."""
-  params = policy.init(counts)
+  return start_from(policy.init(counts), learning)
+
+
+def start_from(params: Any, learning: PolicyGradient) -> State:
+  """The state of these parameters before the first update."""
   moments = learning.optimizer().init(params)
   zero = jnp.zeros((), jnp.float32)
   return State(params, moments, zero, zero, jnp.zeros((), jnp.int32))
@@ -125,30 +129,74 @@ def update(
     rewards: float32 (batch,), the more the better.
   """
   rewards = rewards.astype(jnp.float32)
-  is_first = state.step == 0
-  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
-  spread = jnp.sqrt(jnp.mean((rewards - mean) ** 2))
-  deviation = jnp.where(is_first, spread, state.deviation)
-  # The moving deviation is short where batches before had no spread, as tied ones.
-  scale = jnp.maximum(deviation, spread)
-  # Of equal rewards, even the mean's rounding is a distance.
-  least = _ROUNDING * jnp.max(jnp.abs(rewards))
-  differ = scale > least
-  advantages = jnp.where(differ, (rewards - mean) / jnp.where(differ, scale, 1.0), 0.0)
+  advantages, moving = advantage(learning, state, rewards)
   of_params = functools.partial(
     loss, policy, options=options, advantages=advantages, entropy=learning.entropy
   )
   gradient = jax.grad(of_params)(state.params)
   if learning.gradient == "natural":
     gradient = policy.natural(state.params, gradient)
+  return advance(learning, state, gradient, moving)
+
+
+def advantage(
+  learning: PolicyGradient,
+  state: State,
+  rewards: jax.Array,
+  expected: jax.Array | None = None,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  """How much better than expected each reward is, in units of their deviation.
+
+  Args:
+    learning: how the policy learns.
+    state: before the step.
+    rewards: float32 (batch,).
+    expected: float32 (batch,), of each reward what was expected; the moving mean if
+      None.
+
+  Returns:
+    float32 (batch,), and the moving mean and deviation after the step.
+  """
+  is_first = state.step == 0
+  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
+  from_it = rewards - (mean if expected is None else expected)
+  spread = jnp.sqrt(jnp.mean(from_it**2))
+  deviation = jnp.where(is_first, spread, state.deviation)
+  # The moving deviation is short where batches before had no spread, as tied ones.
+  scale = jnp.maximum(deviation, spread)
+  # Of equal rewards, even the mean's rounding is a distance.
+  least = _ROUNDING * jnp.max(jnp.abs(rewards))
+  differ = scale > least
+  advantages = jnp.where(differ, from_it / jnp.where(differ, scale, 1.0), 0.0)
+  kept = learning.decay
+  moving = (
+    kept * mean + (1 - kept) * jnp.mean(rewards),
+    kept * deviation + (1 - kept) * spread,
+  )
+  return advantages, moving
+
+
+def advance(
+  learning: PolicyGradient,
+  state: State,
+  gradient: Any,
+  moving: tuple[jax.Array, jax.Array],
+) -> State:
+  """The state after a step along a gradient.
+
+  Args:
+    learning: how the policy learns.
+    state: before.
+    gradient: of what is minimised, by `state.params`.
+    moving: mean and deviation, of `advantage`.
+  """
   # Optax mixes floats with integer counts, which strict promotion does not allow.
   with jax.numpy_dtype_promotion("standard"):
     updates, moments = learning.optimizer().update(gradient, state.moments)
-  kept = learning.decay
   return State(
     params=optax.apply_updates(state.params, updates),
     moments=moments,
-    mean=kept * mean + (1 - kept) * jnp.mean(rewards),
-    deviation=kept * deviation + (1 - kept) * spread,
+    mean=moving[0],
+    deviation=moving[1],
     step=state.step + 1,
   )
