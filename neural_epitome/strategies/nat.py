@@ -51,7 +51,7 @@ class Nat:
   """
 
   policy: GraphPolicy = GraphPolicy()
-  learning: PolicyGradient = PolicyGradient(learning_rate=0.003)
+  learning: PolicyGradient = PolicyGradient(learning_rate=0.001, entropy=0.03)
   given: Count = 8
   drawn: Count = 8
   baseline: Literal["others", "moving"] = "others"
