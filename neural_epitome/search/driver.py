@@ -12,7 +12,7 @@ import jax
 from neural_epitome.runs.progress import bar
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Space
-from neural_epitome.strategies import Problem, Round, Strategy
+from neural_epitome.strategies import Problem, Rehearsal, Round, Strategy
 
 Record = dict[str, Any]
 
@@ -79,7 +79,8 @@ def ask_all(
   """Every choice that a strategy asks for, in that order, with its answer.
 
   Of a strategy that trains anew as it goes, only the choices of its last round are
-  returned: the answers before are of other weights.
+  returned: the answers before are of other weights. Those of a rehearsal are not, and
+  are asked for each time.
 
   Args:
     problem: what is searched for.
@@ -99,6 +100,13 @@ def ask_all(
         train(batch.space)
         answers, best = {}, float("nan")
         batch = questions.send([])
+        continue
+      if isinstance(batch, Rehearsal):
+        values = []
+        for arch in batch.archs:
+          values.append(answer(arch))
+          shown.update()
+        batch = questions.send(values)
         continue
       for arch in batch:
         if arch not in answers:

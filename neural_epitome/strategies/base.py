@@ -5,7 +5,8 @@
     while True:
       archs = questions.send([accuracy of each])      # StopIteration: it is done
 
-A question of another kind is a `Round`: from there on other weights answer.
+Questions of other kinds are a `Round`, from which on other weights answer, and a
+`Rehearsal`, whose choices are measured and cannot be the result.
 
 A strategy is a pure function of the problem and the answers. So it needs no state of
 its own on disk: given the answers of a log again, it asks the same questions and goes
@@ -43,7 +44,18 @@ class Round:
   space: Divisible
 
 
-Questions = Generator[list[ArchEncoding] | Round, list[float], None]
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+  """Asks for choices that a strategy learns from, and that are no candidates.
+
+  Attributes:
+    archs: what is to be measured; it is sent their accuracies in the same order.
+  """
+
+  archs: tuple[ArchEncoding, ...]
+
+
+Questions = Generator[list[ArchEncoding] | Round | Rehearsal, list[float], None]
 
 
 @dataclasses.dataclass(frozen=True)

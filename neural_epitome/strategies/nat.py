@@ -16,7 +16,7 @@ Everything is a function of the seed, the number of the step and the answers of
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
 import jax
@@ -140,26 +140,30 @@ def update(
   return policy_gradient.advance(nat.learning, state, gradient, moving)
 
 
-def learn(
+# Architectures to be measured, and their values.
+Questions = Generator[list[Any], Sequence[float], State]
+
+
+def questions(
   nat: Nat,
   editor: Editor,
-  evaluate: Evaluate,
   steps: int,
   seed: int,
   state: State | None = None,
   done: Callable[[State, float], None] | None = None,
-) -> State:
-  """Learns on random architectures.
+) -> Questions:
+  """Learns on random architectures; a generator that asks for values.
 
   Args:
     nat: how.
     editor: the family of architectures.
-    evaluate: measures architectures. Those of a step are one call, so that a change is
-      compared with what it is a change of on the same images.
     steps: at which it ends.
     seed: of all that is drawn.
     state: goes on from there; from the start if None.
     done: is given the state and the mean reward after each step.
+
+  Yields:
+    The architectures of a step: the random ones, then all changes of them.
 
   Returns:
     The state after the last step.
@@ -176,13 +180,45 @@ def learn(
       for one, of_one in zip(given, np.asarray(options), strict=True)
       for own in of_one
     ]
-    values = np.asarray(evaluate([*given, *changes]), np.float32)
+    values = np.asarray((yield [*given, *changes]), np.float32)
     before, after = values[: len(given)], values[len(given) :]
     rewards = after.reshape(nat.given, nat.drawn) - before[:, None]
     state = update(nat, state, states, options, jnp.asarray(rewards))
     if done is not None:
       done(state, float(rewards.mean()))
   return state
+
+
+def learn(
+  nat: Nat,
+  editor: Editor,
+  evaluate: Evaluate,
+  steps: int,
+  seed: int,
+  state: State | None = None,
+  done: Callable[[State, float], None] | None = None,
+) -> State:
+  """As `questions`, which `evaluate` answers.
+
+  The architectures of a step are one call, so that a change is compared with what it is
+  a change of on the same images.
+  """
+  asking = questions(nat, editor, steps, seed, state, done)
+  try:
+    batch = next(asking)
+    while True:
+      batch = asking.send(evaluate(batch))
+  except StopIteration as stop:
+    return stop.value
+
+
+def offers(
+  nat: Nat, state: State, editor: Editor, given: Any, count: int, seed: int
+) -> tuple[Any, ...]:
+  """Draws so many changes of an architecture; see `transform`."""
+  states = stack([editor.state(given)])
+  drawn = draw(nat.policy, state.params, jax.random.key(seed), states, count)
+  return tuple(editor.changed(given, own) for own in np.asarray(drawn)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,9 +262,7 @@ def transform(
     count: changes, 10 in the paper.
     seed: of what is drawn.
   """
-  states = stack([editor.state(given)])
-  drawn = draw(nat.policy, state.params, jax.random.key(seed), states, count)
-  changes = tuple(editor.changed(given, own) for own in np.asarray(drawn)[0])
+  changes = offers(nat, state, editor, given, count, seed)
   before, *values = map(float, evaluate([given, *changes]))
   best = int(np.argmax(values))
   if values[best] <= before:
