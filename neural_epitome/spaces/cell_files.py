@@ -45,7 +45,7 @@ def from_json(data: Any, where: str) -> Cells:
   return Cells(*parts)
 
 
-def load(name: str | Path) -> Cells:
+def load_cells(name: str | Path) -> Cells:
   """The two cells of a name, or of a file.
 
   Args:

@@ -99,23 +99,23 @@ def test_the_first_rule_keeps_skips_or_leaves_out(name):
 
 @pytest.mark.parametrize("name", cell_files.names())
 def test_the_given_cells_survive_json_and_have_no_dead_edge(name, tmp_path):
-  cells = cell_files.load(name)
+  cells = cell_files.load_cells(name)
   path = tmp_path / "cells.json"
   path.write_text(json.dumps(cells.to_json()))
-  assert cell_files.load(path) == cells
+  assert cell_files.load_cells(path) == cells
   assert cells.canonical() == cells
 
 
 def test_the_given_cells_are_the_published_ones():
-  darts = cell_files.load("darts").normal
+  darts = cell_files.load_cells("darts").normal
   assert darts.outputs == (2, 3, 4, 5)
   assert edge(2, 5, "dil_conv_3x3") in darts.edges
   assert sum(NAMES[e.operation] == "sep_conv_3x3" for e in darts.edges) == 5
-  enas = cell_files.load("enas")
+  enas = cell_files.load_cells("enas")
   assert enas.reduction.outputs == (2, 3, 6)  # its loose ends
   read = {e.source for e in enas.reduction.edges}
   assert {*range(2, 7)} - read == {*enas.reduction.outputs}
-  vgg, resnet = (cell_files.load(name).normal for name in ("vgg", "resnet"))
+  vgg, resnet = (cell_files.load_cells(name).normal for name in ("vgg", "resnet"))
   more = {*resnet.live} - {*vgg.live}
   assert more == {edge(2, 5, "skip")}
 
@@ -192,16 +192,16 @@ def test_a_bad_file_is_an_error_of_one_line(case, tmp_path):
   path = tmp_path / "cells.json"
   path.write_text(data)
   with pytest.raises(UserError, match=match) as caught:
-    cell_files.load(path)
+    cell_files.load_cells(path)
   assert "\n" not in str(caught.value)
   assert str(path) in str(caught.value)
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():
   with pytest.raises(UserError, match="mean darts"):
-    cell_files.load("dart")
+    cell_files.load_cells("dart")
   with pytest.raises(UserError, match="cannot be read"):
-    cell_files.load("none.json")
+    cell_files.load_cells("none.json")
 
 
 def latencies(frame, ms):

@@ -14,6 +14,7 @@ from neural_epitome.spaces.cell_prices import CellFrame, CellPrices
 from neural_epitome.spaces.cell_states import CellSpace, CellStates, described
 from neural_epitome.spaces.cells import Cells, Edge
 from neural_epitome.strategies import nat, nat_files
+from neural_epitome.strategies.cell_transformer import CellTransformer
 from neural_epitome.strategies.nat import Nat
 from neural_epitome.strategies.policies import policy_gradient
 from neural_epitome.strategies.policies.graph_policy import GraphPolicy
@@ -59,7 +60,7 @@ def test_it_learns_what_is_rewarded_and_does_it_to_cells_that_it_never_saw(
 ):
   own, options = editor(rule), dataclasses.replace(TINY, baseline=baseline)
   learned = nat.learn(options, own, skips, steps=40, seed=0)
-  given = cell_files.load("darts")
+  given = cell_files.load_cells("darts")
   even = nat.transform(options, nat.start(options, own, 0), own, given, skips)
   better = nat.transform(options, learned, own, given, skips)
   assert np.mean(better.values) > np.mean(even.values) + 0.15
@@ -113,7 +114,7 @@ def test_a_file_that_is_no_such_policy_is_an_error_of_one_line(tmp_path):
 
 def test_where_no_change_is_better_what_was_given_stays():
   own = editor()
-  given = cell_files.load("resnet")
+  given = cell_files.load_cells("resnet")
 
   def madds(archs):
     return [own.prices.of(cells)["madds"] for cells in archs]
@@ -125,7 +126,7 @@ def test_where_no_change_is_better_what_was_given_stays():
 
 @pytest.mark.parametrize("name", cell_files.names())
 def test_the_given_cells_come_out_no_dearer(name):
-  given = cell_files.load(name)
+  given = cell_files.load_cells(name)
   space = CellSpace.that_holds(given, FRAME)
   own = CellStates(space, CellPrices(FRAME), "two_levels")
   result = nat.transform(TINY, nat.start(TINY, own, 0), own, given, skips, count=50)
@@ -135,7 +136,7 @@ def test_the_given_cells_come_out_no_dearer(name):
 
 
 def test_cells_beyond_the_space_are_an_error_of_one_line():
-  enas = cell_files.load("enas")
+  enas = cell_files.load_cells("enas")
   with pytest.raises(UserError, match="5 nodes after the inputs"):
     editor().state(enas)
   edges = tuple(Edge(2, 0, 0) for _ in range(3))
@@ -158,3 +159,27 @@ def test_the_baseline_of_the_paper_is_that_of_rewards_and_not_of_advantages():
   )
   assert np.all(advantages == 0)
   assert moving[0] == pytest.approx(0.3)
+
+
+def test_a_transformer_saves_as_it_learns_and_goes_on(tmp_path):
+  path = tmp_path / "policy.npz"
+  whole = CellTransformer(CellSpace(frame=FRAME), options=TINY)
+  learned = whole.learn(skips, steps=4)
+  whole.learn(skips, steps=2, path=path)
+  resumed = whole.learn(skips, steps=4, path=path)
+  jax.tree.map(np.testing.assert_array_equal, resumed.state, learned.state)
+  given = cell_files.load_cells("darts")
+  result = resumed.transform(given, skips)
+  assert result.values == learned.transform(given, skips).values
+  assert len(whole.changes(result)) == len(described(given, result.found)) > 0
+  for name, price in whole.prices(result.found).items():
+    assert price <= whole.prices(given)[name]
+  other = dataclasses.replace(whole, rule="same_skip_null")
+  with pytest.raises(UserError, match="rule: 'two_levels', not"):
+    other.learn(skips, steps=4, path=path)
+
+
+def test_an_evaluator_that_leaves_out_networks_is_an_error_of_one_line():
+  transformer = CellTransformer(CellSpace(frame=FRAME), options=TINY)
+  with pytest.raises(UserError, match="20 networks and returned 3 values"):
+    transformer.learn(lambda archs: [0.0] * 3, steps=1)
