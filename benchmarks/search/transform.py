@@ -8,8 +8,8 @@ random cells, and is then given others. Rows of results/transform.csv, an arm an
 each, are written when they are done, and never again. Arms: `identity`; `random_*`, the
 best of 10 allowed changes drawn evenly, of the rule of NAT and of that of NAT++; `nat`
 and `nat++`, the best of 10 of the learned policy; `blind`, a NAT++ that sees no graph
-and so learns only which operations are good; `no_loops`, over A in place of A + I;
-`moving`, with the moving mean as baseline; `single`, with one change of an architecture
+and so learns only which operations are good; `one_kind`, which is not told normal cells
+from reduction cells, as in the paper; `no_loops`, over A in place of A + I; `moving`, with the moving mean as baseline; `single`, with one change of an architecture
 as in the paper, and as many architectures as make as many questions; `climb`, the
 ascent over single changes that asks about each cell until nothing is better.
 """
@@ -45,9 +45,9 @@ FRAME = CellFrame()
 LANDSCAPES = ((0, 0.0), (1, 0.0), (3, 0.0), (1, 0.1))
 ALL = ("identity", "random_nat", "random_nat++", "nat", "nat++", "climb")
 # On one landscape alone.
-ABLATIONS = ("blind", "no_loops", "moving", "single")
+ABLATIONS = ("blind", "one_kind", "no_loops", "moving", "single")
 ABLATED = (1, 0.0)
-DRAWN, HELD_OUT, STEPS = 10, 50, 300
+DRAWN, HELD_OUT, STEPS = 10, 50, 150
 COLUMNS = (
   *("neighbours", "noise", "arm", "seed", "steps", "given", "questions"),
   *("one", "ten", "ahead", "ahead_low", "ahead_high", "parameters", "madds"),
@@ -74,6 +74,22 @@ class Blind:
     )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class OneKind:
+  """An editor whose states do not tell a normal cell from a reduction cell."""
+
+  editor: CellStates
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self.editor, name)
+
+  def state(self, given: Cells) -> GraphState:
+    """The state with the tokens of a normal cell."""
+    state = self.editor.state(given)
+    tokens = state.tokens % (self.editor.tokens // 2)
+    return dataclasses.replace(state, tokens=tokens)
+
+
 def editor(rule: Rule) -> CellStates:
   """Of the space that all arms change cells of."""
   return CellStates(CellSpace(frame=FRAME), CellPrices(FRAME), rule)
@@ -87,6 +103,8 @@ def arm(name: str) -> tuple[Nat, Editor]:
   usual, own = Nat(), editor(rule)
   if name == "blind":
     return usual, Blind(own)
+  if name == "one_kind":
+    return usual, OneKind(own)
   if name == "no_loops":
     return dataclasses.replace(usual, policy=GraphPolicy(loops=False)), own
   if name == "moving":
@@ -129,7 +147,7 @@ def climbed(cells: Cells, truth: Callable[[Sequence[Cells]], list[float]]) -> Ce
   own = editor("two_levels")
   state = own.state(cells)
   slots = np.arange(state.order.shape[-1])
-  tokens = state.tokens.reshape(2, -1)
+  tokens = state.tokens.reshape(2, -1) % (own.tokens // 2)
   current = np.where(tokens < len(OPERATIONS), tokens, NULL)
   best = truth([own.changed(cells, current)])[0]
   while True:

@@ -18,12 +18,13 @@ NAMES = {
   "nat++": "NAT++",
   "climb": "ascent that asks about each cell",
   "blind": "NAT++ that sees no graph",
+  "one_kind": "not told normal from reduction cells",
   "no_loops": "without loops (A in place of A + I)",
   "moving": "moving mean as baseline",
   "single": "one change of an architecture",
 }
 MAIN = ("identity", "random_nat", "random_nat++", "nat", "nat++", "blind", "climb")
-ABLATED = ("nat++", "blind", "no_loops", "moving", "single")
+ABLATED = ("nat++", "blind", "one_kind", "no_loops", "moving", "single")
 
 Row = Mapping[str, Any]
 

@@ -97,7 +97,9 @@ class CellStates:
   """States of cells, and cells of options.
 
   A cell's state is of its canonical form, so that no dead edge counts as a saving. Its
-  tokens are the operations, and one for each slot of an input and of nothing.
+  tokens are the operations, and one for each slot of an input and of nothing. Those of
+  a reduction cell are others than those of a normal one: in the paper the policy cannot
+  tell them apart, and an operation that is good in one need not be in the other.
 
   Attributes:
     space: the cells.
@@ -116,7 +118,11 @@ class CellStates:
 
   @property
   def tokens(self) -> int:
-    """Number of tokens."""
+    """Number of tokens: those of normal cells, and those of reduction cells."""
+    return 2 * self._of_kind
+
+  @property
+  def _of_kind(self) -> int:
     return len(OPERATIONS) + INPUTS * self.space.edges + 1
 
   @property
@@ -161,7 +167,7 @@ class CellStates:
   def _state(self, cell: Cell, kind: int) -> GraphState:
     nodes, edges = self.space.nodes + INPUTS, self.space.edges
     adjacency = np.zeros((nodes, nodes), np.float32)
-    tokens = np.full(nodes * edges, self.tokens - 1, np.int32)
+    tokens = np.full(nodes * edges, self._of_kind - 1, np.int32)
     tokens[: INPUTS * edges] = len(OPERATIONS) + np.arange(INPUTS * edges)
     allowed = np.zeros((nodes * edges, len(OPERATIONS)), bool)
     allowed[:, NULL] = True
@@ -179,7 +185,12 @@ class CellStates:
       price[slot] = self.prices.table[kind, from_input, edge.operation, 1]
     order = np.argsort(-price, kind="stable").astype(np.int32)
     return GraphState(
-      adjacency, tokens.reshape(nodes, edges), heads, allowed, increments, order
+      adjacency,
+      kind * self._of_kind + tokens.reshape(nodes, edges),
+      heads,
+      allowed,
+      increments,
+      order,
     )
 
   def draw(self, random: np.random.Generator) -> Cells:
