@@ -9,9 +9,10 @@ each, are written when they are done, and never again. Arms: `identity`; `random
 best of 10 allowed changes drawn evenly, of the rule of NAT and of that of NAT++; `nat`
 and `nat++`, the best of 10 of the learned policy; `blind`, a NAT++ that sees no graph
 and so learns only which operations are good; `one_kind`, which is not told normal cells
-from reduction cells, as in the paper; `no_loops`, over A in place of A + I; `moving`, with the moving mean as baseline; `single`, with one change of an architecture
-as in the paper, and as many architectures as make as many questions; `climb`, the
-ascent over single changes that asks about each cell until nothing is better.
+from reduction cells, as in the paper; `no_loops`, over A in place of A + I; `moving`,
+with the moving mean as baseline; `single`, with one change of an architecture as in the
+paper, and as many architectures as make as many questions; `climb`, the ascent over
+single changes that asks about each cell until nothing is better.
 """
 
 import argparse
