@@ -20,8 +20,9 @@ import numpy as np
 
 from neural_epitome.domains import Count, Domain
 from neural_epitome.errors import FileError, UserError
-from neural_epitome.spaces.cell_operations import NAMES, OPERATIONS, Operation
-from neural_epitome.spaces.cells import INPUTS, Cell, Cells
+from neural_epitome.models.cell_network import Place, places
+from neural_epitome.models.cell_operations import NAMES, OPERATIONS, Operation
+from neural_epitome.models.cells import INPUTS, Cell, Cells
 
 # Sums of savings stay below 2^31 with as many edges.
 _MOST_EDGES = 256
@@ -29,26 +30,10 @@ _MOST_UNITS = 2**31 // (2 * _MOST_EDGES)
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-  """A cell in a network.
-
-  Attributes:
-    is_reduction: whether it halves the size.
-    channels: of each node.
-    size: height and width of each node but the inputs.
-  """
-
-  is_reduction: bool
-  channels: int
-  size: int
-
-
-@dataclasses.dataclass(frozen=True)
 class CellFrame:
   """A network but for its two cells.
 
-  Reduction cells stand after a third and two thirds of the cells, and double the
-  channels.
+  See `models.cell_network`.
 
   Attributes:
     cells: how many.
@@ -61,16 +46,13 @@ class CellFrame:
   image_size: Annotated[int, Domain(least=4, most=65535)] = 32
 
   @functools.cached_property
-  def places(self) -> tuple[Place, ...]:
-    """Every cell, from the first."""
-    reductions = {self.cells // 3, 2 * self.cells // 3}
-    channels, size, places = self.channels, self.image_size, []
-    for index in range(self.cells):
-      is_reduction = index in reductions
-      if is_reduction:
-        channels, size = 2 * channels, -(-size // 2)
-      places.append(Place(is_reduction, channels, size))
-    return tuple(places)
+  def places(self) -> tuple[tuple[Place, int], ...]:
+    """Every cell and the height and width of its nodes, from the first."""
+    size, found = self.image_size, []
+    for place in places(self.cells, self.channels):
+      size = -(-size // 2) if place.is_reduction else size
+      found.append((place, size))
+    return tuple(found)
 
 
 def operation_price(
@@ -160,26 +142,28 @@ class CellPrices:
       UserError: if a latency is missing.
     """
     prices = np.zeros((2, 2, len(OPERATIONS), len(self.metrics)))
-    for place in self.frame.places:
+    for place, size in self.frame.places:
       for from_input in range(2):
         stride = 2 if place.is_reduction and from_input else 1
         for number, operation in enumerate(OPERATIONS):
           prices[int(place.is_reduction), from_input, number] += self._price(
-            operation, place, stride
+            operation, place.channels, size, stride
           )
     return prices
 
-  def _price(self, operation: Operation, place: Place, stride: int) -> list[float]:
-    own = [*operation_price(operation, place.channels, place.size, stride)]
+  def _price(
+    self, operation: Operation, channels: int, size: int, stride: int
+  ) -> list[float]:
+    own = [*operation_price(operation, channels, size, stride)]
     if not self.latencies:
       return [*map(float, own)]
     if operation.type == "null":  # nothing is computed, whatever a table says
       return [*map(float, own), 0.0]
-    key = (operation.name, place.channels, place.size, stride)
+    key = (operation.name, channels, size, stride)
     if key not in self.latencies:
       raise UserError(
-        f"The latencies lack {operation.name} of {place.channels} channels, size "
-        f"{place.size} and stride {stride}."
+        f"The latencies lack {operation.name} of {channels} channels, size {size} and "
+        f"stride {stride}."
       )
     return [*map(float, own), self.latencies[key]]
 

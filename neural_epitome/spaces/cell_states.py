@@ -9,7 +9,7 @@ import numpy as np
 
 from neural_epitome.domains import Count, Share
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.cell_operations import (
+from neural_epitome.models.cell_operations import (
   NAMES,
   NULL,
   OPERATIONS,
@@ -17,8 +17,8 @@ from neural_epitome.spaces.cell_operations import (
   Rule,
   transitions,
 )
+from neural_epitome.models.cells import INPUTS, Cell, Cells, Edge
 from neural_epitome.spaces.cell_prices import CellFrame, CellPrices
-from neural_epitome.spaces.cells import INPUTS, Cell, Cells, Edge
 from neural_epitome.spaces.graph_state import GraphState, stack
 
 

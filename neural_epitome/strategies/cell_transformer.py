@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.cell_operations import Rule
+from neural_epitome.models.cell_operations import Rule
+from neural_epitome.models.cells import Cells
 from neural_epitome.spaces.cell_prices import CellPrices, load_latencies
 from neural_epitome.spaces.cell_states import CellSpace, CellStates, described
-from neural_epitome.spaces.cells import Cells
 from neural_epitome.strategies import nat, nat_files
 from neural_epitome.strategies.nat import Evaluate, Nat, Transformed
 from neural_epitome.strategies.policies.policy_gradient import State

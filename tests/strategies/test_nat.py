@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces import cell_files
-from neural_epitome.spaces.cell_operations import NAMES
+from neural_epitome.models import cell_files
+from neural_epitome.models.cell_operations import NAMES
+from neural_epitome.models.cells import Cells, Edge
 from neural_epitome.spaces.cell_prices import CellFrame, CellPrices
 from neural_epitome.spaces.cell_states import CellSpace, CellStates, described
-from neural_epitome.spaces.cells import Cells, Edge
 from neural_epitome.strategies import nat, nat_files
 from neural_epitome.strategies.cell_transformer import CellTransformer
 from neural_epitome.strategies.nat import Nat

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neural_epitome.spaces.cell_operations import OPERATIONS
-from neural_epitome.spaces.cells import Cell, Cells
+from neural_epitome.models.cell_operations import OPERATIONS
+from neural_epitome.models.cells import Cell, Cells
 
 _NONE = len(OPERATIONS)
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_epitome.spaces.cell_operations import NAMES, NULL, OPERATIONS
+from neural_epitome.models.cell_operations import NAMES, NULL, OPERATIONS
+from neural_epitome.models.cells import Cell, Cells, Edge
 from neural_epitome.spaces.cell_prices import CellFrame, CellPrices
 from neural_epitome.spaces.cell_states import CellSpace, CellStates
-from neural_epitome.spaces.cells import Cell, Cells, Edge
 from neural_epitome.spaces.graph_state import stack
 from neural_epitome.strategies import nat
 from neural_epitome.strategies.policies.graph_policy import GraphPolicy
@@ -113,8 +113,8 @@ def test_at_the_start_every_allowed_option_is_as_likely():
 def random_latencies(frame, random):
   """Times without any order, as a machine may have them."""
   return {
-    (operation.name, place.channels, place.size, stride): float(random.random())
-    for place in frame.places
+    (operation.name, place.channels, size, stride): float(random.random())
+    for place, size in frame.places
     for stride in (1, 2)
     for operation in OPERATIONS
   }

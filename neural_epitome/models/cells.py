@@ -10,21 +10,21 @@ the width of the output stays, also where a node no longer computes anything.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from neural_epitome import codec
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.cell_operations import NAMES, NULL
+from neural_epitome.models.cell_operations import NAMES, NULL
 
 INPUTS = 2
 # Longer cells than any that was published; nodes are numbered in a byte.
 _MOST_NODES = 64
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Edge:
-  """An operation from one node to a later one.
+class Edge(NamedTuple):
+  """An operation from one node to a later one; edges are ordered by these numbers.
 
   Attributes:
     target: where it ends; not an input.
@@ -54,7 +54,7 @@ class Cell:
     """Number of nodes, the two inputs among them."""
     return 1 + max(*self.outputs, *(edge.target for edge in self.edges), INPUTS - 1)
 
-  @property
+  @functools.cached_property
   def live(self) -> tuple[Edge, ...]:
     """The edges that the output depends on, in order.
 
@@ -79,13 +79,13 @@ class Cell:
       is_live = edge in live
       if is_live:
         live.remove(edge)
-      edges.append(edge if is_live else dataclasses.replace(edge, operation=NULL))
+      edges.append(edge if is_live else edge._replace(operation=NULL))
     return Cell(tuple(sorted(edges)), self.outputs)
 
   def with_operations(self, operations: Sequence[int]) -> "Cell":
     """The same wiring with other operations, one an edge, in the order of the edges."""
     changed = [
-      dataclasses.replace(edge, operation=int(operation))
+      edge._replace(operation=int(operation))
       for edge, operation in zip(self.edges, operations, strict=True)
     ]
     return Cell(tuple(changed), self.outputs)

@@ -7,7 +7,7 @@ from typing import Any
 
 from neural_epitome import codec
 from neural_epitome.errors import FileError, UserError
-from neural_epitome.spaces.cells import Cells, cell_from_json
+from neural_epitome.models.cells import Cells, cell_from_json
 
 _GIVEN = Path(__file__).with_name("given_cells.json")
 
