@@ -154,14 +154,14 @@ class CellStates:
       used[edge.target] += 1
     return slots
 
-  def state(self, cells: Cells) -> GraphState:
+  def state(self, given: Cells) -> GraphState:
     """Both cells, a batch of two, of their canonical form.
 
     Raises:
       UserError: if they are too large for the space.
     """
-    self.space.check(cells, "A cell")
-    pair = enumerate(cells.canonical().both)
+    self.space.check(given, "A cell")
+    pair = enumerate(given.canonical().both)
     return stack([self._state(cell, kind) for kind, cell in pair])
 
   def _state(self, cell: Cell, kind: int) -> GraphState:

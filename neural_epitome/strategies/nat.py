@@ -168,13 +168,13 @@ def questions(
   Returns:
     The state after the last step.
   """
-  state = start(nat, editor, seed) if state is None else state
-  for number in range(int(state.step), steps):
+  current: State = start(nat, editor, seed) if state is None else state
+  for number in range(int(current.step), steps):
     random = np.random.default_rng((seed, number))
     given = [editor.draw(random) for _ in range(nat.given)]
     states = stack([editor.state(one) for one in given])
     key = jax.random.fold_in(jax.random.key(seed), number)
-    options = draw(nat.policy, state.params, key, states, nat.drawn)
+    options = draw(nat.policy, current.params, key, states, nat.drawn)
     changes = [
       editor.changed(one, own)
       for one, of_one in zip(given, np.asarray(options), strict=True)
@@ -183,10 +183,10 @@ def questions(
     values = np.asarray((yield [*given, *changes]), np.float32)
     before, after = values[: len(given)], values[len(given) :]
     rewards = after.reshape(nat.given, nat.drawn) - before[:, None]
-    state = update(nat, state, states, options, jnp.asarray(rewards))
+    current = update(nat, current, states, options, jnp.asarray(rewards))
     if done is not None:
-      done(state, float(rewards.mean()))
-  return state
+      done(current, float(rewards.mean()))
+  return current
 
 
 def learn(

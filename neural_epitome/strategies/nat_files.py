@@ -25,7 +25,7 @@ def save(path: str | Path, state: State, about: Any) -> None:
     about: a dataclass, or plain JSON: all that the state depends on.
   """
   leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-  arrays = {f"leaf_{number}": leaf for number, leaf in enumerate(leaves)}
+  arrays: dict[str, Any] = {f"leaf_{n}": leaf for n, leaf in enumerate(leaves)}
   header = np.array(json.dumps(codec.encode(about)))
   with (
     whole_files.replacing(path) as partial,
