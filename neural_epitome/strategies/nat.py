@@ -127,8 +127,8 @@ def update(
   if nat.baseline == "others" and count > 1:
     others = jnp.sum(rewards, axis=1, keepdims=True) - rewards
     expected = jnp.ravel(others / (count - 1))
-  advantages, moving = policy_gradient.advantage(
-    nat.learning, state, jnp.ravel(rewards), expected
+  advantages, told = policy_gradient.judged(
+    state, jnp.ravel(rewards), nat.learning.decay, expected
   )
 
   def loss(params: Any) -> jax.Array:
@@ -137,7 +137,7 @@ def update(
     return -expected - nat.learning.entropy * jnp.mean(entropies)
 
   gradient = jax.grad(loss)(state.params)
-  return policy_gradient.advance(nat.learning, state, gradient, moving)
+  return policy_gradient.advance(nat.learning, told, gradient)
 
 
 # Architectures to be measured, and their values.

@@ -9,7 +9,7 @@ accuracies and for losses, and no batch makes a step out of scale.
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -69,12 +69,20 @@ class State:
   step: jax.Array
 
 
-def start(policy: Policy, learning: PolicyGradient, counts: tuple[int, ...]) -> State:
+class Learning(Protocol):
+  """Options of a way to learn, each of which has an `update` beside it."""
+
+  def optimizer(self) -> optax.GradientTransformation:
+    """The rule that makes steps of gradients."""
+    ...
+
+
+def start(policy: Policy, learning: Learning, counts: tuple[int, ...]) -> State:
   """The state before the first update; see `Policy.init`."""
   return start_from(policy.init(counts), learning)
 
 
-def start_from(params: Any, learning: PolicyGradient) -> State:
+def start_from(params: Any, learning: Learning) -> State:
   """The state of these parameters before the first update."""
   moments = learning.optimizer().init(params)
   zero = jnp.zeros((), jnp.float32)
@@ -109,6 +117,42 @@ def loss(
   return -expected - entropy * policy.entropy(params)
 
 
+def judged(
+  state: State, rewards: jax.Array, decay: float, expected: jax.Array | None = None
+) -> tuple[jax.Array, State]:
+  """How much better than usual a batch is, and the state that knows of it.
+
+  Args:
+    state: before.
+    rewards: (batch,), the more the better.
+    decay: of what the moving mean and deviation were.
+    expected: (batch,), what each reward is compared with; the moving mean if None.
+
+  Returns:
+    Advantages, float32 (batch,), in units of the deviation, and 0 where rewards are
+    equal; the state with mean, deviation and step of after, its policy as it was.
+  """
+  rewards = rewards.astype(jnp.float32)
+  is_first = state.step == 0
+  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
+  from_it = rewards - (mean if expected is None else expected)
+  spread = jnp.sqrt(jnp.mean(from_it**2))
+  deviation = jnp.where(is_first, spread, state.deviation)
+  # The moving deviation is short where batches before had no spread, as tied ones.
+  scale = jnp.maximum(deviation, spread)
+  # Of equal rewards, even the mean's rounding is a distance.
+  least = _ROUNDING * jnp.max(jnp.abs(rewards))
+  differ = scale > least
+  advantages = jnp.where(differ, from_it / jnp.where(differ, scale, 1.0), 0.0)
+  told = dataclasses.replace(
+    state,
+    mean=decay * mean + (1 - decay) * jnp.mean(rewards),
+    deviation=decay * deviation + (1 - decay) * spread,
+    step=state.step + 1,
+  )
+  return advantages, told
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def update(
   policy: Policy,
@@ -128,75 +172,26 @@ def update(
       its normalisation drops out, advantages being around 0.
     rewards: float32 (batch,), the more the better.
   """
-  rewards = rewards.astype(jnp.float32)
-  advantages, moving = advantage(learning, state, rewards)
+  advantages, told = judged(state, rewards, learning.decay)
   of_params = functools.partial(
     loss, policy, options=options, advantages=advantages, entropy=learning.entropy
   )
   gradient = jax.grad(of_params)(state.params)
   if learning.gradient == "natural":
     gradient = policy.natural(state.params, gradient)
-  return advance(learning, state, gradient, moving)
+  return advance(learning, told, gradient)
 
 
-def advantage(
-  learning: PolicyGradient,
-  state: State,
-  rewards: jax.Array,
-  expected: jax.Array | None = None,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-  """How much better than expected each reward is, in units of their deviation.
-
-  Args:
-    learning: how the policy learns.
-    state: before the step.
-    rewards: float32 (batch,).
-    expected: float32 (batch,), of each reward what was expected; the moving mean if
-      None.
-
-  Returns:
-    float32 (batch,), and the moving mean and deviation after the step.
-  """
-  is_first = state.step == 0
-  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
-  from_it = rewards - (mean if expected is None else expected)
-  spread = jnp.sqrt(jnp.mean(from_it**2))
-  deviation = jnp.where(is_first, spread, state.deviation)
-  # The moving deviation is short where batches before had no spread, as tied ones.
-  scale = jnp.maximum(deviation, spread)
-  # Of equal rewards, even the mean's rounding is a distance.
-  least = _ROUNDING * jnp.max(jnp.abs(rewards))
-  differ = scale > least
-  advantages = jnp.where(differ, from_it / jnp.where(differ, scale, 1.0), 0.0)
-  kept = learning.decay
-  moving = (
-    kept * mean + (1 - kept) * jnp.mean(rewards),
-    kept * deviation + (1 - kept) * spread,
-  )
-  return advantages, moving
-
-
-def advance(
-  learning: PolicyGradient,
-  state: State,
-  gradient: Any,
-  moving: tuple[jax.Array, jax.Array],
-) -> State:
+def advance(learning: Learning, told: State, gradient: Any) -> State:
   """The state after a step along a gradient.
 
   Args:
     learning: how the policy learns.
-    state: before.
-    gradient: of what is minimised, by `state.params`.
-    moving: mean and deviation, of `advantage`.
+    told: of `judged`.
+    gradient: of what is minimised, by the parameters.
   """
   # Optax mixes floats with integer counts, which strict promotion does not allow.
   with jax.numpy_dtype_promotion("standard"):
-    updates, moments = learning.optimizer().update(gradient, state.moments)
-  return State(
-    params=optax.apply_updates(state.params, updates),
-    moments=moments,
-    mean=moving[0],
-    deviation=moving[1],
-    step=state.step + 1,
-  )
+    updates, moments = learning.optimizer().update(gradient, told.moments)
+  params = optax.apply_updates(told.params, updates)
+  return dataclasses.replace(told, params=params, moments=moments)
