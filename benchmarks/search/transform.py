@@ -44,7 +44,7 @@ Row = dict[str, Any]
 FRAME = CellFrame()
 # The landscapes: neighbours, and noise of what is told.
 LANDSCAPES = ((1, 0.0), (3, 0.0), (0, 0.0))
-ALL = ("identity", "random_nat", "random_nat++", "nat", "nat++")
+ALL = ("identity", "random_nat", "random_nat++", "nat++", "nat")
 # On one landscape alone.
 ABLATIONS = ("blind", "one_kind", "no_loops", "moving", "single")
 ABLATED = (1, 0.0)
@@ -219,8 +219,8 @@ def owed(seeds: int) -> Iterator[tuple[CellLandscape, str]]:
   """All rows, landscape by landscape."""
   for neighbours, noise in LANDSCAPES:
     ablated = ABLATIONS if (neighbours, noise) == ABLATED else ()
-    for seed in range(seeds):
-      for name in (*ALL, *ablated):
+    for name in (*ALL, *ablated):
+      for seed in range(seeds):
         yield CellLandscape(neighbours, seed, noise), name
   # It asks as much about a few cells as a policy does while it learns.
   for neighbours, noise in LANDSCAPES:

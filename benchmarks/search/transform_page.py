@@ -39,10 +39,12 @@ def _number(value: float, sign: str = "+") -> str:
 
 
 def _mean(rows: Sequence[Row], column: str) -> str:
-  """Over seeds, with the lowest and the highest."""
+  """Over seeds, with the lowest and the highest; of one seed, that is said."""
   values = [float(row[column]) for row in rows]
   if not values:
     return ""
+  if len(values) == 1:
+    return f"{_number(values[0])} (one seed)"
   ends = f"{_number(min(values))}, {_number(max(values))}"
   return f"{_number(float(np.mean(values)))} [{ends}]"
 

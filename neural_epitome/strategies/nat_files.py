@@ -26,12 +26,12 @@ def save(path: str | Path, state: State, about: Any) -> None:
   """
   leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
   arrays: dict[str, Any] = {f"leaf_{n}": leaf for n, leaf in enumerate(leaves)}
-  header = np.array(json.dumps(codec.encode(about)))
+  arrays[_HEADER] = np.array(json.dumps(codec.encode(about)))
   with (
     whole_files.replacing(path) as partial,
     partial.open("wb") as file,
   ):
-    np.savez(file, **arrays, **{_HEADER: header})
+    np.savez(file, **arrays)
 
 
 def load(path: str | Path, like: State, about: Any) -> State:

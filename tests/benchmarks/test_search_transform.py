@@ -43,6 +43,7 @@ def test_noise_is_of_what_is_told_alone():
   assert told.std() == pytest.approx(0.1, rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_ascent_is_better_and_no_dearer():
   truth = CellLandscape(1)
   prices = transform.editor("two_levels").prices

@@ -112,6 +112,7 @@ def test_a_network_whose_edges_are_no_cell_is_an_error_of_one_line():
     models.create(config, 5)
 
 
+@pytest.mark.slow
 def test_an_edge_that_nothing_depends_on_has_no_layer():
   rows = dataclasses.replace(
     CellNetworkConfig().normal,

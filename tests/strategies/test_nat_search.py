@@ -42,6 +42,7 @@ def windows(arch):
   return float(np.mean(arch.window == 3) + 0.1 * np.mean(arch.width > 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_change_of_a_chain_is_dearer(metric):
   """By any metric, though one is the price: every gene only comes down."""
