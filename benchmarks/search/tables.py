@@ -56,8 +56,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "learning": {"gradient": "natural", "learning_rate": 0.3},
   },
 }
-# Asks for the choice of a file.
-_NO_SEARCH = ("given",)
+# Those that begin at a choice that somebody gives.
+_NO_SEARCH = ("given", "nat")
 
 Row = dict[str, Any]
 

@@ -16,6 +16,7 @@ from neural_epitome.strategies.genetic import Genetic
 from neural_epitome.strategies.given import Given
 from neural_epitome.strategies.hurricane import Hurricane
 from neural_epitome.strategies.mnasnet import MnasNet
+from neural_epitome.strategies.nat_search import NatSearch
 from neural_epitome.strategies.netadapt import NetAdapt
 from neural_epitome.strategies.nse import NSE
 from neural_epitome.strategies.progressive import Progressive
@@ -35,6 +36,7 @@ __all__ = [
   "Hurricane",
   "Learned",
   "MnasNet",
+  "NatSearch",
   "NetAdapt",
   "Problem",
   "Progressive",
