@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from neural_epitome import codec
-from neural_epitome.domains import Count
+from neural_epitome.domains import Count, Whole
 from neural_epitome.models import functions
 from neural_epitome.models.base import (
   CLASSIFIER,
@@ -38,11 +38,11 @@ class CellRows:
     outputs: nodes that the output is made of.
   """
 
-  edges: tuple[tuple[int, int, str], ...] = (
+  edges: tuple[tuple[Whole, Whole, str], ...] = (
     (0, 2, "sep_conv_3x3"),
     (1, 2, "sep_conv_3x3"),
   )
-  outputs: tuple[int, ...] = (2,)
+  outputs: tuple[Whole, ...] = (2,)
 
 
 @dataclasses.dataclass(frozen=True)
