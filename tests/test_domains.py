@@ -43,9 +43,14 @@ def numbers(hint: typing.Any) -> typing.Iterator[tuple[typing.Any, typing.Any]]:
   if hint in (int, float) or origin is typing.Annotated:
     yield hint, lambda number: number
   elif origin is tuple:
-    count = 1 if arguments[-1] is Ellipsis else len(arguments)
+    # What is no number beside numbers is text.
+    kinds = [argument for argument in arguments if argument is not Ellipsis]
+    are_numbers = [argument is not str for argument in kinds]
     for inner, make in numbers(arguments[0]):
-      yield inner, lambda number, make=make: [make(number)] * count
+      yield (
+        inner,
+        lambda number, make=make: [make(number) if is_ else "" for is_ in are_numbers],
+      )
   elif origin is not typing.Literal:
     is_mapping = origin is not None and "Mapping" in str(origin)
     for argument in arguments:
