@@ -43,7 +43,7 @@ from benchmarks import common
 from benchmarks.compress import onnx_networks
 from neural_epitome.cost import latency
 from neural_epitome.state_dicts import onnx_file
-from neural_epitome.weight_files import compressing, onnx_outputs
+from neural_epitome.weight_files import comparing, onnx_outputs
 
 _CALIBRATION = 64
 _EXAMPLES_SEED = 1000
@@ -66,7 +66,7 @@ def forms(
   """The files of a network by form: it, the same in full, bytes of a compact file."""
   source, made = network.source, {}
   made["float"] = (source, None, 0)
-  comparison = compressing.compare(source, format="onnx", quiet=True)
+  comparison = comparing.compare(source, format="onnx", quiet=True)
   np.savez(folder / "examples.npz", **network.draw(_EXAMPLES_SEED, network.examples))
   graph = onnx_outputs.Graph(source, folder / "examples.npz")
   sensitivity = comparison.sensitivities(graph.score, quiet=True)
