@@ -9,6 +9,7 @@ from neural_epitome.compression import (
   kernel_error,
   low_rank_choices,
   output_scales,
+  scalar_choices,
   window_choices,
   window_shapes,
 )
@@ -34,6 +35,7 @@ def compare(kernel: np.ndarray, storage: Storage = COMPACT) -> list[Choice]:
     if bits != 16 or largest <= output_scales.LARGEST_HALF
   ]
   choices += low_rank_choices.compare(kernel, outputs, error_of_sample, storage)
+  choices += scalar_choices.compare(kernel, sample, error_of_sample, storage)
   for generator in window_shapes.generators(sample, storage.is_coded):
     choices += window_choices.compare(
       sample, generator, kernel.shape, error_of_sample, storage

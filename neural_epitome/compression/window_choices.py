@@ -30,8 +30,9 @@ def store(kernel: np.ndarray, choice: Choice, storage: Storage) -> Stored:
   fit = window_fit.fit(
     target, choice.ring, choice.penalty, _LAST_ROUNDS, choice.bits, choice.lengths
   )
-  coded = len(entropy_coding.encode(fit.starts, generator.length))
-  packed = dataclasses.replace(generator, coded_bytes=None)
+  starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
+  coded = len(entropy_coding.encode(starts, generator.length, generator.context))
+  packed = dataclasses.replace(generator, coded_bytes=None, context=None)
   packed_bytes = packed.offset_bytes("start", kernel.shape)
   starts_bytes = min(packed_bytes, coded) if storage.is_coded else packed_bytes
   if packed_bytes <= coded:
@@ -40,8 +41,7 @@ def store(kernel: np.ndarray, choice: Choice, storage: Storage) -> Stored:
     generator = dataclasses.replace(generator, coded_bytes=coded)
   made, scale, gain = output_scales.unbiased(generator, fit, scale, gain, kernel)
   tensors = {"ring": fit.ring * gain} | ({"scale": scale} if generator.scaled else {})
-  starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
-  nbytes = starts_bytes + _beside(generator, kernel.shape, choice.bits, storage)
+  nbytes = starts_bytes + beside(generator, kernel.shape, choice.bits, storage)
   exact = dataclasses.replace(
     choice,
     generator=generator,
@@ -83,7 +83,7 @@ def compare(
         output_scales.unbiased(generator, fit, scale, gain, sample, math.inf)[0]
       ),
       (min(coded, packed) if storage.is_coded else packed)
-      + _beside(generator, shape, bits, storage),
+      + beside(generator, shape, bits, storage),
       penalty,
       fit.ring,
       window_fit.ideal_lengths(counts),
@@ -91,7 +91,7 @@ def compare(
     ring, lengths, rounds = fit.ring, window_fit.ideal_lengths(counts), _NEXT_ROUNDS
 
 
-def _beside(
+def beside(
   generator: WindowedEpitome, shape: Shape, bits: int, storage: Storage
 ) -> int:
   """Bytes of the ring, of scales, and of what the format takes."""
