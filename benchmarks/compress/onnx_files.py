@@ -19,8 +19,7 @@ file to the same weights in full; `compact_bytes` what the same weights take in 
 compact file. Right are, of CREPE, percent of 1,024 tones for each of three seeds, of
 Silero, of the pieces of sixteen spoken sounds for each.
 
-Rows of networks that are not named stay. (`small` was ours before budgets could be of
-the ONNX file: of a compact file of that size, exported.)
+Rows of networks that are not named stay.
 """
 
 import argparse

@@ -71,7 +71,7 @@ def arms(
     budget = f"{ratio}x"
     if is_measured:
       examples = folder / "examples.npz"
-      np.savez(examples, **network.draw(_EXAMPLES_SEED, network.examples))
+      np.savez(examples, **network.draw(_EXAMPLES_SEED, network.examples))  # pyright: ignore[reportArgumentType]
       graph = onnx_outputs.Graph(network.source, examples)
       weights = comparison().sensitivities(graph.score, quiet=True)
       small = comparison().within(budget, weights, graph.score)

@@ -88,7 +88,10 @@ def fit(
     starts = assign(target, ring, penalty * lengths)
     lengths = ideal_lengths(np.bincount(starts, minlength=size))
     ring = _nearest_ring(target, starts, ring)
-  ring = np.asarray(rounding.rounded({"": jnp.asarray(ring)}, {"": bits})[""])
+  if bits == 16:  # as `rounding`, which would be compiled for every length
+    ring = ring.astype(np.float16).astype(np.float32)
+  else:
+    ring = np.asarray(rounding.rounded({"": jnp.asarray(ring)}, {"": bits})[""])
   return Fit(ring, assign(target, ring, penalty * lengths))
 
 

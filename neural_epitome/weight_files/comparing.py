@@ -96,7 +96,7 @@ class Comparison(NamedTuple):
     """
     return accuracy.smallest(
       self.choosing.within,
-      sensitivity and dict(sensitivity),
+      dict(sensitivity) if sensitivity else None,
       lambda small: drop(self.weights(small)),
       max_drop,
       self.file.nbytes,
