@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import common
-from benchmarks.search import regret, tables, tables_page
+from benchmarks.search import regret, tables, tables_figure, tables_page
 from benchmarks.search.truth import TRUTHS, graphs, landscapes
 from neural_epitome.errors import UserError
 from neural_epitome.report.comparison import MINUS
@@ -75,7 +75,20 @@ def test_tables_and_figure_show_all_strategies(rows, tmp_path):
   mean = f"{100 * float(row['ahead']):+.2f}".replace("-", MINUS)
   [line] = [one for one in parts["as_many"].splitlines() if one.startswith("| few")]
   assert f" {mean} [" in line
-  assert tables_page.draw(rows, tmp_path / "curves.png").stat().st_size > 10_000
+  path = tables_figure.draw(
+    rows, tables_page.ranked(rows), tables_page.NAMES, tmp_path / "curves.png"
+  )
+  assert path.stat().st_size > 10_000
+
+
+def test_strategies_are_in_the_order_of_their_ranks():
+  behind = {"a": (3.0, 0.1), "b": (1.0, 0.2), "c": (2.0, 0.3)}
+  rows = [
+    {"strategy": name, "table": table, "questions": "200", "regret": str(own)}
+    for name, both in behind.items()
+    for table, own in zip(("one", "two"), both, strict=True)
+  ]
+  assert tables_page.ranked(rows) == ["b", "a", "c"]
 
 
 def test_an_unknown_table_is_told_with_the_nearest():

@@ -12,21 +12,9 @@ from neural_epitome.spaces.table import Table
 from neural_epitome.spaces.table_space import TableSpace
 from neural_epitome.strategies import RandomSearch, Reinforce
 from neural_epitome.strategies.policies.policy_gradient import PolicyGradient
+from tests.strategies import made_up
+from tests.strategies.made_up import GENES, JUDGE, SPACE
 
-GENES = {f"gene_{number}": range(4) for number in range(5)}
-
-
-def made_up_rows():
-  """Each gene's option 2 is best; others cost less, or more."""
-  for number in range(4**5):
-    options = [number // 4**place % 4 for place in range(5)]
-    row = dict(zip(GENES, options, strict=True))
-    worth = -sum((option - 2) ** 2 for option in options)
-    yield row | {"top1": worth, "price": sum(options)}
-
-
-SPACE = TableSpace(Table.of_rows([*made_up_rows()], GENES, ("top1", "price")), "price")
-JUDGE = Tabular(SPACE, told="top1", budget=10.0)
 STRATEGY = Reinforce(evaluations=60, batch=8)
 
 
@@ -92,7 +80,7 @@ def test_it_ends_nearer_to_the_best_than_random_search(gradient):
 
 def test_it_goes_on_where_nothing_drawn_fits_or_can_be_made_cheaper():
   """A table in which no single gene makes anything cheaper, but beside one choice."""
-  rows = [row | {"price": 1.0 + any(row[g] for g in GENES)} for row in made_up_rows()]
+  rows = [row | {"price": 1.0 + any(row[g] for g in GENES)} for row in made_up.rows()]
   space = TableSpace(Table.of_rows(rows, GENES, ("top1", "price")), "price")
   judge = Tabular(space, told="top1", budget=1.0)
   asked = judge.ask(Reinforce(evaluations=5, batch=1), 0).asked

@@ -9,15 +9,24 @@ from neural_epitome import codec
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.cost_model import Prices
 from neural_epitome.strategies import (
+  Amc,
+  Bayesian,
+  DistributionPruning,
   Evolution,
+  FpNas,
+  Genetic,
+  Hurricane,
+  MnasNet,
   NetAdapt,
   Problem,
+  Progressive,
   RandomSearch,
   Reinforce,
   Round,
   Strategy,
   SubsetEvolution,
 )
+from neural_epitome.strategies.ddpg import Ddpg
 from tests.spaces.tiny import SPACE
 
 PRICES = Prices(SPACE, classes=3, channels=1)
@@ -27,6 +36,14 @@ STRATEGIES = {
   "netadapt": NetAdapt(layers=2, samples=8, reduction=0.1),
   "single": NetAdapt(layers=1, reduction=0.1),
   "reinforce": Reinforce(evaluations=24, batch=6),
+  "amc": Amc(evaluations=16, warmup=8, agent=Ddpg(hidden=16)),
+  "bayesian": Bayesian(evaluations=24, first=8, batch=4, candidates=16, parents=4),
+  "ddpnas": DistributionPruning(samples=6),
+  "fp_nas": FpNas(evaluations=24, samples_per_nat=0.5),
+  "genetic": Genetic(generations=4, population=6),
+  "hurricane": Hurricane(generations=2, population=6, parents=3),
+  "mnasnet": MnasNet(evaluations=24, batch=6, below=-0.07, above=-0.07),
+  "progressive": Progressive(beam=4),
   "subsets": SubsetEvolution(rounds=4, options=2, samples=12),
 }
 
@@ -43,6 +60,11 @@ def accuracy(arch):
   worth = np.array([0.1, 0.2, 1.0, 2.0])
   width = np.array([position.largest for position in SPACE.positions])
   return float(worth @ np.sqrt(arch.width / width) + 0.1 * worth @ (arch.window == 5))
+
+
+def test_every_strategy_but_a_given_choice_is_tried_here():
+  tried = {strategy.kind for strategy in STRATEGIES.values()}
+  assert tried == Strategy.arms().keys() - {"given"}
 
 
 def ask_all(strategy, of, answer=accuracy):

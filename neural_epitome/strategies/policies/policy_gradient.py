@@ -9,7 +9,7 @@ accuracies and for losses, and no batch makes a step out of scale.
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,15 @@ class State:
   step: jax.Array
 
 
-def start(policy: Policy, learning: PolicyGradient, counts: tuple[int, ...]) -> State:
+class Learning(Protocol):
+  """Options of a way to learn, each of which has an `update` beside it."""
+
+  def optimizer(self) -> optax.GradientTransformation:
+    """The rule that makes steps of gradients."""
+    ...
+
+
+def start(policy: Policy, learning: Learning, counts: tuple[int, ...]) -> State:
   """The state before the first update; see `Policy.init`."""
   params = policy.init(counts)
   moments = learning.optimizer().init(params)
@@ -105,6 +113,38 @@ def loss(
   return -expected - entropy * policy.entropy(params)
 
 
+def judged(state: State, rewards: jax.Array, decay: float) -> tuple[jax.Array, State]:
+  """How much better than usual a batch is, and the state that knows of it.
+
+  Args:
+    state: before.
+    rewards: (batch,), the more the better.
+    decay: of what the moving mean and deviation were.
+
+  Returns:
+    Advantages, float32 (batch,), in units of the deviation, and 0 where rewards are
+    equal; the state with mean, deviation and step of after, its policy as it was.
+  """
+  rewards = rewards.astype(jnp.float32)
+  is_first = state.step == 0
+  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
+  spread = jnp.sqrt(jnp.mean((rewards - mean) ** 2))
+  deviation = jnp.where(is_first, spread, state.deviation)
+  # The moving deviation is short where batches before had no spread, as tied ones.
+  scale = jnp.maximum(deviation, spread)
+  # Of equal rewards, even the mean's rounding is a distance.
+  least = _ROUNDING * jnp.max(jnp.abs(rewards))
+  differ = scale > least
+  advantages = jnp.where(differ, (rewards - mean) / jnp.where(differ, scale, 1.0), 0.0)
+  told = dataclasses.replace(
+    state,
+    mean=decay * mean + (1 - decay) * jnp.mean(rewards),
+    deviation=decay * deviation + (1 - decay) * spread,
+    step=state.step + 1,
+  )
+  return advantages, told
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def update(
   policy: Policy,
@@ -124,17 +164,7 @@ def update(
       its normalisation drops out, advantages being around 0.
     rewards: float32 (batch,), the more the better.
   """
-  rewards = rewards.astype(jnp.float32)
-  is_first = state.step == 0
-  mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
-  spread = jnp.sqrt(jnp.mean((rewards - mean) ** 2))
-  deviation = jnp.where(is_first, spread, state.deviation)
-  # The moving deviation is short where batches before had no spread, as tied ones.
-  scale = jnp.maximum(deviation, spread)
-  # Of equal rewards, even the mean's rounding is a distance.
-  least = _ROUNDING * jnp.max(jnp.abs(rewards))
-  differ = scale > least
-  advantages = jnp.where(differ, (rewards - mean) / jnp.where(differ, scale, 1.0), 0.0)
+  advantages, told = judged(state, rewards, learning.decay)
   of_params = functools.partial(
     loss, policy, options=options, advantages=advantages, entropy=learning.entropy
   )
@@ -144,11 +174,5 @@ def update(
   # Optax mixes floats with integer counts, which strict promotion does not allow.
   with jax.numpy_dtype_promotion("standard"):
     updates, moments = learning.optimizer().update(gradient, state.moments)
-  kept = learning.decay
-  return State(
-    params=optax.apply_updates(state.params, updates),
-    moments=moments,
-    mean=kept * mean + (1 - kept) * jnp.mean(rewards),
-    deviation=kept * deviation + (1 - kept) * spread,
-    step=state.step + 1,
-  )
+  params = optax.apply_updates(state.params, updates)
+  return dataclasses.replace(told, params=params, moments=moments)
