@@ -63,11 +63,15 @@ def compare(
     ring = (step * np.arange(-half, half + 1)).astype(np.float32)
     penalty = _PRICE * step**2
     fit = window_fit.fit(target, ring, penalty, _ROUNDS, bits)
-    axis, each, used = _along(fit.starts.reshape(sample.shape), length)
+    starts = fit.starts.reshape(sample.shape)
+    axis, each, used = _along(starts, length)
+    if sample.size == kernel.size:
+      coded = float(len(entropy_coding.encode(starts, length, axis)))
+    else:
+      coded = each * kernel.size / 8 + _OF_LEVEL * used + 40
     generator = WindowedEpitome(length, ones, coded_bytes=0, context=axis)
     made = output_scales.unbiased(generator, fit, scale, gain, sample, math.inf)[0]
-    starts = each * kernel.size / 8 + _OF_LEVEL * used + 40
-    nbytes = starts + window_choices.beside(generator, shape, bits, storage)
+    nbytes = coded + window_choices.beside(generator, shape, bits, storage)
     lengths = window_fit.ideal_lengths(np.bincount(fit.starts, minlength=length))
     yield Choice(
       generator, bits, error_of_sample(made), nbytes, penalty, fit.ring, lengths

@@ -27,8 +27,11 @@ def store(kernel: np.ndarray, choice: Choice, storage: Storage) -> Stored:
   rows, scale, gain = output_scales.normalised(kernel, generator)
   assert choice.ring is not None  # `compare` gives one
   target = window_fit.Target(rows, kernel_error.window_metric(generator, kernel.shape))
+  # In context, starts are not as long as their frequencies alone make them: rounds that
+  # go by these would lose more than was compared.
+  rounds = _LAST_ROUNDS if generator.context is None else 0
   fit = window_fit.fit(
-    target, choice.ring, choice.penalty, _LAST_ROUNDS, choice.bits, choice.lengths
+    target, choice.ring, choice.penalty, rounds, choice.bits, choice.lengths
   )
   starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
   coded = len(entropy_coding.encode(starts, generator.length, generator.context))

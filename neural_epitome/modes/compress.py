@@ -10,6 +10,7 @@ from neural_epitome.compression import drop
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.errors import UserError
 from neural_epitome.modes import output, small_files
+from neural_epitome.planning import budget as planning
 from neural_epitome.report import compression
 from neural_epitome.weight_files import (
   comparing,
@@ -89,6 +90,9 @@ def _check(budgets: Sequence[str]) -> None:
     raise UserError(
       "--mode=compress needs --budget: '300kB', '10x' smaller, or '4x,8x,16x'."
     )
+  for budget in budgets:
+    # Before kernels are compared, which takes its time; of a whole that has any size.
+    planning.file_bytes(budget, 2**62)
   if len(budgets) > 1 and flags.OUTPUT.value:
     raise UserError("--output names one file; --budget asks for several.")
 
