@@ -42,6 +42,7 @@ GROUPS = (
   ("Generators and rules", ("epitome.generators",)),
   ("Plan", ("epitome.plan", "planning", "cost")),
   ("Compress", ("compression", "epitome.activations", "epitome.fitting")),
+  ("Search", ("models.cell_files", "search", "spaces", "strategies")),
   ("Train and load", ("training", "run", "checkpointing", "report", "export")),
   ("Configuration", ("config", "experiment", "errors", "codec")),
 )

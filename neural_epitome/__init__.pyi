@@ -8,6 +8,7 @@ from neural_epitome.compression.compressed import Compressed as Compressed
 from neural_epitome.compression.loading import load_compressed as load_compressed
 from neural_epitome.config import Config as Config
 from neural_epitome.epitome.activations import input_importance as input_importance
+from neural_epitome.epitome.activations import input_moments as input_moments
 
 # Kernels: how each is generated (a generator), by how much (a rule), and all together.
 from neural_epitome.epitome.generators import ChannelEpitome as ChannelEpitome
@@ -36,7 +37,16 @@ from neural_epitome.epitome.plan import Plan as Plan
 from neural_epitome.epitome.routing import IndexOptions as IndexOptions
 from neural_epitome.errors import UserError as UserError
 from neural_epitome.experiment import load_experiment as load_experiment
+from neural_epitome.models.cell_files import load_cells as load_cells
 from neural_epitome.report.live import live as live
+from neural_epitome.search.cell_latency import (
+  measure_cell_latencies as measure_cell_latencies,
+)
+from neural_epitome.spaces.cell_prices import CellFrame as CellFrame
+from neural_epitome.spaces.cell_states import CellSpace as CellSpace
+from neural_epitome.strategies.cell_transformer import (
+  CellTransformer as CellTransformer,
+)
 from neural_epitome.training.compressed_distillation import distill as distill
 from neural_epitome.training.compressed_statistics import STATISTICS as STATISTICS
 from neural_epitome.training.compressed_statistics import (

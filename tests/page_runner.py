@@ -64,6 +64,9 @@ def shortenings(chosen: config.Config, mode: str) -> dict[str, str]:
     values |= _SEARCH | _SPACE
     if chosen.search.strategy.kind != "netadapt":
       values.pop("search.strategy.reduction")
+    if chosen.search.strategy.kind == "nat":
+      values.pop("search.strategy.samples")
+      values |= {"search.strategy.steps": "1", "search.strategy.changes": "2"}
   return values
 
 

@@ -14,7 +14,7 @@ from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
 from benchmarks.quality import table as quality_table
 from benchmarks.search import report as search
-from benchmarks.search import tables_page
+from benchmarks.search import tables_page, transform_page
 from neural_epitome.experiment import shipped
 from neural_epitome.report import summary
 from neural_epitome.training import setup
@@ -83,6 +83,10 @@ WRITTEN = {
 WRITTEN |= {
   name: [lambda name=name: tables_page.parts(common.read("strategies"))[name]]
   for name in ("regret", "tested_regret", "ahead", "as_many")
+}
+WRITTEN |= {
+  name: [lambda name=name: transform_page.parts(common.read("transform"))[name]]
+  for name in ("transform_gains", "transform_ablations", "transform_prices")
 }
 
 

@@ -185,6 +185,14 @@ LARGE = {
   "efficientnet_b1_tile_imagenet",
   "resnet50_epitome_imagenet",
   "netadaptv2_mobile_imagenet",
+  "nse27_mobile",
+  "nse_group_mobile",
+  "nse_gpu_latency",
+  "nsenet27_imagenet",
+  "nsenet_imagenet",
+  "nsenet_gpu_imagenet",
+  # A supernet of gates, which tests/search trains.
+  "nse_quick",
   # They store trained weights.
   "resnet18_windows_imagenet",
   "resnet50_windows_imagenet",

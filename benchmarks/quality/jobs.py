@@ -12,6 +12,8 @@ SIZES = (25, 16, 40, 8)
 # Arms that store what their bits say, and arms that are given a size.
 ROUNDED = ("int8", "int4", "int3", "int2")
 SIZED = ("narrower", "low_rank", "random", "tile")
+# The arm that looks at images without labels.
+SEEING = ("best_examples",)
 # Arms that code the teacher's kernels in a size, with no image: those that come near,
 # and those that do not.
 CODED = ("best", "nnc", "nnc_small_finer", "product_quantisation_weighted")
@@ -143,6 +145,7 @@ def all_jobs() -> tuple[Job, ...]:
     *teachers("plain", SEEDS[1:]),
     *rounded("plain"),
     *coded("plain"),
+    *coded("plain", SEEING),
     *refined_rates("plain", REFINED[:3], SIZES[0], (0.25, 1.0)),
     *refined("plain", (40, 25)),
     *coded("plain", CODED_BADLY),

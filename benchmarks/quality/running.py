@@ -23,7 +23,8 @@ Tree = Any
 # An epoch may take so much longer than the one before.
 _SLACK = 1.2
 # Training images, without labels, on which statistics of batch norms are measured anew
-# for a network that is not trained: the column `top1_remeasured`.
+# for a network that is not trained: the column `top1_remeasured`. Arms that look at
+# examples look at these.
 MEASURED = 1000
 
 
@@ -176,5 +177,9 @@ def _start(job: Job, place: Place) -> tuple[Teacher, Start]:
   if not path.is_file():
     raise UserError(f"needs its teacher: run {job.teacher.name} first.")
   shapes = jax.eval_shape(lambda: initial(model, 0))
-  teacher = Teacher(network, saved.load(path, shapes))
+
+  def examples() -> jax.Array:
+    return place.images(network.names[:1]).image[:MEASURED]
+
+  teacher = Teacher(network, saved.load(path, shapes), examples)
   return teacher, ARMS[job.arm](teacher, job.size, job.seed)

@@ -23,7 +23,7 @@ from neural_epitome.spaces import chain_generators, slicing
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.cost_model import UNITS, Prices
-from neural_epitome.strategies import Problem, Strategy
+from neural_epitome.strategies import Problem, Round, Strategy
 from neural_epitome.training import initialization, loop
 from neural_epitome.training.feed import Feed
 
@@ -165,7 +165,7 @@ class Lab:
     strategy: Strategy,
     problem: Problem,
     top1: Callable[[Arch], float],
-    train: Callable[[ChainSpace], None] | None = None,
+    train: Callable[[Round], None] | None = None,
   ) -> tuple[Arch, Row]:
     """The best choice, and its row but for the seconds.
 

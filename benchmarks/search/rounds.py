@@ -6,13 +6,14 @@ what any search found, from the weights of its last round.
 """
 
 import time
+from typing import cast
 
 from benchmarks.search.lab import Lab
 from benchmarks.search.rows import Row
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.cost_model import Prices
-from neural_epitome.strategies import Problem, SubsetEvolution
+from neural_epitome.strategies import Problem, Round, SubsetEvolution
 
 SEARCH = "subset_evolution"
 ROUNDS = 3
@@ -41,8 +42,9 @@ class InRounds:
     strategy = SubsetEvolution(rounds=ROUNDS, samples=samples)
     labs: list[Lab] = []
 
-    def train(space: ChainSpace) -> None:
-      labs.append(lab.with_space(space, f"{name}_{seed}_{len(labs) + 1}", 1 / ROUNDS))
+    def train(of: Round) -> None:
+      part, number = cast(ChainSpace, of.space), len(labs) + 1
+      labs.append(lab.with_space(part, f"{name}_{seed}_{number}", 1 / ROUNDS))
       # As its report says: it may have been done before this call.
       seconds.append(labs[-1].train_supernet(self._sampler, seed))
 

@@ -29,19 +29,35 @@ from neural_epitome.strategies import Strategy
 
 CONTROL = "random"
 QUESTIONS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+# NSE on few options a gene, in rounds that take 200 questions together: those of a
+# table have four to nine of them. Its window is as wide as its control's.
+WINDOW = 0.1
+NSE: Mapping[str, Any] = {
+  "kind": "nse",
+  "capacity": 3,
+  "rounds": 4,
+  "samples": 50,
+  "extra": 0,
+  "drift": WINDOW / (2.0 - WINDOW),
+  "least": 1,
+}
 # By the name of a row: options that are not the defaults.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
   CONTROL: {"kind": "random", "evaluations": QUESTIONS[-1]},
   # Layers of 300 units, as in the paper, take minutes of a seed.
   "amc": {"kind": "amc", "agent": {"hidden": 64}},
+  "nse": NSE,
+  # Its controls: what is retained, and the window alone.
+  "nse_unretained": NSE | {"retains": False},
+  "random_window": {"kind": "random", "evaluations": QUESTIONS[-1], "window": WINDOW},
   "netadapt_single": {"kind": "netadapt", "layers": 1},
   "reinforce_natural": {
     "kind": "reinforce",
     "learning": {"gradient": "natural", "learning_rate": 0.3},
   },
 }
-# Asks for the choice of a file.
-_NO_SEARCH = ("given",)
+# Those that begin at a choice that somebody gives.
+_NO_SEARCH = ("given", "nat")
 
 Row = dict[str, Any]
 

@@ -15,6 +15,7 @@ _COLOURS = ("#1f5fa8", "#d1602b", "#3c8d53", "#8a5fb0", "#b0892c")
 TITLES = {
   "nk_1": "NK landscape, K = 1",
   "nk_4": "NK landscape, K = 4",
+  "chain": "chain on CIFAR-100",
   **{
     name: f"NAS-Bench-Graph, {name}"
     for name in ("cora", "computers", "physics", "arxiv")

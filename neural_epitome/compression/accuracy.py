@@ -17,6 +17,7 @@ from neural_epitome.compression.best import Choosing
 from neural_epitome.compression.choice import Choice
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.epitome import rounding
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.errors import UserError
 
 # Of a tree of the structure that was compressed: higher is better.
@@ -52,9 +53,9 @@ def sensitivities(
   for path in progress.shown(choosing.tables, quiet, "evaluating"):
     table = choosing.tables[path]
     choice = min(table, key=lambda one: abs(np.log(max(one.error, 1e-9) / _TRIED)))
-    kernel = choosing.kernel(path)
-    made = _remade(kernel, choice)
-    errors[path] = max(kernel_error.error(kernel, made), 1e-9)
+    kernel, inputs = choosing.kernel(path), choosing.inputs.get(path)
+    made = _remade(kernel, choice, inputs)
+    errors[path] = max(kernel_error.error(kernel, made, inputs), 1e-9)
     losses[path] = base - _score(evaluate, choosing.tree({path: made}))
   least = _LEAST * max(*losses.values(), 1e-12)
   weights = {path: max(loss, least) / errors[path] for path, loss in losses.items()}
@@ -122,9 +123,9 @@ def _tried(weights: dict[str, float] | None) -> list[Weights]:
   ]
 
 
-def _remade(kernel: np.ndarray, choice: Choice) -> np.ndarray:
+def _remade(kernel: np.ndarray, choice: Choice, inputs: Inputs | None) -> np.ndarray:
   """A kernel as it is read when it is stored so."""
-  stored = choices.store(kernel, choice)
+  stored = choices.store(kernel, choice, inputs=inputs)
   generator = stored.choice.generator
   starts = {axis: jnp.asarray(m, jnp.int32) for axis, m in stored.offsets.items()}
   widths = {role: generator.tensor_bits(role) or choice.bits for role in stored.tensors}

@@ -12,6 +12,7 @@ import numpy as np
 from neural_epitome.compression import (
   compact_file,
   half_precision,
+  importance_of_inputs,
   measured,
   progress,
   trees,
@@ -21,6 +22,7 @@ from neural_epitome.compression.compressed import Compressed, Tree
 from neural_epitome.compression.storage import COMPACT, Storage
 from neural_epitome.cost import totals
 from neural_epitome.cost.inventory import Inventory
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning import budget as budgets
@@ -33,6 +35,7 @@ class Choosing:
   Attributes:
     tables: of every kernel, the choices that may be the best.
     whole: bytes of the tree as it is.
+    inputs: what kernels read, by path, of those of which it is known.
   """
 
   tables: Mapping[str, list[Choice]]
@@ -42,6 +45,7 @@ class Choosing:
   _beside: Mapping[str, Any]
   _storage: Storage = COMPACT
   _nbytes: Callable[[Compressed], int] | None = None
+  inputs: Mapping[str, Inputs] = dataclasses.field(default_factory=dict)
 
   def within(
     self, budget: int, sensitivity: Mapping[str, float] | None = None
@@ -69,7 +73,8 @@ class Choosing:
       return compact_file.file_bytes(plan, stored_rest, self._beside, shapes)
 
     plan, stored, nbytes = measured.fit(
-      kernels, inventory, self.tables, budget, file_bytes, sensitivity, self._storage
+      *(kernels, inventory, self.tables, budget, file_bytes),
+      *(sensitivity, self._storage, self.inputs),
     )
     return self._together(plan, stored, nbytes, halves)
 
@@ -135,6 +140,7 @@ def prepare(
   quiet: bool = False,
   storage: Storage = COMPACT,
   nbytes: Callable[[Compressed], int] | None = None,
+  moments: Mapping[str, np.ndarray] | None = None,
 ) -> Choosing:
   """Compares all ways to store every kernel of a tree, which takes its time.
 
@@ -147,10 +153,11 @@ def prepare(
     quiet: shows no progress.
     storage: what the file can do that budgets are of.
     nbytes: of that file; of the compact file by default.
+    moments: as of `compress`.
 
   Raises:
-    UserError: for a tree without kernels, a pattern that matches nothing, or values
-      that are not finite.
+    UserError: for a tree without kernels, a pattern that matches nothing, values that
+      are not finite, or moments that are none of its kernels'.
   """
   leaves = trees.take_apart(tree)
   trees.check_finite(leaves)
@@ -167,11 +174,14 @@ def prepare(
   if not inventory.kernels:
     raise UserError(f"The tree has no kernel to compress: {trees.named(inventory)}.")
   kernels = _kernels(leaves, inventory)
+  inputs = importance_of_inputs.moments_by_kernel(moments or {}, inventory)
   tables = measured.compare(
-    kernels, lambda paths: progress.shown(paths, quiet, "comparing"), storage
+    *(kernels, lambda paths: progress.shown(paths, quiet, "comparing")),
+    *(storage, inputs),
   )
   whole = sum(np.asarray(leaf).nbytes for leaf in leaves.arrays.values())
-  return Choosing(tables, whole, leaves, inventory, beside or {}, storage, nbytes)
+  beside = beside or {}
+  return Choosing(tables, whole, leaves, inventory, beside, storage, nbytes, inputs)
 
 
 def _kernels(leaves: trees.Leaves, inventory: Inventory) -> dict[str, np.ndarray]:

@@ -6,16 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.compression import (
+  hull,
   kernel_error,
   low_rank_choices,
   output_scales,
   scalar_choices,
   window_choices,
+  window_feedback,
   window_shapes,
 )
 from neural_epitome.compression.choice import Choice, Stored
 from neural_epitome.compression.storage import COMPACT, Storage
 from neural_epitome.epitome import rounding
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import Dense, LowRank, WindowedEpitome
 
 # Weights on which choices are compared; the chosen one is fitted to the whole kernel.
@@ -23,11 +26,17 @@ _SAMPLE = 150_000
 _DENSE_BITS = (2, 3, 4, 5, 6, 8, 16)
 
 
-def compare(kernel: np.ndarray, storage: Storage = COMPACT) -> list[Choice]:
-  """All choices of a kernel, float32 (*window, Cin, Cout), for a format."""
+def compare(
+  kernel: np.ndarray, storage: Storage = COMPACT, inputs: Inputs | None = None
+) -> list[Choice]:
+  """All choices of a kernel, float32 (*window, Cin, Cout), for a format.
+
+  With what the kernel reads, errors are those of its outputs. Of windows, choices that
+  are no good without error feedback are left out then.
+  """
   outputs = _sample(kernel)
   sample = kernel[..., outputs]
-  error_of_sample = kernel_error.error_of(sample)
+  error_of_sample = kernel_error.error_of(sample, inputs)
   largest = float(np.max(np.abs(kernel)))
   choices = [
     _dense(kernel, sample, bits, error_of_sample, storage)
@@ -35,12 +44,18 @@ def compare(kernel: np.ndarray, storage: Storage = COMPACT) -> list[Choice]:
     if bits != 16 or largest <= output_scales.LARGEST_HALF
   ]
   choices += low_rank_choices.compare(kernel, outputs, error_of_sample, storage)
-  choices += scalar_choices.compare(kernel, sample, error_of_sample, storage)
+  alone = error_of_sample if inputs is None else kernel_error.error_of(sample)
+  of_windows = list(scalar_choices.compare(kernel, sample, alone, storage))
   for generator in window_shapes.generators(sample, storage.is_coded):
-    choices += window_choices.compare(
-      sample, generator, kernel.shape, error_of_sample, storage
+    of_windows += window_choices.compare(
+      sample, generator, kernel.shape, alone, storage
     )
-  return choices
+  if inputs is not None:
+    of_windows = [
+      window_feedback.compared(sample, choice, kernel.shape, inputs, storage)
+      for choice in hull.lower(of_windows)
+    ]
+  return choices + of_windows
 
 
 def _sample(kernel: np.ndarray) -> slice:
@@ -51,12 +66,17 @@ def _sample(kernel: np.ndarray) -> slice:
   return slice(begin, begin + count)
 
 
-def store(kernel: np.ndarray, choice: Choice, storage: Storage = COMPACT) -> Stored:
+def store(
+  kernel: np.ndarray,
+  choice: Choice,
+  storage: Storage = COMPACT,
+  inputs: Inputs | None = None,
+) -> Stored:
   """A kernel as it is stored when it is chosen so; `choice` is one of `compare`."""
   if isinstance(choice.generator, WindowedEpitome):
-    return window_choices.store(kernel, choice, storage)
+    return window_choices.store(kernel, choice, storage, inputs)
   if isinstance(choice.generator, LowRank):
-    return low_rank_choices.store(kernel, choice)
+    return low_rank_choices.store(kernel, choice, inputs)
   return Stored(choice, {"kernel": kernel}, {})
 
 

@@ -46,6 +46,7 @@ def compress(
   keep: Sequence[str] = (),
   outputs: Mapping[str, int] | None = None,
   importance: Mapping[str, np.ndarray] | None = None,
+  moments: Mapping[str, np.ndarray] | None = None,
   evaluate: accuracy.Evaluate | None = None,
   max_drop: float | None = None,
   quiet: bool = False,
@@ -78,6 +79,11 @@ def compress(
       of each input's weights counts in the fit; `input_importance` measures it on data.
       Of kernels that it does not name, all count alike. Kernels of a `DenseGeneral`
       must be told by `outputs`, but for those of attention.
+    moments: of the best rule alone: second moments of what layers read, by the names of
+      their kernels, as `input_moments` measures them on examples. Errors are then those
+      of the layers' outputs, and each window makes up for what those before it have
+      lost (`epitome.error_feedback`): far less is lost where few bits are left. Of
+      kernels that it does not name, inputs are taken for smooth.
     evaluate: of the best rule alone: the score of a tree such as this one, higher is
       better. Each kernel's share of the budget then follows from what its error costs,
       which takes one call a kernel, unless that does worse than even shares.
@@ -91,8 +97,9 @@ def compress(
 
   Raises:
     UserError: for a tree without kernels or with values that are not finite, a pattern
-      that matches nothing, a rule that cannot be fitted, an importance that is none of
-      its kernels', or a budget that cannot be met, naming the smallest that can.
+      that matches nothing, a rule that cannot be fitted, importances or moments that
+      are none of its kernels', or a budget that cannot be met, naming the smallest that
+      can.
   """
   if not isinstance(rule, Rule):
     if rule != "best":
@@ -104,7 +111,9 @@ def compress(
       importance=importance is not None,
     )
     accuracy.check_aim(budget, max_drop, evaluate)
-    choosing = best.prepare(tree, only=only, keep=keep, outputs=outputs, quiet=quiet)
+    choosing = best.prepare(
+      tree, only=only, keep=keep, outputs=outputs, quiet=quiet, moments=moments
+    )
     weights = None
     if evaluate is not None:
       weights = accuracy.sensitivities(choosing, evaluate, quiet)
@@ -126,8 +135,8 @@ def compress(
       max_drop,
       choosing.whole,
     )
-  if evaluate is not None or max_drop is not None:
-    raise UserError("evaluate= and max_drop= are of rule='best'.")
+  if evaluate is not None or max_drop is not None or moments is not None:
+    raise UserError("evaluate=, max_drop= and moments= are of rule='best'.")
   if budget is None:
     raise UserError("compress needs a budget: '300kB', '1.2M parameters', '4x'.")
   rounding.check_bits(bits)

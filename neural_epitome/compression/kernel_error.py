@@ -3,7 +3,8 @@
 It is the squared difference of the kernel, each output relative to its own size, and
 neighbouring taps weighted together, since what they read is alike. Without data, inputs
 are taken for smooth: the correlation of two taps is `SMOOTHNESS` to the power of their
-distance.
+distance. With the second moments of what a layer reads it is the error of what the
+layer makes of that, see `epitome.error_feedback`.
 """
 
 import functools
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import WindowedEpitome
 from neural_epitome.epitome.sampling import Shape
 
@@ -28,17 +30,21 @@ def tap_correlation(taps: Shape) -> np.ndarray:
   return functools.reduce(np.kron, parts, np.ones((1, 1)))
 
 
-def error(kernel: np.ndarray, made: np.ndarray) -> float:
+def error(kernel: np.ndarray, made: np.ndarray, inputs: Inputs | None = None) -> float:
   """The relative squared error of a kernel, see the module; 0 for zeros."""
-  return error_of(kernel)(made)
+  return error_of(kernel, inputs)(made)
 
 
-def error_of(kernel: np.ndarray) -> Callable[[np.ndarray], float]:
+def error_of(
+  kernel: np.ndarray, inputs: Inputs | None = None
+) -> Callable[[np.ndarray], float]:
   """`error` of one kernel, for many that are made for it."""
   scale = output_size(kernel)
   metric = tap_correlation(kernel.shape[:-2]).astype(np.float32)
 
   def energy(array: np.ndarray) -> float:
+    if inputs is not None:
+      return inputs.energy((array / scale).reshape(-1, kernel.shape[-1]))
     rows = (array / scale).reshape(len(metric), -1)
     return float(np.vdot(rows, metric @ rows))
 

@@ -15,6 +15,7 @@ import numpy as np
 from neural_epitome.compression import kernel_error, output_scales
 from neural_epitome.compression.choice import Choice, Stored
 from neural_epitome.compression.storage import Storage
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import LowRank
 
 _BITS = (4, 6, 8)
@@ -62,7 +63,7 @@ def compare(
       yield Choice(generator, bits, error, nbytes, directions=directions[:rank])
 
 
-def store(kernel: np.ndarray, choice: Choice) -> Stored:
+def store(kernel: np.ndarray, choice: Choice, inputs: Inputs | None = None) -> Stored:
   """A kernel as it is stored when it is chosen so."""
   assert choice.directions is not None  # `compare` gives them
   left, right = _factors(kernel, _rows(kernel), choice.directions)
@@ -71,7 +72,7 @@ def store(kernel: np.ndarray, choice: Choice) -> Stored:
     kernel, made.reshape(kernel.shape), output_scales.MOST_SHRINKAGE
   )
   made = _rounded(left, choice.bits) @ _rounded(right, choice.bits)
-  error = kernel_error.error(kernel, made.reshape(kernel.shape))
+  error = kernel_error.error(kernel, made.reshape(kernel.shape), inputs)
   tensors = {"left": left.reshape(*kernel.shape[:-1], -1), "right": right}
   return Stored(dataclasses.replace(choice, error=error), tensors, {})
 

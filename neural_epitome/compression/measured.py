@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neural_epitome.compression import choices
+from neural_epitome.compression import choices, hull
 from neural_epitome.compression.choice import Choice, Stored
 from neural_epitome.compression.storage import COMPACT, Storage
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome import plan as plans
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import UserError
 from neural_epitome.planning import lagrangian
@@ -61,6 +62,7 @@ def compare(
   kernels: Mapping[str, np.ndarray],
   shown: Callable[[Iterable[str]], Iterable[str]] = iter,
   storage: Storage = COMPACT,
+  inputs: Mapping[str, Inputs] | None = None,
 ) -> dict[str, list[Choice]]:
   """The choices of every kernel that may be the best at some exchange rate.
 
@@ -68,9 +70,12 @@ def compare(
     kernels: float32 (*window, Cin, Cout), by path.
     shown: iterates over the paths, with a progress bar maybe.
     storage: what the file can do.
+    inputs: what kernels read, by path, of those of which it is known.
   """
+  read = inputs or {}
   return {
-    path: _on_hull(choices.compare(kernels[path], storage)) for path in shown(kernels)
+    path: hull.lower(choices.compare(kernels[path], storage, read.get(path)))
+    for path in shown(kernels)
   }
 
 
@@ -82,6 +87,7 @@ def fit(
   file_bytes: Callable[[Plan, Mapping[str, Stored]], int],
   sensitivity: Mapping[str, float] | None = None,
   storage: Storage = COMPACT,
+  inputs: Mapping[str, Inputs] | None = None,
 ) -> Solution:
   """The kernels stored in so many bytes, with the least sum of errors that was met.
 
@@ -93,6 +99,7 @@ def fit(
     file_bytes: of a file with this plan and these kernels, everything in it.
     sensitivity: what each kernel's error counts; 1 by default.
     storage: as of `compare`.
+    inputs: as of `compare`.
 
   Raises:
     TooSmall: if the budget is below what the smallest choices take.
@@ -105,6 +112,10 @@ def fit(
   ]
   prices = [[choice.nbytes for choice in tables[path]] for path in paths]
   cache: dict[tuple[str, int], Stored] = {}
+  read = inputs or {}
+
+  def store(path: str, choice: Choice) -> Stored:
+    return choices.store(kernels[path], choice, storage, read.get(path))
 
   def together(stored: Mapping[str, Stored]) -> tuple[Solution, float]:
     plan = _plan(inventory, stored)
@@ -119,7 +130,7 @@ def fit(
     stored = {}
     for i, (path, pick) in enumerate(zip(paths, picks, strict=True)):
       if (path, pick) not in cache:
-        cache[path, pick] = choices.store(kernels[path], tables[path][pick], storage)
+        cache[path, pick] = store(path, tables[path][pick])
       stored[path] = cache[path, pick]
       losses[i][pick] = weights[i] * stored[path].choice.error
       prices[i][pick] = stored[path].choice.nbytes
@@ -145,7 +156,7 @@ def fit(
     if budget - best.nbytes <= _LEFT * budget or not _is_refined(coarse.stored):
       break
     share = (low + high) / 2
-    tried, loss = together(_finer(kernels, coarse.stored, share, storage))
+    tried, loss = together(_finer(coarse.stored, share, store))
     if tried.nbytes > budget:
       low = share
       continue
@@ -161,17 +172,14 @@ def _is_refined(stored: Mapping[str, Stored]) -> bool:
 
 
 def _finer(
-  kernels: Mapping[str, np.ndarray],
   stored: Mapping[str, Stored],
   share: float,
-  storage: Storage,
+  store: Callable[[str, Choice], Stored],
 ) -> dict[str, Stored]:
   """The same choices, with a bit at a part of its price."""
   return {
-    path: choices.store(
-      kernels[path],
-      dataclasses.replace(one.choice, penalty=share * one.choice.penalty),
-      storage,
+    path: store(
+      path, dataclasses.replace(one.choice, penalty=share * one.choice.penalty)
     )
     if one.choice.penalty > 0
     else one
@@ -183,21 +191,3 @@ def _plan(inventory: Inventory, stored: Mapping[str, Stored]) -> Plan:
   generators = {path: one.choice.generator for path, one in stored.items()}
   plan = plans.make(inventory.kernels, generators).apart_from(inventory.rest)
   return plan.narrowed({path: one.choice.bits for path, one in stored.items()})
-
-
-def _on_hull(every: list[Choice]) -> list[Choice]:
-  """The choices on the lower convex hull of error against bytes, the smallest first."""
-  hull: list[Choice] = []
-  for choice in sorted(every, key=lambda one: (one.nbytes, one.error)):
-    if hull and choice.error >= hull[-1].error:
-      continue
-    while len(hull) > 1 and _is_above(hull[-2], hull[-1], choice):
-      hull.pop()
-    hull.append(choice)
-  return hull
-
-
-def _is_above(first: Choice, middle: Choice, last: Choice) -> bool:
-  """Whether the middle one does not lie below the line between the others."""
-  share = (middle.nbytes - first.nbytes) / (last.nbytes - first.nbytes)
-  return middle.error >= first.error + share * (last.error - first.error)

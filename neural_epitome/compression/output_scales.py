@@ -15,7 +15,7 @@ LARGEST_HALF = 65504.0
 MOST_SHRINKAGE = 1.5
 
 
-def _half(scale: np.ndarray) -> np.ndarray:
+def half(scale: np.ndarray) -> np.ndarray:
   """float32 scales as float16 keeps them; 1 in place of 0."""
   scale = (
     np.minimum(scale, np.finfo(np.float16).max).astype(np.float16).astype(np.float32)
@@ -58,7 +58,7 @@ def normalised(
     least, most = _HALF_SIZES
     if not least < np.median(scale) < most or np.max(scale) > LARGEST_HALF:
       gain = np.max(scale)
-    scale = _half(scale / gain)
+    scale = half(scale / gain)
   rows = windows.apart(kernel / scale / gain, generator.extents(kernel.shape))
   return rows.astype(np.float32), scale, gain
 
@@ -78,7 +78,7 @@ def unbiased(
   rows, extents = fit.rows(math.prod(generator.window)), generator.extents(kernel.shape)
   made = windows.together(rows, kernel.shape, extents)
   if generator.scaled:
-    scale = _half(scale * shrinkage(kernel, made * (scale * gain), most))
+    scale = half(scale * shrinkage(kernel, made * (scale * gain), most))
   else:
     rows, made_rows = kernel.reshape(-1, 1), (made * gain).reshape(-1, 1)
     gain = gain * shrinkage(rows, made_rows, most)[0]

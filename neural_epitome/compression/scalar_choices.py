@@ -11,13 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from neural_epitome.compression import (
-  compact_reader,
-  entropy_coding,
-  kernel_error,
-  output_scales,
-  window_choices,
-)
+from neural_epitome.compression import kernel_error, output_scales, window_bytes
 from neural_epitome.compression.choice import Choice
 from neural_epitome.compression.storage import Storage
 from neural_epitome.epitome import window_fit
@@ -30,8 +24,6 @@ _MOST_LEVELS = 256
 # 2 ln 2 / 12.
 _PRICE = 0.1155
 _ROUNDS = 2
-# Contexts by which choices are compared, and about what each level of one takes, bytes.
-_CONTEXTS, _OF_LEVEL = 8, 0.45
 
 
 def compare(
@@ -64,36 +56,11 @@ def compare(
     penalty = _PRICE * step**2
     fit = window_fit.fit(target, ring, penalty, _ROUNDS, bits)
     starts = fit.starts.reshape(sample.shape)
-    axis, each, used = _along(starts, length)
-    if sample.size == kernel.size:
-      coded = float(len(entropy_coding.encode(starts, length, axis)))
-    else:
-      coded = each * kernel.size / 8 + _OF_LEVEL * used + 40
+    axis, _, _ = window_bytes.context(starts, length)
     generator = WindowedEpitome(length, ones, coded_bytes=0, context=axis)
     made = output_scales.unbiased(generator, fit, scale, gain, sample, math.inf)[0]
-    nbytes = coded + window_choices.beside(generator, shape, bits, storage)
+    nbytes = window_bytes.expected(generator, shape, bits, starts, storage)
     lengths = window_fit.ideal_lengths(np.bincount(fit.starts, minlength=length))
     yield Choice(
       generator, bits, error_of_sample(made), nbytes, penalty, fit.ring, lengths
     )
-
-
-def _along(levels: np.ndarray, count: int) -> tuple[int | None, float, int]:
-  """The axis on which the level before tells most; bits of one; levels of contexts."""
-  found = []
-  for axis in range(levels.ndim):
-    if not 1 < levels.shape[axis] <= compact_reader.LONGEST:
-      continue
-    turned = np.moveaxis(levels, axis, 0).reshape(levels.shape[axis], -1)
-    edges = entropy_coding.context_edges(turned, count, _CONTEXTS)
-    context = np.searchsorted(edges, turned[:-1], "right")
-    often = np.bincount((context * count + turned[1:]).reshape(-1))
-    often = often[often > 0]
-    whole = np.bincount(context.reshape(-1))
-    whole = whole[whole > 0]
-    bits = np.sum(whole * np.log2(whole)) - np.sum(often * np.log2(often))
-    found.append((float(bits) / turned[1:].size, axis, len(often)))
-  if not found:
-    return None, math.log2(count), count
-  each, axis, used = min(found)
-  return axis, each, used

@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from neural_epitome.compression import entropy_coding, kernel_error, output_scales
+from neural_epitome.compression import (
+  entropy_coding,
+  kernel_error,
+  output_scales,
+  window_bytes,
+  window_feedback,
+)
 from neural_epitome.compression.choice import Choice, Stored
 from neural_epitome.compression.storage import Storage
 from neural_epitome.epitome import window_fit
+from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import WindowedEpitome
 from neural_epitome.epitome.sampling import Shape
 
@@ -20,19 +27,29 @@ _FIRST_ROUNDS, _NEXT_ROUNDS, _LAST_ROUNDS = 6, 3, 8
 _PACKED_PENALTIES, _PACKED_ROUNDS = (0.0,), 12
 
 
-def store(kernel: np.ndarray, choice: Choice, storage: Storage) -> Stored:
+def store(
+  kernel: np.ndarray,
+  choice: Choice,
+  storage: Storage,
+  inputs: Inputs | None = None,
+) -> Stored:
   """A kernel as it is stored when it is chosen so."""
   assert isinstance(choice.generator, WindowedEpitome)
   generator = choice.generator
-  rows, scale, gain = output_scales.normalised(kernel, generator)
   assert choice.ring is not None  # `compare` gives one
-  target = window_fit.Target(rows, kernel_error.window_metric(generator, kernel.shape))
-  # In context, starts are not as long as their frequencies alone make them: rounds that
-  # go by these would lose more than was compared.
-  rounds = _LAST_ROUNDS if generator.context is None else 0
-  fit = window_fit.fit(
-    target, choice.ring, choice.penalty, rounds, choice.bits, choice.lengths
-  )
+  if inputs is None:
+    rows, scale, gain = output_scales.normalised(kernel, generator)
+    metric = kernel_error.window_metric(generator, kernel.shape)
+    target = window_fit.Target(rows, metric)
+    # In context, starts are not as long as their frequencies alone make them: rounds
+    # that go by these would lose more than was compared.
+    rounds = _LAST_ROUNDS if generator.context is None else 0
+    fit = window_fit.fit(
+      target, choice.ring, choice.penalty, rounds, choice.bits, choice.lengths
+    )
+    made, scale, gain = output_scales.unbiased(generator, fit, scale, gain, kernel)
+  else:
+    fit, made, scale, gain = window_feedback.fit(kernel, choice, inputs)
   starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
   coded = len(entropy_coding.encode(starts, generator.length, generator.context))
   packed = dataclasses.replace(generator, coded_bytes=None, context=None)
@@ -42,13 +59,14 @@ def store(kernel: np.ndarray, choice: Choice, storage: Storage) -> Stored:
     generator = packed
   else:
     generator = dataclasses.replace(generator, coded_bytes=coded)
-  made, scale, gain = output_scales.unbiased(generator, fit, scale, gain, kernel)
   tensors = {"ring": fit.ring * gain} | ({"scale": scale} if generator.scaled else {})
-  nbytes = starts_bytes + beside(generator, kernel.shape, choice.bits, storage)
+  nbytes = starts_bytes + window_bytes.beside(
+    generator, kernel.shape, choice.bits, storage
+  )
   exact = dataclasses.replace(
     choice,
     generator=generator,
-    error=kernel_error.error(kernel, made),
+    error=kernel_error.error(kernel, made, inputs),
     nbytes=nbytes,
   )
   return Stored(exact, tensors, {"start": starts.astype(np.int32)})
@@ -64,7 +82,6 @@ def compare(
   """A generator with fewer and fewer bits, priced for a kernel of this shape."""
   rows, scale, gain = output_scales.normalised(sample, generator)
   target = window_fit.Target(rows, kernel_error.window_metric(generator, shape))
-  total = math.prod(generator.offsets(shape)["start"])
   bits = 16 if math.prod(generator.window) == 1 and gain == 1 else 8
   ring, lengths = window_fit.first_ring(target, generator.length), None
   penalties, rounds = PENALTIES, _FIRST_ROUNDS
@@ -73,11 +90,7 @@ def compare(
   for penalty in penalties:
     fit = window_fit.fit(target, ring, penalty, rounds, bits, lengths)
     counts = np.bincount(fit.starts, minlength=generator.length)
-    used = counts[counts > 0]
-    each = float(np.sum(used * np.log2(len(rows) / used))) / len(rows)
-    # What the table of frequencies takes, about.
-    table = 17 + (generator.length if generator.length <= 64 else 0.4 * len(used) + 90)
-    coded, packed = total * each / 8 + table, total * generator.offset_bits("start") / 8
+    starts = fit.starts.reshape(generator.offsets(sample.shape)["start"])
     yield Choice(
       generator,
       bits,
@@ -85,19 +98,9 @@ def compare(
       error_of_sample(
         output_scales.unbiased(generator, fit, scale, gain, sample, math.inf)[0]
       ),
-      (min(coded, packed) if storage.is_coded else packed)
-      + beside(generator, shape, bits, storage),
+      window_bytes.expected(generator, shape, bits, starts, storage),
       penalty,
       fit.ring,
       window_fit.ideal_lengths(counts),
     )
     ring, lengths, rounds = fit.ring, window_fit.ideal_lengths(counts), _NEXT_ROUNDS
-
-
-def beside(
-  generator: WindowedEpitome, shape: Shape, bits: int, storage: Storage
-) -> int:
-  """Bytes of the ring, of scales, and of what the format takes."""
-  ring = generator.length * bits // 8 + (4 if bits <= 8 else 0)
-  scale = 2 * shape[-1] if generator.scaled else 0
-  return ring + scale + storage.beside(generator, bits)

@@ -19,6 +19,7 @@ from neural_epitome.export import (
   format_module,
   inference_model,
   measured,
+  onnx_stored,
   program,
   stablehlo,
 )
@@ -79,14 +80,21 @@ def export(
   refused: list[UserError] = []
   for name, module in modules.items():
     path = directory / (trained.config.name + module.ENDING)
-    how = execution
+    how, decoded = execution, frozenset()
     try:
       if module.IS_PROGRAM and execution == "measured":
         how = f"measured, {name}"
         decoded = measured.faster_decoded(ready, module.compiled, quiet=quiet)
         runs[how] = program.run_as(ready, "fold", decoded)
-      arguments = (runs[how],) if module.IS_PROGRAM else (ready, bits)
-      _write(path, module, arguments, record)
+      arguments, options = (ready, bits), {}
+      if module.IS_PROGRAM:
+        arguments = (runs[how],)
+        apart = onnx_stored.paths(ready) if hasattr(module, "HOLDS_STORED") else []
+        if apart and execution != "decode":
+          mode = "materialise" if execution == "materialise" else "fold"
+          arguments = (program.run_as(ready, mode, {*decoded, *apart}),)
+          options = {"stored": ready}
+      _write(path, module, arguments, record, options)
       files.append({"format": name, "file": str(path), "bytes": path.stat().st_size})
       answers = np.asarray(_run(path, module, batch))
     except UserError as error:
@@ -112,13 +120,18 @@ def export(
 
 
 def _write(
-  path: Path, module: ModuleType, arguments: tuple[Any, ...], record: dict[str, Any]
+  path: Path,
+  module: ModuleType,
+  arguments: tuple[Any, ...],
+  record: dict[str, Any],
+  options: dict[str, Any],
 ) -> None:
   """The file, and what is to be known of it inside or, in JSON, beside."""
   is_inside = getattr(module, "HOLDS_RECORD", False)
   try:
     with whole_files.replacing(path) as partial:
-      module.write(partial, *arguments, **({"record": record} if is_inside else {}))
+      options |= {"record": record} if is_inside else {}
+      module.write(partial, *arguments, **options)
     if not is_inside:
       with whole_files.replacing(deployment.beside(path)) as partial:
         partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,9 @@
 """ONNX by jax2onnx, run by ONNX Runtime: one file for any batch size.
 
 In the folded form, the default, it holds epitomes and has fewer multiply-adds, with
-standard operators alone. Needs the extra `onnx`.
+standard operators alone. Kernels of windows lie in it as packed starts and a ring, and
+dense ones of few bits as integers; the runtime computes them when it loads the file.
+Needs the extra `onnx`.
 """
 
 import contextlib
@@ -18,12 +20,13 @@ import numpy as np
 from neural_epitome import packages
 from neural_epitome.epitome import convolution
 from neural_epitome.errors import UserError
-from neural_epitome.export import deployment, program
+from neural_epitome.export import deployment, onnx_stored, program
 from neural_epitome.training.trained import Trained
 
 ENDING = ".onnx"
 IS_PROGRAM = True
 HOLDS_RECORD = True
+HOLDS_STORED = True
 RUNTIME = "ONNX Runtime"
 NEEDED = (("jax2onnx", "onnx"), ("onnxruntime", "onnx"))
 _WHAT = "--format=onnx"
@@ -35,19 +38,27 @@ def write(
   path: str | os.PathLike,
   trained: Trained,
   record: Mapping[str, Any] | None = None,
+  stored: Trained | None = None,
 ) -> None:
-  """Writes the network as it is run, its numbers inside, in float32.
+  """Writes the network as it is run, its numbers inside.
 
   Args:
     path: of the file.
     trained: from `program`; its model says how kernels are run.
     record: from `deployment`, JSON in the file's metadata; None for none.
+    stored: the same from `inference_model.shipped`: the kernels of `onnx_stored.paths`,
+      which `trained` must have in full, lie in the file as they are stored. None for
+      all numbers in float32.
 
   Raises:
     UserError: for a kernel that jax2onnx has no operator for, as one whose blocks are
       read from places of their own.
   """
-  content = program.converted(trained, _converted, batch="batch")
+  apart = [] if stored is None else onnx_stored.paths(stored)
+  content = program.converted(trained, _converted, batch="batch", apart=apart)
+  if stored is not None and apart:
+    names = {_argument(i): path for i, path in enumerate(apart)}
+    content = onnx_stored.put(content, names, stored, trained)
   if record is not None:
     onnx = packages.needed("onnx", "onnx", _WHAT)
     model = onnx.load_model_from_string(content)
@@ -76,8 +87,15 @@ def compiled(
   return _session(_converted(layer, shape))
 
 
+def _argument(number: int) -> str:
+  """The name of a kernel among a graph's inputs."""
+  return f"kernel_{number}"
+
+
 def _converted(
-  function: Callable[[jax.Array], jax.Array], shape: tuple[int | str, ...]
+  function: Callable[..., jax.Array],
+  shape: tuple[int | str, ...],
+  *others: tuple[int, ...],
 ) -> bytes:
   jax2onnx = packages.needed("jax2onnx", "onnx", _WHAT)
   try:
@@ -87,9 +105,9 @@ def _converted(
     ):
       model = jax2onnx.to_onnx(
         function,
-        [shape],
+        [shape, *others],
         model_name="network",
-        input_names=[deployment.INPUT],
+        input_names=[deployment.INPUT, *map(_argument, range(len(others)))],
         output_names=[deployment.OUTPUT],
       )
   except Exception as error:

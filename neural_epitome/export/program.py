@@ -7,7 +7,7 @@ A runtime fuses that into the convolution, or the loop, beside it.
 
 import collections
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -27,8 +27,8 @@ from neural_epitome.training.trained import Trained
 
 Mode = Literal["fold", "materialise", "decode"]
 Arrays = dict[str, np.ndarray]
-# Of one array.
-Function = Callable[[jax.Array], jax.Array]
+# Of images, and of kernels that are kept apart from the network.
+Function = Callable[..., jax.Array]
 
 
 def run_as(trained: Trained, execution: Mode, decoded: Collection[str] = ()) -> Trained:
@@ -114,11 +114,21 @@ def _merged(plan: Plan, params: Arrays, sites: Mapping[str, Site]) -> Arrays:
   return merged
 
 
-def logits(trained: Trained) -> Function:
-  """A function from images to logits, in which the network's numbers are constants."""
+def logits(trained: Trained, apart: Sequence[str] = ()) -> Function:
+  """A function from images to logits, in which the network's numbers are constants.
 
-  def run(images: jax.Array) -> jax.Array:
-    answers: Any = trained.model.apply(trained.variables, images, train=False)
+  Args:
+    trained: from `run_as`.
+    apart: parameters that are further arguments of the function.
+  """
+  params = flat_variables.parameters(trained.variables)
+
+  def run(images: jax.Array, *values: jax.Array) -> jax.Array:
+    variables = trained.variables
+    if values:
+      numbers = params | dict(zip(apart, values, strict=True))
+      variables = variables | {"params": flat_variables.nested(numbers)}
+    answers: Any = trained.model.apply(variables, images, train=False)
     return answers
 
   return run
@@ -180,23 +190,28 @@ class _Carried(Stream):
 
 def converted(
   trained: Trained,
-  convert: Callable[[Function, tuple[int | str, ...]], bytes],
+  convert: Callable[..., bytes],
   batch: int | str = 1,
+  apart: Sequence[str] = (),
 ) -> bytes:
   """Converts a network, or names the layer that the converter does not take.
 
   Args:
     trained: from `run_as`.
-    convert: of a function of one array of this shape; raises UserError for one that
-      it does not take.
+    convert: of a function and the shapes of its arguments; raises UserError for a
+      function that it does not take.
     batch: first axis of that shape, a name for any number.
+    apart: as of `logits`.
 
   Raises:
     UserError: with the path of the first kernel whose layer is not taken alone either,
       or the network's name where all are.
   """
   try:
-    return convert(logits(trained), (batch, *trained.config.data.input_shape))
+    params = flat_variables.parameters(trained.variables)
+    shapes = [params[name].shape for name in apart]
+    images = (batch, *trained.config.data.input_shape)
+    return convert(logits(trained, apart), images, *shapes)
   except UserError as error:
     reason, tried = str(error), set()
   for path, site in graph.find(trained).items():

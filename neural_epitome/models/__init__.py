@@ -18,6 +18,7 @@ from neural_epitome.models.base import (
   NormOptions,
   symmetric_padding,
 )
+from neural_epitome.models.cell_network import CellNetworkConfig
 from neural_epitome.models.chain import ChainConfig
 from neural_epitome.models.efficientnet import EfficientNetConfig
 from neural_epitome.models.mobilenet_v2 import MobileNetV2Config
@@ -27,6 +28,7 @@ from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
 
 __all__ = [
+  "CellNetworkConfig",
   "ChainConfig",
   "EfficientNetConfig",
   "Layers",

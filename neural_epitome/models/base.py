@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from flax import linen as nn
 
 from neural_epitome import codec
+from neural_epitome.cost import inventory as inventories
 from neural_epitome.domains import Positive, Share
 from neural_epitome.errors import UserError
 
@@ -101,6 +102,21 @@ class ModelConfig(codec.Variant, abc.ABC):
     `keys` holds one random key an example, for dropout in training only: noise
     keyed by example does not depend on how a batch is cut over devices.
     """
+
+  def inventory(
+    self, classes: int, input_shape: Sequence[int]
+  ) -> inventories.Inventory | None:
+    """The kernels of the network, of one that can tell them without being traced.
+
+    Args:
+      classes: number of classes.
+      input_shape: (*space, channels) of its input.
+
+    Returns:
+      What `cost.inventory.take` would; None if that has to be asked.
+    """
+    del classes, input_shape
+    return None
 
   def channel_groups(self) -> tuple[ChannelGroup, ...]:
     """The channels that pruning may leave out.

@@ -42,6 +42,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     layout=flags.LAYOUT.value,
     keep=flags.KEEP.value,
     format=kind,
+    moments=graph.moments() if graph else None,
     quiet=flags.JSON.value,
   )
   if not flags.JSON.value:

@@ -6,7 +6,7 @@ from pathlib import Path
 from neural_epitome import flags
 from neural_epitome.modes import output
 from neural_epitome.report import search_page
-from neural_epitome.search import latency_measurement
+from neural_epitome.search import latency_tables
 
 SEVERAL_PROCESSES = False
 
@@ -16,7 +16,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   del arguments
   chosen = flags.configuration(overrides)
   path = Path(flags.OUTPUT.value or f"latency_{chosen.name}.json").expanduser()
-  table = latency_measurement.write(
+  table = latency_tables.write(
     chosen,
     path,
     batch=flags.BATCH.value,

@@ -7,12 +7,12 @@ from pathlib import Path
 from neural_epitome import codec
 from neural_epitome.errors import UserError
 from neural_epitome.runs import directory as run_directory
-from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.space import Space
 from neural_epitome.strategies.options import SearchOptions
 
 
 def claim(
-  directory: Path, space: ChainSpace, options: SearchOptions, supernet_report: Path
+  directory: Path, space: Space, options: SearchOptions, supernet_report: Path
 ) -> None:
   """Writes which search a directory holds, or refuses one that holds another.
 

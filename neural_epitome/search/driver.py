@@ -1,6 +1,5 @@
 """What a strategy asks, answered: the loop that every search runs, and its log."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import jax
 from neural_epitome.runs.progress import bar
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.space import Space
-from neural_epitome.strategies import Problem, Round, Strategy
+from neural_epitome.strategies import Learned, Problem, Round, Strategy
 
 Record = dict[str, Any]
 
@@ -72,33 +71,39 @@ def ask_all(
   problem: Problem,
   strategy: Strategy,
   answer: Callable[[Any], float],
-  train: Callable[[Any], None] | None = None,
+  train: Callable[[Round], Learned | None] | None = None,
   *,
   quiet: bool = True,
 ) -> dict[Any, float]:
   """Every choice that a strategy asks for, in that order, with its answer.
 
   Of a strategy that trains anew as it goes, only the choices of its last round are
-  returned: the answers before are of other weights.
+  returned: the answers before are of other weights. Of one that says of which choices
+  the result is one, only those.
 
   Args:
     problem: what is searched for.
     strategy: the search method.
     answer: how good a choice is; called once for each, and again after each round.
-    train: trains the weights of a round on a space; for a strategy that `trains`.
+    train: trains the weights of a round, and returns what was learned beside them; for
+      a strategy that `trains`.
     quiet: shows no progress.
   """
   answers: dict[Any, float] = {}
   questions = strategy.search(problem)
   expected, best = strategy.expected(problem), float("nan")
-  with contextlib.suppress(StopIteration), bar(expected, "choices", quiet) as shown:
-    batch = next(questions)
+  with bar(expected, "choices", quiet) as shown:
+    sent: Any = None
     while True:
+      try:
+        batch = questions.send(sent)
+      except StopIteration as end:
+        kept = answers if end.value is None else end.value
+        return {arch: answers[arch] for arch in kept}
       if isinstance(batch, Round):
         assert train is not None, "for a strategy that trains"
-        train(batch.space)
+        sent = train(batch)
         answers, best = {}, float("nan")
-        batch = questions.send([])
         continue
       for arch in batch:
         if arch not in answers:
@@ -106,10 +111,10 @@ def ask_all(
         if problem.fits(arch) and not answers[arch] <= best:
           best = answers[arch]
         shown.update()
-      price = problem.price(batch[0]) / problem.budget
-      shown.set_postfix_str(f"price {price:.2f} of budget, best {best:.4f}", False)
-      batch = questions.send([answers[arch] for arch in batch])
-  return answers
+      if batch:
+        price = f"price {problem.price(batch[0]):.3g} of {problem.budget:.3g}"
+        shown.set_postfix_str(f"{price}, best {best:.4f}", False)
+      sent = [answers[arch] for arch in batch]
 
 
 def best(problem: Problem, answers: dict[Any, float]) -> Any | None:

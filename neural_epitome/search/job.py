@@ -9,9 +9,10 @@ DIR/report/       the page, and report.json
 
 import dataclasses
 import functools
+import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from neural_epitome.config import Config, checked
 from neural_epitome.data.sources import open_source
 from neural_epitome.distributed.collectives import agreed
 from neural_epitome.errors import UserError
-from neural_epitome.report import search_page
 from neural_epitome.runs import lock
 from neural_epitome.search import claims, driver, parts, results
 from neural_epitome.search.weights import Weights, check_done
-from neural_epitome.spaces.arch import Arch
-from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.arch import ArchEncoding
+from neural_epitome.strategies import Learned, Problem, Round, Strategy
+from neural_epitome.strategies.archive import ParetoArchive
 from neural_epitome.training import loop
 
 STAGES = ("supernet", "search", "final")
@@ -76,11 +77,11 @@ class _Job:
   """The parts of one call of `run`."""
 
   def __init__(self, config: Config, workdir: Path, quiet: bool, command: str):
-    model, self._options = parts.of(config)
+    self._model, self._options = parts.of(config)
     self._config, self._workdir = config, workdir
     self._quiet = quiet or jax.process_index() != 0
     self._command = command
-    self._space: ChainSpace = model.space
+    self._space = self._model.space
     self._space.check()
     image_size = config.data.input_shape[0]
     if self._space.image_size != image_size:
@@ -99,7 +100,9 @@ class _Job:
     if (self._workdir / "search" / "found.json").exists():
       return
     self._options.strategy.check()
-    parts.problem(self._config, parts.prices(self._config, self._classes))
+    problem = parts.problem(self._config, parts.prices(self._config, self._classes))
+    for warning in parts.warnings(self._config, problem):
+      self._say(f"Note: {warning}")
 
   @functools.cached_property
   def _classes(self) -> int:
@@ -144,16 +147,20 @@ class _Job:
     self._claim(directory)
     log = driver.Log(directory / "log.jsonl", self._space)
 
-    def measure(arch: Arch) -> driver.Record:
+    strategy = self._options.strategy
+    rounds: list[dict[str, Any]] = []
+
+    def measure(arch: ArchEncoding) -> driver.Record:
       return weights.of(arch) | prices.of(arch)
 
-    def top1(arch: Arch) -> float:
+    def top1(arch: ArchEncoding) -> float:
       return log.record(arch, measure, weights.round)["top1"]
 
-    def train(space: ChainSpace) -> None:
-      weights.train(space, is_answered=weights.round + 1 in log.rounds)
+    def train(asked: Round) -> Learned | None:
+      rounds.append(_of_round(asked))
+      self._say(_about_round(rounds, strategy.kind))
+      return weights.train(asked, is_answered=weights.round + 1 in log.rounds)
 
-    strategy = self._options.strategy
     accuracies = driver.ask_all(problem, strategy, top1, train, quiet=self._quiet)
     best = driver.best(problem, accuracies)
     if best is None:
@@ -168,11 +175,16 @@ class _Job:
       "largest": prices.of(self._space.largest),
       "metric": self._options.metric,
       "budget": problem.budget,
+      "window": strategy.price_range(problem),
+      "warnings": parts.warnings(self._config, problem),
+      "rounds": rounds,
+      # Of each architecture that the result was chosen from, the options it uses.
+      "front": _front(self._space, problem, strategy, accuracies),
       "evaluations": len(log.lines),
       "seconds": round(sum(line["seconds"] for line in log.lines), 1),
     }
-    results.save_found(self._workdir, self._space, weights, best, summary)
-    self._say(search_page.arch_table(self._space, best))
+    results.save_found(self._workdir, self._model, weights, best, summary)
+    self._say(self._model.describe(best).table())
     return self._next("final")
 
   def final(self) -> None:
@@ -190,7 +202,7 @@ class _Job:
 
   def report(self) -> dict[str, Any]:
     """Writes the page of what is done."""
-    report, page = results.report(self._workdir, self._config.name, self._space)
+    report, page = results.report(self._workdir, self._config.name, self._model)
     if page is not None:
       self._say(f"Report: {page}")
     return report
@@ -198,3 +210,35 @@ class _Job:
   def _claim(self, directory: Path) -> None:
     report = self._workdir / "supernet" / "report" / "report.json"
     claims.claim(directory, self._space, self._options, report)
+
+
+def _of_round(asked: Round) -> dict[str, Any]:
+  """What found.json says of a round."""
+  told = {"options": asked.space.pools, "kept": asked.kept}
+  return told if math.isnan(asked.coverage) else told | {"coverage": asked.coverage}
+
+
+def _about_round(rounds: Sequence[Mapping[str, Any]], kind: str) -> str:
+  """A line on the round that begins."""
+  last, number = rounds[-1], len(rounds)
+  in_use = sum(map(len, last["options"]))
+  line = f"-- {kind}, round {number}: {in_use} options in use"
+  if any(last["kept"]):
+    line += f", {sum(map(len, last['kept']))} of them of what was retained"
+  if "coverage" in last:
+    line += f"; {last['coverage']:.0%} of all were in use so far"
+  return line + "."
+
+
+def _front(
+  space: Any, problem: Problem, strategy: Strategy, answers: Mapping[Any, float]
+) -> list[list[list[int]]]:
+  """The options that each architecture on the front uses, cheapest first."""
+  low, _ = strategy.price_range(problem)
+  measured = [
+    (arch, {"price": problem.price(arch), "top1": top1})
+    for arch, top1 in answers.items()
+    if low <= problem.price(arch) and problem.fits(arch)
+  ]
+  points = ParetoArchive(("price",), ("top1",)).add(measured).points
+  return [space.used(point.arch) for point in points]

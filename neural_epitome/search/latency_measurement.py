@@ -1,73 +1,21 @@
-"""Timing the blocks of a space: each compiled alone, folded, its batch norms merged."""
+"""Timing the blocks of a chain space: each compiled alone, folded, its norms merged."""
 
-import functools
 import itertools
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
-from scipy import stats
 
-from neural_epitome import models
-from neural_epitome.config import Config
-from neural_epitome.cost import inventory as inventories
-from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers
 from neural_epitome.models.block_module import BlockModule, conv_layer, normed_conv
 from neural_epitome.models.chain import OPERATIONS
-from neural_epitome.planning import Planner
 from neural_epitome.runs.progress import bar
-from neural_epitome.spaces import SupernetConfig, chain_generators
+from neural_epitome.search import timing
+from neural_epitome.spaces import chain_generators
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
 from neural_epitome.spaces.latency import Circumstances, Key, LatencyTable, alike, keys
-
-# A sample is as many calls as take so many seconds: one of a small block is over before
-# a clock can tell.
-SAMPLES, SAMPLE_SECONDS = 15, 1e-3
-
-
-def write(
-  config: Config, path: Path, *, batch: int, networks: int, quiet: bool
-) -> LatencyTable:
-  """Times the blocks of a search's space on this machine, and writes the table.
-
-  Args:
-    config: of a supernet.
-    path: of the file.
-    batch: images in one call.
-    networks: random choices that are timed whole, to compare their sums with.
-    quiet: shows no progress.
-
-  Raises:
-    UserError: if the configuration has no space, or the numbers are not above 0.
-  """
-  if not isinstance(config.model, SupernetConfig):
-    raise UserError(f"Experiment {config.name} has no space: its model is no supernet.")
-  if batch < 1 or networks < 2:
-    raise UserError(f"Latency needs a batch above 0, not {batch}, and 2 networks.")
-  config.model.space.check()
-  from neural_epitome.data import sources
-
-  data = config.data
-  classes = data.classes or len(sources.open_source(data, data.train_split).classes)
-  table = measure(
-    config.model.space,
-    classes,
-    data.input_shape[-1],
-    batch=batch,
-    networks=networks,
-    quiet=quiet,
-  )
-  table.save(path)
-  return table
 
 
 def measure(
@@ -104,7 +52,7 @@ def measure(
       measured.append(_time_network(space, arch, classes, channels, batch))
       shown.update()
   sums = [sum(times[key] for key in keys(space, arch)) for arch in whole]
-  slope, correlation = _agreement(sums, measured)
+  slope, correlation = timing.agreement(sums, measured)
   return LatencyTable(
     Circumstances.here(batch),
     space,
@@ -159,7 +107,7 @@ def _time_block(space: ChainSpace, key: Key, batch: int) -> float:
     return BlockModule(block, layers)
 
   shape = (position.size, position.size, inputs)
-  return _time(build, planner, (batch, *shape))
+  return timing.milliseconds(build, planner, (batch, *shape))
 
 
 def _time_ends(
@@ -174,7 +122,9 @@ def _time_ends(
 
   last = ends.head(inputs, space.head, classes)
   planner = chain_generators.of_block("", last, rates, (32, 32))
-  return _time(build, planner, (batch, space.image_size, space.image_size, channels))
+  return timing.milliseconds(
+    build, planner, (batch, space.image_size, space.image_size, channels)
+  )
 
 
 def _time_network(
@@ -182,7 +132,7 @@ def _time_network(
 ) -> float:
   network = space.network(arch)
   shape = (batch, space.image_size, space.image_size, channels)
-  return _time(
+  return timing.milliseconds(
     lambda layers: network.build(classes, layers),
     chain_generators.of_choice(space, arch, classes),
     shape,
@@ -210,49 +160,3 @@ class _Ends(nn.Module):
     last, classifier = (spec for _, spec in head.convolutions())
     x = functions.pool(normed_conv(last, layers, x, train=False))
     return conv_layer(classifier, layers)(x)
-
-
-def _time(
-  build: Callable[[Layers], nn.Module],
-  planner: Planner,
-  shape: tuple[int, ...],
-) -> float:
-  """Milliseconds of one call of a module as it ships, less those of an empty one."""
-  inventory = inventories.take(build(models.make_layers()), shape[1:])
-  plan = planner.plan(inventory)
-  module = build(models.make_layers(plan=plan, execution="fold", merged=True))
-  x = jnp.zeros(shape)
-  variables = jax.jit(module.init)(jax.random.key(0), x)
-  # Constants, as they ship: arguments would be counted and checked in every call.
-  run = jax.jit(functools.partial(module.apply, variables))
-  return max(0.0, _median(lambda: run(x)) - _empty_call())
-
-
-@functools.cache
-def _empty_call() -> float:
-  nothing = jax.jit(lambda x: x + 1.0)
-  x = jnp.zeros(())
-  return _median(lambda: nothing(x))
-
-
-def _median(call: Callable[[], jax.Array]) -> float:
-  """Milliseconds of a call, the first of which compiles."""
-
-  def seconds(calls: int) -> float:
-    begin = time.perf_counter()
-    for _ in range(calls):
-      call().block_until_ready()
-    return (time.perf_counter() - begin) / calls
-
-  seconds(3)
-  calls = 1 + int(SAMPLE_SECONDS / seconds(3))
-  return 1e3 * statistics.median(seconds(calls) for _ in range(SAMPLES))
-
-
-def _agreement(sums: Sequence[float], measured: Sequence[float]) -> tuple[float, float]:
-  """Slope through the origin and Spearman's rank correlation."""
-  if len(sums) < 2:
-    return 1.0, 1.0
-  x, y = np.array(sums), np.array(measured)
-  ranked: Any = stats.spearmanr(x, y)
-  return float(x @ y / (x @ x)), float(ranked.statistic)

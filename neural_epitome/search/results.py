@@ -12,18 +12,18 @@ from neural_epitome.errors import UserError
 from neural_epitome.report import search_page
 from neural_epitome.runs import directory as run_directory
 from neural_epitome.search import driver
-from neural_epitome.search.weights import Weights
-from neural_epitome.spaces import slicing
-from neural_epitome.spaces.arch import Arch
-from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.search.weights import GATES, Weights
+from neural_epitome.spaces.arch import ArchEncoding
+from neural_epitome.spaces.searchable import Searchable
+from neural_epitome.spaces.space import Space
 from neural_epitome.training import initialization
 
 
 def save_found(
   workdir: Path,
-  space: ChainSpace,
+  supernet: Searchable,
   weights: Weights,
-  best: Arch,
+  best: ArchEncoding,
   summary: Mapping[str, Any],
 ) -> None:
   """Writes the chosen network: its weights to variables.npz, the rest to found.json.
@@ -32,7 +32,7 @@ def save_found(
 
   Args:
     workdir: of the search, see `job`.
-    space: that was searched.
+    supernet: that was searched.
     weights: of the supernet, from which those of the choice are cut out.
     best: the choice.
     summary: what found.json holds, JSON-ready.
@@ -41,14 +41,14 @@ def save_found(
   variables = weights.calibrated(best)
   if jax.process_index() == 0:
     variables = {name: variables[name] for name in ("params", "batch_stats")}
-    sliced = slicing.slice_variables(jax.device_get(variables), space, best)
+    sliced = supernet.sliced(jax.device_get(variables), best)
     classes = run_directory.RunDirectory(weights.directory).classes()
     initialization.save(sliced, directory / "variables.npz", classes)
   run_directory.write(directory / "found.json", json.dumps(summary, indent=2) + "\n")
   wait_for_shared(directory / "found.json")
 
 
-def found_arch(workdir: Path, space: ChainSpace) -> Arch:
+def found_arch(workdir: Path, space: Space) -> ArchEncoding:
   """The choice in found.json.
 
   Raises:
@@ -61,22 +61,22 @@ def found_arch(workdir: Path, space: ChainSpace) -> Arch:
 
 
 def report(
-  workdir: Path, name: str, space: ChainSpace
+  workdir: Path, name: str, supernet: Searchable
 ) -> tuple[dict[str, Any], Path | None]:
   """The report of the stages that are done; writes its page once a network is found.
 
   Args:
     workdir: of the search, see `job`.
     name: of the experiment.
-    space: that is searched.
+    supernet: that is searched.
 
   Returns:
     The report, see `job.run`, and the page; None where none was written.
   """
   found = workdir / "search" / "found.json"
   contents: dict[str, Any] = {"experiment": name}
-  rounds = workdir.glob("search/round_*")
-  supernets = list(rounds) or [workdir / "supernet"]
+  rounds = [path for path in workdir.glob("search/round_*") if path.is_dir()]
+  supernets = rounds or [workdir / "supernet"]
   files = [directory / "report" / "report.json" for directory in supernets]
   if all(file.exists() for file in files):
     contents["supernet"] = {"seconds": sum(_read(file)["seconds"] for file in files)}
@@ -87,9 +87,19 @@ def report(
     contents["final"] = _read(final)
   if not found.exists() or jax.process_index() != 0:
     return contents, None
-  log = driver.Log(workdir / "search" / "log.jsonl", space)
-  arch = found_arch(workdir, space)
-  page = search_page.write(workdir / "report", contents, log.lines, space, arch)
+  log = driver.Log(workdir / "search" / "log.jsonl", supernet.space)
+  arch = found_arch(workdir, supernet.space)
+  size, described = supernet.space.size, supernet.describe(arch)
+  gates = [
+    _read(path) if path.exists() else None
+    for path in (
+      workdir / f"search/round_{number}" / GATES
+      for number in range(1, len(contents["search"].get("rounds", ())) + 1)
+    )
+  ]
+  page = search_page.write(
+    workdir / "report", contents, log.lines, size, described, gates
+  )
   return contents, page
 
 

@@ -73,7 +73,7 @@ class Tabular:
       asked.append(arch)
       return self.of(arch)[self.told]
 
-    driver.ask_all(problem, strategy, answer, lambda part: None)
+    driver.ask_all(problem, strategy, answer, lambda round_: None)
     return Trace(self, tuple(asked))
 
   @functools.cached_property

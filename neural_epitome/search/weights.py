@@ -1,20 +1,26 @@
 """The shared weights of a search: those of the supernet, then those of each round."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
+from neural_epitome.runs import directory as run_directory
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.search import parts
 from neural_epitome.search.evaluator import Answers
-from neural_epitome.spaces import slicing
-from neural_epitome.spaces.arch import Arch
-from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.strategies import Learned, Round
 from neural_epitome.training import loading, loop
+from neural_epitome.training.trained import Trained
 
 Tree = Any
+# In the directory of a round: what its gates did.
+GATES = "gates.json"
 
 
 class Weights:
@@ -33,8 +39,8 @@ class Weights:
       quiet: whether training prints nothing.
     """
     self._config, self._workdir, self._quiet = config, workdir, quiet
-    model, self._options = parts.of(config)
-    self._space: ChainSpace = model.space
+    self._model, self._options = parts.of(config)
+    self._trained: Trained | None = None
     self._answers: Answers | None = None
     self.round = 0
 
@@ -44,14 +50,17 @@ class Weights:
     name = f"search/round_{self.round}" if self.round else "supernet"
     return self._workdir / name
 
-  def train(self, space: ChainSpace, *, is_answered: bool) -> None:
+  def train(self, asked: Round, *, is_answered: bool) -> Learned | None:
     """Trains the next round's, from random weights, on a part of the space.
 
     A round that is done is not trained again, one that was cut short goes on.
 
     Args:
-      space: the part.
+      asked: the round.
       is_answered: whether answers of these weights are known already.
+
+    Returns:
+      The gates that were learned beside them, if there are some.
 
     Raises:
       UserError: if they are known and the weights are gone, since weights that are
@@ -59,33 +68,90 @@ class Weights:
       SystemExit: with code 143 after SIGTERM, as `loop.run` raises it.
     """
     self.round += 1
-    self._answers = None
+    self._answers = self._trained = None
     if is_answered and not self.directory.exists():
       raise UserError(
         f"{self.directory} is gone, and {self.directory.parent} has answers of its "
         "weights; remove the latter to search again."
       )
-    model = dataclasses.replace(self._config.model, space=space)
-    config = dataclasses.replace(self._config, model=model, search=None)
+    gates = parts.gates(self._config, asked.target)
+    model = self._model.in_round(asked.space, asked.kept, gates)
+    # The weights of a round are drawn anew, as its data are.
+    seed = self._config.training.seed + self.round
+    training = dataclasses.replace(self._config.training, seed=seed)
+    config = dataclasses.replace(
+      self._config, model=model, training=training, search=None
+    )
     loop.run(config, self.directory, quiet=self._quiet)
+    if gates is None:
+      return None
+    learned = _Gates(asked.space, self._loaded().variables["policy"])
+    # Writes the same again in a search that is resumed.
+    path = self.directory / GATES
+    run_directory.write(path, json.dumps(learned.to_json()) + "\n")
+    return learned
 
-  def of(self, arch: Arch) -> dict[str, float]:
+  def of(self, arch: Any) -> dict[str, float]:
     """See `Answers.of`."""
     return self._current().of(arch)
 
-  def calibrated(self, arch: Arch) -> dict[str, Tree]:
+  def calibrated(self, arch: Any) -> dict[str, Tree]:
     """See `Answers.calibrated`."""
     return self._current().calibrated(arch)
 
+  def _loaded(self) -> Trained:
+    """At first use: a search that is resumed may not need the first weights."""
+    if self._trained is None:
+      self._trained = loading.load(self.directory)
+    return self._trained
+
   def _current(self) -> Answers:
-    """Loaded at first use: a search that is resumed may not need the first weights."""
     if self._answers is None:
-      trained = loading.load(self.directory)
-      self._answers = Answers(trained, self._with_choice, self._options)
+      with_choice = self._model.with_choice
+      self._answers = Answers(self._loaded(), with_choice, self._options)
     return self._answers
 
-  def _with_choice(self, variables: Tree, arch: Arch) -> Tree:
-    return slicing.with_choice(variables, self._space, arch)
+
+class _Gates:
+  """Gates after their training: choices are drawn from them; see `strategies.Learned`.
+
+  Attributes:
+    numbers: of every cell the operations that had gates.
+    probability: of each to be on, 0 of those that were dropped.
+    history: the same at times during training, the last one last.
+  """
+
+  def __init__(self, space: Any, policy: Tree):
+    """Of a round's space and the collection `policy` of its variables."""
+    self._space, slots = space, space.slots
+    history = np.asarray(jax.device_get(policy["history"]), float)
+    self.history = history[history[:, 0, 0] >= 0]
+    active = np.asarray(jax.device_get(policy["active"]))
+    # The last step's are those of the state.
+    own = np.where(active & slots.exists, self.history[-1], 0.0)
+    self.numbers = [
+      row[exists].tolist()
+      for row, exists in zip(slots.numbers, slots.exists, strict=True)
+    ]
+    self.probability = np.zeros(space.usable.shape)
+    for cell, (row, exists) in enumerate(zip(own, slots.exists, strict=True)):
+      self.probability[cell, self.numbers[cell]] = row[exists]
+
+  def sample(self, seed: int, *stream: int, count: int) -> list[Any]:
+    """See `strategies.Learned`."""
+    return self._space.drawn(self.probability, seed, *stream, count=count)
+
+  def to_json(self) -> dict[str, Any]:
+    """What gates.json holds: `operations` of every cell, and `history` of their gates.
+
+    A probability of 0 is an operation that was dropped.
+    """
+    exists = self._space.slots.exists
+    history = [
+      [np.round(row[own], 4).tolist() for row, own in zip(now, exists, strict=True)]
+      for now in self.history
+    ]
+    return {"operations": self.numbers, "history": history}
 
 
 def check_done(directory: Path) -> None:

@@ -22,10 +22,11 @@ from neural_epitome.spaces import chain_positions
 from neural_epitome.spaces.arch import KERNELS, Arch
 from neural_epitome.spaces.chain_choices import ChainChoices
 from neural_epitome.spaces.chain_positions import Position
+from neural_epitome.spaces.space import GenePools
 
 
 @dataclasses.dataclass(frozen=True)
-class ChainSpace(ChainChoices):
+class ChainSpace(ChainChoices, GenePools):
   """A space of chains: what each block may be, and all choices that follow from it.
 
   Attributes:

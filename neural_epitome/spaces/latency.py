@@ -50,6 +50,16 @@ class Circumstances:
       machine += f", {device.device_kind}"
     return cls(machine, f"xla {device.platform}, jax {jax.__version__}", batch)
 
+  def check(self, path: str | os.PathLike, *, anywhere: bool) -> None:
+    """Raises UserError if they are not those of this process, unless `anywhere`."""
+    here = Circumstances.here(self.batch)
+    if self != here and not anywhere:
+      raise UserError(
+        f"Latency table {path} was measured on {self.machine} ({self.runtime}), and "
+        f"this is {here.machine} ({here.runtime}): --mode=latency_table measures here, "
+        "--config.search.any_machine=true takes it all the same."
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class LatencyTable:
@@ -84,6 +94,11 @@ class LatencyTable:
   def _times(self) -> dict[Key, float]:
     rows = [*self.blocks, *((-1, *row) for row in self.ends)]
     return {tuple(int(n) for n in row[:-1]): row[-1] for row in rows}
+
+  @property
+  def count(self) -> int:
+    """Of blocks and ends that were timed."""
+    return len(self.blocks) + len(self.ends)
 
   def of(self, space: ChainSpace, arch: Arch) -> float:
     """Milliseconds of a call with a choice, the sum of its rows."""
@@ -130,14 +145,7 @@ def load(path: str | os.PathLike, space: ChainSpace, *, anywhere: bool) -> Laten
       f"Latency table {path} is of another space; --mode=latency_table measures one "
       "for this experiment."
     )
-  here = Circumstances.here(table.circumstances.batch)
-  if table.circumstances != here and not anywhere:
-    theirs = table.circumstances
-    raise UserError(
-      f"Latency table {path} was measured on {theirs.machine} ({theirs.runtime}), and "
-      f"this is {here.machine} ({here.runtime}): --mode=latency_table measures here, "
-      "--config.search.any_machine=true takes it all the same."
-    )
+  table.circumstances.check(path, anywhere=anywhere)
   return table
 
 

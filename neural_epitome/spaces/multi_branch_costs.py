@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 
+from neural_epitome.cost.inventory import Inventory
 from neural_epitome.models.block import Block
 from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.operation_pools import POOLS
@@ -28,7 +29,7 @@ def of_branches(
     float64 (cells, operations) each.
   """
   costs = np.zeros((2, *usable.shape))
-  sizes = _sizes(frame, image_size)
+  sizes = side_lengths(frame, image_size)
   for index, cell in enumerate(frame.places()):
     for number in np.flatnonzero(usable[index]):
       operation = POOLS[frame.pool][number]
@@ -37,17 +38,41 @@ def of_branches(
   return costs[0], costs[1]
 
 
+def inventory(
+  frame: MultiBranchConfig,
+  image_size: int,
+  usable: np.ndarray,
+  channels: int,
+  classes: int,
+) -> Inventory:
+  """All kernels of the supernet, as its parameters are named; nothing is traced."""
+  sizes, (stem, head) = side_lengths(frame, image_size), frame.ends(channels, classes)
+  parts = [block_inventory("", stem, (image_size,) * 2)]
+  for index, cell in enumerate(frame.places()):
+    for number in np.flatnonzero(usable[index]).tolist():
+      operation = POOLS[frame.pool][number]
+      block = operation.declare(cell.inputs, cell.features, cell.stride)
+      name = f"cell_{index}_branch_{number}/"
+      parts.append(block_inventory(name, block, (sizes[index],) * 2))
+  parts.append(block_inventory("", head, (sizes[-1],) * 2))
+  rest = {path: shape for part in parts for path, shape in part.rest.items()}
+  return Inventory(tuple(use for part in parts for use in part.kernels), rest)
+
+
 @functools.cache
 def of_ends(
   frame: MultiBranchConfig, image_size: int, channels: int, classes: int
 ) -> tuple[float, float]:
   """Multiply-adds and parameters of stem, head and classifier together."""
   stem, head = frame.ends(channels, classes)
-  first, last = _costs(stem, image_size), _costs(head, _sizes(frame, image_size)[-1])
+  first, last = (
+    _costs(stem, image_size),
+    _costs(head, side_lengths(frame, image_size)[-1]),
+  )
   return first[0] + last[0], first[1] + last[1]
 
 
-def _sizes(frame: MultiBranchConfig, image_size: int) -> list[int]:
+def side_lengths(frame: MultiBranchConfig, image_size: int) -> list[int]:
   """Height and width of what each cell reads, and of what the head does."""
   sizes = [-(-image_size // 2)]
   for cell in frame.places():

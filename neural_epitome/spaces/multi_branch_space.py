@@ -6,10 +6,12 @@ keeps width and size may have no operation; any other one needs one at least.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.domains import Domain, Whole
@@ -32,6 +34,33 @@ class Branches(ArchEncoding):
   """
 
   gates: Any
+
+
+class Slots:
+  """The operations that each cell may have, K to a cell in the order of their numbers.
+
+  Attributes:
+    numbers: (cells, K) number of each one's operation; 0 where there is none.
+    exists: bool (cells, K).
+  """
+
+  def __init__(self, usable: np.ndarray):
+    """Of bool (cells, operations)."""
+    own = [np.flatnonzero(row) for row in usable]
+    self.exists = np.arange(max(map(len, own))) < np.array([[len(row)] for row in own])
+    self.numbers = np.zeros(self.exists.shape, int)
+    self.numbers[self.exists] = np.concatenate(own)
+    self._shape = usable.shape
+
+  def wide(self, values: jax.Array) -> jax.Array:
+    """Of values (cells, K) those of all operations, int32 (cells, operations)."""
+    own = values.astype(jnp.int32) * jnp.asarray(self.exists, jnp.int32)
+    cells = np.arange(len(self.numbers))[:, None]
+    return jnp.zeros(self._shape, jnp.int32).at[cells, self.numbers].add(own)
+
+  def narrow(self, values: np.ndarray) -> np.ndarray:
+    """Of values (cells, operations) those of the slots, (cells, K); 0 where is none."""
+    return np.take_along_axis(values, self.numbers, axis=1) * self.exists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +107,39 @@ class MultiBranchSpace:
   def may_be_empty(self) -> np.ndarray:
     """Which cells need no operation: bool (cells,)."""
     return np.array([cell.is_residual for cell in self.cells])
+
+  @functools.cached_property
+  def slots(self) -> "Slots":
+    """The operations that each cell may have, side by side."""
+    return Slots(self.usable)
+
+  @property
+  def size(self) -> int:
+    """How many choices there are."""
+    counts = [2 ** int(own.sum()) for own in self.usable]
+    return math.prod(
+      count - (not empty)
+      for count, empty in zip(counts, self.may_be_empty, strict=True)
+    )
+
+  @property
+  def pools(self) -> list[list[int]]:
+    """The operations of every cell; see `space.Divisible`."""
+    return [np.flatnonzero(own).tolist() for own in self.usable]
+
+  @property
+  def needed(self) -> list[list[int]]:
+    """None: any operation will do for a cell that needs one."""
+    return [[] for _ in self.cells]
+
+  def used(self, arch: Branches) -> list[list[int]]:
+    """The operations that are on; see `space.Divisible`."""
+    return [np.flatnonzero(own).tolist() for own in np.asarray(arch.gates)]
+
+  def restricted(self, pools: Sequence[Sequence[int]]) -> "MultiBranchSpace":
+    """The same space with these operations; see `space.Divisible`."""
+    only = tuple(tuple(sorted(map(int, own))) for own in pools)
+    return dataclasses.replace(self, only=only)
 
   @property
   def choices(self) -> dict[str, list[list[int]]]:
@@ -151,12 +213,26 @@ class MultiBranchSpace:
 
   def sample(self, seed: int, *stream: int, count: int) -> list[Branches]:
     """Choices with each operation on or off alike, of those that are allowed."""
+    return self.drawn(np.full(self.usable.shape, 0.5), seed, *stream, count=count)
+
+  def drawn(
+    self, probability: np.ndarray, seed: int, *stream: int, count: int
+  ) -> list[Branches]:
+    """Choices with each operation on as often as a policy says.
+
+    Args:
+      probability: float (cells, operations); 0 for those that it has dropped. Of a cell
+        that needs an operation, one at least must be above 0.
+      seed: of the draws.
+      *stream: likewise.
+      count: of them.
+    """
     random = np.random.default_rng((seed, *stream))
     drawn = []
     for _ in range(count):
-      gates = self.usable & (random.random(self.usable.shape) < 0.5)
+      gates = self.usable & (random.random(self.usable.shape) < probability)
       while np.any(empty := ~self.may_be_empty & ~gates.any(axis=1)):
-        again = self.usable & (random.random(self.usable.shape) < 0.5)
+        again = self.usable & (random.random(self.usable.shape) < probability)
         gates = np.where(empty[:, None], again, gates)
       drawn.append(self._branches(gates))
     return drawn

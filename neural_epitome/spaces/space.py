@@ -1,7 +1,10 @@
 """What a strategy needs to know of a space, whatever is chosen in it."""
 
+import abc
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from neural_epitome.spaces.arch import ArchEncoding
 
@@ -51,7 +54,28 @@ class Space(Protocol):
 
 
 class Divisible(Space, Protocol):
-  """A space of which parts are trained: that of a supernet."""
+  """A space of which parts are trained: that of a supernet.
+
+  Of every pool a choice uses one option or, as a cell of branches, several.
+  """
+
+  @property
+  def pools(self) -> list[list[int]]:
+    """The options of every gene, or of every cell that has several at once."""
+    ...
+
+  @property
+  def needed(self) -> list[list[int]]:
+    """Of every pool the options without which a part may have no choice."""
+    ...
+
+  def used(self, arch: Any) -> list[list[int]]:
+    """The options of every pool that a choice uses."""
+    ...
+
+  def restricted(self, pools: Sequence[Sequence[int]]) -> "Divisible":
+    """The same space with fewer options of each pool."""
+    ...
 
   def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> "Divisible":
     """The same space with each gene restricted to some of its values.
@@ -60,3 +84,44 @@ class Divisible(Space, Protocol):
       choices: the values that remain, in the form that `choices` returns.
     """
     ...
+
+
+class GenePools(abc.ABC):
+  """Pools of a space whose choices have one value of every gene."""
+
+  @property
+  @abc.abstractmethod
+  def choices(self) -> dict[str, list[list[int]]]:
+    """See `Space.choices`."""
+
+  @abc.abstractmethod
+  def part(self, choices: Mapping[str, Sequence[Sequence[int]]]) -> Any:
+    """See `Divisible.part`."""
+
+  @property
+  def pools(self) -> list[list[int]]:
+    """The values of every gene, those of the first field first."""
+    return [list(gene) for genes in self.choices.values() for gene in genes]
+
+  @property
+  @abc.abstractmethod
+  def smallest(self) -> Any:
+    """See `Space.smallest`."""
+
+  @property
+  def needed(self) -> list[list[int]]:
+    """Those of the smallest choice, so that every part has one within a budget."""
+    return self.used(self.smallest)
+
+  def used(self, arch: Any) -> list[list[int]]:
+    """The one value of every gene."""
+    rows = [np.ravel(getattr(arch, field)).tolist() for field in self.choices]
+    return [[value] for row in rows for value in row]
+
+  def restricted(self, pools: Sequence[Sequence[int]]) -> Any:
+    """The part with these values."""
+    left = iter(pools)
+    by_field = {
+      name: [next(left) for _ in genes] for name, genes in self.choices.items()
+    }
+    return self.part(by_field)

@@ -10,7 +10,8 @@ in the variable collection `arch`, and the largest where there is none.
 """
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,19 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import ends, functions
 from neural_epitome.models.base import Layers, ModelConfig
 from neural_epitome.models.block_module import ACTIVATIONS, conv_layer
+from neural_epitome.planning import Planner
+from neural_epitome.spaces import (
+  chain_description,
+  chain_generators,
+  latency,
+  slicing,
+)
 from neural_epitome.spaces.arch import Arch
 from neural_epitome.spaces.chain_space import ChainSpace
+from neural_epitome.spaces.cost_model import Prices
+from neural_epitome.spaces.description import Description
 from neural_epitome.spaces.elastic_block import ElasticBlock, tied
+from neural_epitome.spaces.searchable import Searchable
 
 Sampler = Literal["ordered_dropout", "single_path", "sandwich"]
 # What the key of an example is folded with to draw its choice.
@@ -31,7 +42,7 @@ _ARCH_STREAM = 977
 
 
 @dataclasses.dataclass(frozen=True)
-class SupernetConfig(ModelConfig):
+class SupernetConfig(Searchable):
   """A supernet and how its training draws choices.
 
   Attributes:
@@ -65,6 +76,31 @@ class SupernetConfig(ModelConfig):
     if not 0 <= self.extremes <= 0.5:
       raise UserError(f"model.extremes={self.extremes} must lie in [0, 0.5].")
     return Supernet(config=self, classes=classes, layers=layers)
+
+  def prices(self, classes: int, channels: int, table: Any = None) -> Prices:
+    """See `Searchable.prices`."""
+    return Prices(self.space, classes, channels, table)
+
+  def latency_table(self, path: str, *, anywhere: bool) -> latency.LatencyTable:
+    """See `Searchable.latency_table`."""
+    return latency.load(path, self.space, anywhere=anywhere)
+
+  def with_choice(self, variables: Mapping[str, Any], arch: Arch) -> dict[str, Any]:
+    """See `slicing.with_choice`."""
+    return slicing.with_choice(variables, self.space, arch)
+
+  def sliced(self, variables: Mapping[str, Any], arch: Arch) -> dict[str, Any]:
+    """See `slicing.slice_variables`."""
+    return slicing.slice_variables(variables, self.space, arch)
+
+  def final(self, arch: Arch, classes: int) -> tuple[ModelConfig, Planner]:
+    """The chain, at the choice's rates and bits, with the supernet's dropout."""
+    network = dataclasses.replace(self.space.network(arch), dropout=self.dropout)
+    return network, chain_generators.of_choice(self.space, arch, classes)
+
+  def describe(self, arch: Arch) -> Description:
+    """See `chain_description`."""
+    return chain_description.describe(self.space, arch)
 
 
 class Supernet(nn.Module):

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.space import GenePools
 from neural_epitome.spaces.table import Choice, Table
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TableSpace:
+class TableSpace(GenePools):
   """The choices of a table, or those of them that some options make up.
 
   Attributes:

@@ -1,7 +1,13 @@
 """Search strategies, one file each; importing one here registers it."""
 
 from neural_epitome.strategies.amc import Amc
-from neural_epitome.strategies.base import Problem, Questions, Round, Strategy
+from neural_epitome.strategies.base import (
+  Learned,
+  Problem,
+  Questions,
+  Round,
+  Strategy,
+)
 from neural_epitome.strategies.bayesian import Bayesian
 from neural_epitome.strategies.ddpnas import DistributionPruning
 from neural_epitome.strategies.evolution import Evolution
@@ -10,13 +16,16 @@ from neural_epitome.strategies.genetic import Genetic
 from neural_epitome.strategies.given import Given
 from neural_epitome.strategies.hurricane import Hurricane
 from neural_epitome.strategies.mnasnet import MnasNet
+from neural_epitome.strategies.nat_search import NatSearch
 from neural_epitome.strategies.netadapt import NetAdapt
+from neural_epitome.strategies.nse import NSE
 from neural_epitome.strategies.progressive import Progressive
 from neural_epitome.strategies.random_search import RandomSearch
 from neural_epitome.strategies.reinforce import Reinforce
 from neural_epitome.strategies.subset_evolution import SubsetEvolution
 
 __all__ = [
+  "NSE",
   "Amc",
   "Bayesian",
   "DistributionPruning",
@@ -25,7 +34,9 @@ __all__ = [
   "Genetic",
   "Given",
   "Hurricane",
+  "Learned",
   "MnasNet",
+  "NatSearch",
   "NetAdapt",
   "Problem",
   "Progressive",

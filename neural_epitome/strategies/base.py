@@ -5,7 +5,9 @@
     while True:
       archs = questions.send([accuracy of each])      # StopIteration: it is done
 
-A question of another kind is a `Round`: from there on other weights answer.
+A question of another kind is a `Round`: from there on other weights answer. What the
+generator returns are the choices of which the result is one, None for all that it has
+asked for.
 
 A strategy is a pure function of the problem and the answers. So it needs no state of
 its own on disk: given the answers of a log again, it asks the same questions and goes
@@ -14,8 +16,9 @@ on where it stopped, on every host alike.
 
 import abc
 import dataclasses
-from collections.abc import Callable, Generator
-from typing import Any, ClassVar
+import math
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -31,19 +34,34 @@ _STEPS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-  """Asks for new weights, trained on a part of the space; it is sent no answers.
+  """Asks for new weights, trained on a part of the space; sent `Learned`, or None.
 
   All further accuracies are measured with these weights and do not compare with
   earlier ones, so a strategy asks again for a choice of an earlier round that it keeps.
 
   Attributes:
     space: the part of the space that they are trained on.
+    kept: of every pool, options that training may not drop; () is none.
+    target: price that a policy is to aim at while it trains; 0 is none.
+    coverage: share of all options that are, or were, in use; NaN if it is not told.
   """
 
   space: Divisible
+  kept: tuple[tuple[int, ...], ...] = ()
+  target: float = 0.0
+  coverage: float = math.nan
 
 
-Questions = Generator[list[ArchEncoding] | Round, list[float], None]
+class Learned(Protocol):
+  """What was learned beside the weights of a round: choices are drawn from it."""
+
+  def sample(self, seed: int, *stream: int, count: int) -> list[Any]:
+    """Choices drawn from it; the same for the same arguments."""
+    ...
+
+
+# Returns the choices of which the result is one; None takes all of the last round.
+Questions = Generator[list[ArchEncoding] | Round, Any, Sequence[ArchEncoding] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +168,15 @@ class Strategy(codec.Variant, abc.ABC):
     A strategy that comes down to the budget step by step must therefore ask for the
     choice at which it ends, too.
     """
+
+  def price_range(self, problem: Problem) -> tuple[float, float]:
+    """The prices between which it looks for its result."""
+    return 0.0, problem.budget
+
+  def warnings(self, problem: Problem) -> list[str]:
+    """Sentences on options that are allowed and seldom meant."""
+    del problem
+    return []
 
   @abc.abstractmethod
   def expected(self, problem: Problem) -> int:

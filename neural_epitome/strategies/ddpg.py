@@ -144,23 +144,28 @@ def start(options: Ddpg, features: int, key: jax.Array) -> Agent:
 @functools.partial(jax.jit, static_argnums=0)
 def act(options: Ddpg, agent: Agent, state: jax.Array) -> jax.Array:
   """The action of a state: float32 scalar in [0, 1]."""
-  return options.actor.apply(agent.params["actor"], state)[0]
+  return _action(options, agent.params, state)[0]
+
+
+def _action(options: Ddpg, params: Any, state: jax.Array) -> Any:
+  return options.actor.apply(params["actor"], state)
 
 
 def _value(options: Ddpg, params: Any, state: jax.Array, action: jax.Array) -> Any:
   both = jnp.concatenate([state, action], axis=-1)
-  return options.critic.apply(params["critic"], both)[..., 0]
+  value: Any = options.critic.apply(params["critic"], both)
+  return value[..., 0]
 
 
 def loss(options: Ddpg, params: Any, slow: Any, batch: Transitions) -> jax.Array:
   """Of both networks; each one's gradient is that of its own part alone."""
-  after = options.actor.apply(slow["actor"], batch.following)
+  after = _action(options, slow, batch.following)
   ahead = _value(options, slow, batch.following, after) * (1.0 - batch.is_last)
   target = jax.lax.stop_gradient(batch.reward + options.discount * ahead)
   wrong = _value(options, params, batch.state, batch.action) - target
   # The actor climbs the critic as it is.
   judge = params | {"critic": jax.lax.stop_gradient(params["critic"])}
-  action = options.actor.apply(params["actor"], batch.state)
+  action = _action(options, params, batch.state)
   return jnp.mean(wrong**2) - jnp.mean(_value(options, judge, batch.state, action))
 
 

@@ -31,22 +31,32 @@ class Given(Strategy):
     Raises:
       UserError: if the file cannot be read, or holds no choice of the space.
     """
-    yield [self._read(problem)]
+    yield [read(self.path, problem, "search.strategy.path")]
 
   def expected(self, problem: Problem) -> int:
     """One choice."""
     del problem
     return 1
 
-  def _read(self, problem: Problem) -> ArchEncoding:
-    try:
-      with open(self.path, encoding="utf-8") as file:
-        data = json.load(file)
-    except (OSError, json.JSONDecodeError) as error:
-      raise UserError(
-        f"search.strategy.path={self.path!r} cannot be read: {error}."
-      ) from None
-    # A found.json has it beside its accuracy and price.
-    if isinstance(data, dict) and isinstance(data.get("arch"), dict):
-      data = data["arch"]
-    return problem.space.from_json(data, self.path)
+
+def read(path: str, problem: Problem, where: str) -> ArchEncoding:
+  """The choice of a file.
+
+  Args:
+    path: of a JSON file: what `ArchEncoding.to_json` returns, or a found.json, which
+      has that under `arch`.
+    problem: of whose space it is a choice.
+    where: the option that names the file, for an error.
+
+  Raises:
+    UserError: if the file cannot be read, or holds no choice of the space.
+  """
+  try:
+    with open(path, encoding="utf-8") as file:
+      data = json.load(file)
+  except (OSError, ValueError) as error:
+    raise UserError(f"{where}={path!r} cannot be read: {error}.") from None
+  # A found.json has it beside its accuracy and price.
+  if isinstance(data, dict) and isinstance(data.get("arch"), dict):
+    data = data["arch"]
+  return problem.space.from_json(data, path)

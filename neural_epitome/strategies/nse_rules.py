@@ -18,8 +18,9 @@ from neural_epitome.strategies.archive import ParetoArchive
 
 DROPPED_BELOW = -2.0
 _FRONT = ParetoArchive(minimised=("price",), maximised=("top1",))
-# Draws for each architecture that is wanted, before a window is told to be empty.
-_TRIES = 50
+# Draws for each architecture that is wanted, and in a row that bring nothing new,
+# before no more are looked for.
+_TRIES, _IN_VAIN = 50, 10_000
 
 Measured = Sequence[tuple[ArchEncoding, Mapping[str, float]]]
 A = TypeVar("A", bound=ArchEncoding)
@@ -75,15 +76,20 @@ def draw_window(
   """
   inside: dict[A, None] = {}
   strip: dict[A, None] = {}
-  for _ in range(_TRIES * (count + extra)):
+  found, drawn, latest = 0, 0, 0
+  while drawn < _TRIES * (count + extra) and drawn - latest < _IN_VAIN:
     if len(inside) >= count and len(strip) >= extra:
       break
     for arch in draw():
+      drawn += 1
       away = price(arch) - target
       if -drift < away < drift:
         inside[arch] = None
       elif -drift - below < away <= -drift:
         strip[arch] = None
+    now = min(len(inside), count) + min(len(strip), extra)
+    if now > found:
+      found, latest = now, drawn
   return list(inside)[:count], list(strip)[:extra]
 
 

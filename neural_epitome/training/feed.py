@@ -100,6 +100,22 @@ class Feed:
       bad=self.bad,
     )
 
+  def choosing(self, start_step: int) -> Any:
+    """The infinite stream of batches of the evaluation split; close it.
+
+    They have the size and the augmentation of training batches: what learns beside the
+    weights learns from them.
+    """
+    return self._pipeline.training_batches(
+      self._evaluation,
+      self._options,
+      seed=self._seed,
+      start_step=start_step,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      bad=self._bad_in_evaluation,
+    )
+
   def evaluation(self) -> Any:
     """One pass over the evaluation split; close it."""
     return self._pipeline.evaluation_batches(

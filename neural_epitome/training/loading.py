@@ -19,7 +19,7 @@ from neural_epitome.epitome.plan import Plan
 from neural_epitome.errors import FileError, UserError
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.state_dicts import reading
-from neural_epitome.training import compact_loading, evaluation, setup
+from neural_epitome.training import compact_loading, evaluation, gate_step, setup
 from neural_epitome.training import optimizer as optimizers
 from neural_epitome.training import state as states
 from neural_epitome.training.feed import Feed
@@ -89,8 +89,13 @@ def _restore(
 ) -> states.State:
   # A checkpoint holds the optimiser's state too; its form does not depend on steps.
   rule, _ = optimizers.create(config.optimizer, total_steps=1, steps_per_epoch=1)
+  gates = gate_step.of(config, len(directory.classes()))
   init = states.initializer(
-    model, rule, config.data.input_shape, ema=config.training.ema_decay > 0
+    model,
+    rule,
+    config.data.input_shape,
+    ema=config.training.ema_decay > 0,
+    policy=dict if gates is None else gates.start,
   )
   checkpoints = Checkpoints(directory.checkpoints, None, {"plan": codec.encode(plan)})
   with contextlib.closing(checkpoints):

@@ -32,6 +32,7 @@ from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.training import (
   batch_statistics,
   evaluation,
+  gate_learning,
   reporting,
   resumption,
 )
@@ -120,7 +121,7 @@ class _Run:
     self.quiet = quiet
     self._say(reporting.introduction(config, setup, changes))
     self.state, record = resumption.restore_or_create(
-      config, setup, self.programs.rule, self.checkpoints, directory, self._say
+      config, setup, self.programs, self.checkpoints, directory, self._say
     )
     self.is_finished = bool(record.get("finished"))
     self.seconds_before = float(record.get("seconds", 0.0))
@@ -154,7 +155,13 @@ class _Run:
     setup, options = self.setup, self.config.training
     interval = max(1, round(options.evaluate_every * setup.steps_per_epoch))
     total = setup.total_steps
-    with contextlib.closing(setup.feed.training(self.step)) as source:
+    programs = self.programs
+    with (
+      contextlib.closing(setup.feed.training(self.step)) as source,
+      gate_learning.learning(
+        programs.gates, programs.learn, setup, self.step
+      ) as after_step,
+    ):
       batches = prefetch(itertools.islice(source, total - self.step), setup.mesh)
       has_compiled = False
       while self.step < total:
@@ -169,9 +176,10 @@ class _Run:
           batch = next(batches)
         waiting = self.progress.compiling() if not has_compiled else _NOTHING
         with profiling.marked(self.step), waiting:
-          if self.programs.teach is not None:
-            batch = self.programs.teach(batch)
-          self.state, measured = self.programs.train_step(self.state, batch)
+          if programs.teach is not None:
+            batch = programs.teach(batch)
+          self.state, measured = programs.train_step(self.state, batch)
+          self.state = after_step(self.step + 1, self.state)
         if not has_compiled:
           malloc.retire_fragments()
           has_compiled = True

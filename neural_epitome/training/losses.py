@@ -15,6 +15,7 @@ Array = jax.Array
 DROPOUT_STREAM = 1
 MIXUP_STREAM = 2
 REESTIMATION_STREAM = 3
+GATE_STREAM = 4
 
 
 def example_keys(seed: int, stream: int, position: Array) -> Array:

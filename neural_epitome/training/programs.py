@@ -2,12 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import optax
 
 from neural_epitome.config import Config
 from neural_epitome.distributed.devices import Batch
-from neural_epitome.training import distillation, evaluation, optimizer, step
+from neural_epitome.training import (
+  distillation,
+  evaluation,
+  gate_learning,
+  gate_step,
+  optimizer,
+  step,
+)
 from neural_epitome.training.setup import Setup
 from neural_epitome.training.state import State
 
@@ -22,12 +30,20 @@ class Programs:
       for a run without a teacher.
     train_step: one update, see `step.make_train_step`.
     counter: the evaluation of one batch, see `evaluation.make_counter`.
+    gates: those that learn beside the weights; None where none do.
+    learn: one update of the gates, see `gate_learning.make_step`; None likewise.
   """
 
   rule: optax.GradientTransformation
   teach: Callable[[Batch], Batch] | None
   train_step: Callable[[State, Batch], tuple[State, step.Metrics]]
   counter: evaluation.Counter
+  gates: gate_step.Gates | None
+  learn: gate_learning.Step | None
+
+  def start_policy(self) -> Any:
+    """The state of what learns beside the weights, before its first step."""
+    return {} if self.gates is None else self.gates.start()
 
 
 def make_programs(config: Config, setup: Setup) -> Programs:
@@ -66,4 +82,7 @@ def make_programs(config: Config, setup: Setup) -> Programs:
     ),
   )
   counter = evaluation.make_counter(setup.model, setup.mesh, examples=True)
-  return Programs(rule, teach, train_step, counter)
+  gates, learn = gate_step.of(config, len(setup.classes)), None
+  if gates is not None:
+    learn = gate_learning.make_step(gates, setup, options.seed)
+  return Programs(rule, teach, train_step, counter, gates, learn)

@@ -5,20 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import optax
 
 from neural_epitome.checkpointing.checkpoints import Checkpoints
 from neural_epitome.config import Config
 from neural_epitome.runs.directory import RunDirectory
 from neural_epitome.training import initialization
 from neural_epitome.training import state as states
+from neural_epitome.training.programs import Programs
 from neural_epitome.training.setup import Setup
 
 
 def restore_or_create(
   config: Config,
   setup: Setup,
-  rule: optax.GradientTransformation,
+  programs: Programs,
   checkpoints: Checkpoints,
   directory: RunDirectory,
   say: Callable[[str], None],
@@ -33,7 +33,7 @@ def restore_or_create(
     config: the experiment; `config.training.start` names what a new state is made of,
       if not of random variables.
     setup: of the run.
-    rule: the gradient transformation of the run.
+    programs: of the run; they say what the state holds.
     checkpoints: of the run.
     directory: of the run.
     say: prints a line to the user.
@@ -49,7 +49,11 @@ def restore_or_create(
   """
   options = config.training
   init = states.initializer(
-    setup.model, rule, setup.input_shape, ema=options.ema_decay > 0
+    setup.model,
+    programs.rule,
+    setup.input_shape,
+    ema=options.ema_decay > 0,
+    policy=programs.start_policy,
   )
   restored = checkpoints.restore(states.abstract(init, setup.mesh), say)
   if directory.status == "diverged":

@@ -48,7 +48,8 @@ class Setup:
 def take_inventory(config: Config, classes: int) -> inventories.Inventory:
   """The kernels of the configuration's architecture."""
   module = models.create(config.model, classes)
-  return inventories.take(module, config.data.input_shape)
+  told = config.model.inventory(classes, config.data.input_shape)
+  return told or inventories.take(module, config.data.input_shape)
 
 
 def plan(config: Config) -> tuple[inventories.Inventory, Plan]:

@@ -24,6 +24,8 @@ class State(struct.PyTreeNode):
     opt_state: state of the gradient transformation.
     ema: the averaged copy, {"params", "batch_stats", "routing"}; {} where the
       average is off.
+    policy: of gates that learn beside the weights, a `gate_step.GateState`; {} where
+      none do.
   """
 
   step: jax.Array
@@ -32,18 +34,26 @@ class State(struct.PyTreeNode):
   routing: Tree
   opt_state: Tree
   ema: Tree
+  policy: Tree = struct.field(default_factory=dict)
 
   def variables(self) -> dict[str, Tree]:
-    """The raw model variables."""
+    """The raw model variables; `policy` among them where gates learn."""
     return {
       "params": self.params,
       "batch_stats": self.batch_stats,
       "routing": self.routing,
-    }
+    } | self._of_policy()
+
+  def _of_policy(self) -> dict[str, Tree]:
+    if not self.policy:
+      return {}
+    names = ("alpha", "active", "history")
+    return {"policy": {name: getattr(self.policy, name) for name in names}}
 
   def weights(self) -> dict[str, dict[str, Tree]]:
     """Every set of model variables the run has: `raw` and, where on, `ema`."""
-    return {"raw": self.variables()} | ({"ema": self.ema} if self.ema else {})
+    averaged = {"ema": self.ema | self._of_policy()} if self.ema else {}
+    return {"raw": self.variables()} | averaged
 
 
 def initializer(
@@ -52,6 +62,7 @@ def initializer(
   image_shape: tuple[int, ...],
   *,
   ema: bool,
+  policy: Callable[[], Tree] = dict,
 ) -> Callable[[jax.Array], State]:
   """Returns `init(key) -> State`, pure, for `eval_shape` and `jit`.
 
@@ -60,6 +71,7 @@ def initializer(
     optimizer: the update rule.
     image_shape: (height, width, channels).
     ema: whether to keep an averaged copy.
+    policy: makes the state of what learns beside the weights.
   """
 
   def init(key: jax.Array) -> State:
@@ -73,6 +85,7 @@ def initializer(
       step=jnp.zeros((), jnp.int32),
       opt_state=optimizer.init(collections["params"]),
       ema=jax.tree.map(jnp.copy, collections) if ema else {},
+      policy=policy(),
       **collections,
     )
 

@@ -91,7 +91,7 @@ def make_train_step(
     may have a "teacher", float32 logits (B, classes), of images before mixup.
     The metrics are scalars: loss (nats), accuracy (share of this batch predicted
     as its unmixed label), gradient_norm, learning_rate and finite, False if loss,
-    gradients or update are not.
+    gradients or update are not; those of the last gate step where gates learn.
   """
 
   def loss_of(
@@ -149,6 +149,8 @@ def make_train_step(
     # A finite gradient can still overflow in the update.
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     finite &= jnp.isfinite(global_norm(updates))
+    if state.policy:
+      finite &= jnp.isfinite(state.policy.loss)
     metrics = {
       "loss": loss,
       "accuracy": accuracy,
@@ -156,6 +158,8 @@ def make_train_step(
       "learning_rate": schedule(state.step),
       "finite": finite,
     }
+    if state.policy:
+      metrics |= state.policy.metrics()
     ema = state.ema
     if ema:
       ema = averaging.update(
@@ -174,6 +178,7 @@ def make_train_step(
       routing=routing,
       opt_state=opt_state,
       ema=ema,
+      policy=state.policy,
     ), metrics
 
   return over_devices(device_step, mesh, donate_argnums=0)

@@ -115,6 +115,7 @@ def compare(
   layout: str | None = None,
   keep: Sequence[str] = (),
   format: Format = "compact",
+  moments: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Comparison:
   """Reads a file and compares all ways to store its kernels, which takes its time.
@@ -125,6 +126,8 @@ def compare(
     keep: shell patterns of the kernels that stay as they are.
     format: of the file that budgets are of: the compact one, or the small ONNX file
       that `expand_file` writes of an ONNX graph.
+    moments: second moments of what kernels read, by the names of the file; see
+      `ne.compress`.
     quiet: shows no progress.
 
   Raises:
@@ -154,6 +157,7 @@ def compare(
     quiet=quiet,
     storage=storage,
     nbytes=nbytes,
+    moments=moments,
   )
   return Comparison(file, choosing)
 

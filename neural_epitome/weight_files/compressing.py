@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ def compress_file(
   keep: Sequence[str] = (),
   evaluate: Callable[[dict[str, np.ndarray]], float] | None = None,
   format: comparing.Format = "compact",
+  moments: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Compressed:
   """The weights of any trained network in a budget.
@@ -39,6 +40,8 @@ def compress_file(
     evaluate: see `comparing.Comparison.sensitivities`; without it, the errors of all
       kernels count alike.
     format: see `comparing.compare`.
+    moments: see `comparing.compare`; of an ONNX graph, `--examples` of the command line
+      measures them.
     quiet: see `comparing.compare`.
 
   Returns:
@@ -49,7 +52,7 @@ def compress_file(
   """
   accuracy.check_aim(budget, max_drop, evaluate)
   comparison = comparing.compare(
-    path, layout=layout, keep=keep, format=format, quiet=quiet
+    path, layout=layout, keep=keep, format=format, moments=moments, quiet=quiet
   )
   weights = evaluate and comparison.sensitivities(evaluate, quiet)
   if budget is not None:

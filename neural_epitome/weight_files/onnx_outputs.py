@@ -4,7 +4,7 @@ import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from neural_epitome import packages
 from neural_epitome.errors import UserError
 from neural_epitome.state_dicts import weights_file, writing
 from neural_epitome.state_dicts.leaves import shown
-from neural_epitome.weight_files import onnx_examples
+from neural_epitome.weight_files import onnx_examples, onnx_moments
 
 # A score must be finite; outputs that are no numbers count as this error.
 _RUINED = 1e6
@@ -60,7 +60,7 @@ class Graph:
       raise UserError(
         f"--examples= needs the network as an ONNX graph: {source} is {file.kind}."
       )
-    self._source, self._form = source, file.form
+    self._source, self._form, self._file = source, file.form, file
     session = self._session(pathlib.Path(source))
     arguments = {one.name: one for one in session.get_inputs()}
     self._names = [one.name for one in session.get_outputs()]
@@ -114,6 +114,22 @@ class Graph:
   def score(self, weights: Mapping[str, np.ndarray]) -> float:
     """Minus the squared error of outputs: smooth, unlike a share of the examples."""
     return -min(self.change(weights).output_error ** 2, _RUINED)
+
+  def moments(self) -> dict[str, np.ndarray]:
+    """Second moments of what kernels read, see `onnx_moments.measure`."""
+    return onnx_moments.measure(self._source, self._file, self._values)
+
+  def _values(
+    self, graph: bytes, names: Sequence[str]
+  ) -> Iterator[dict[str, np.ndarray]]:
+    """Tensors of a graph, call by call."""
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / "graph.onnx"
+      path.write_bytes(graph)
+      session = self._session(path)
+    for call in self._examples.calls:
+      values = session.run(list(names), call)
+      yield {n: np.asarray(v) for n, v in zip(names, values, strict=True)}
 
   def _error(self, outputs: list[np.ndarray]) -> float:
     squares = []

@@ -13,8 +13,9 @@ import numpy as np
 
 # Of the operators that are used here.
 OPSET = 11
-# Constants of so many bytes are looked for among those that are there already.
-_SHARED = 64
+# Constants of so many bytes are looked for among those that are there already: shapes,
+# and rings that several kernels read.
+_SHARED = 2**16
 
 
 class State(NamedTuple):

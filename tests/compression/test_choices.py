@@ -7,8 +7,8 @@ import pytest
 
 from neural_epitome.compression import (
   choices,
+  hull,
   kernel_error,
-  measured,
   output_scales,
   window_shapes,
 )
@@ -44,9 +44,9 @@ def compared(request):
 @pytest.mark.slow
 def test_storing_a_kernel_is_hardly_worse_than_comparing_said(compared):
   kernel, every = compared
-  hull = measured._on_hull(every)
-  sizes, errors = [c.nbytes for c in hull], [c.error for c in hull]
-  for choice in hull:
+  kept = hull.lower(every)
+  sizes, errors = [c.nbytes for c in kept], [c.error for c in kept]
+  for choice in kept:
     exact = choices.store(kernel, choice).choice
     # More rounds go on towards fewer bits, along the hull.
     assert exact.error <= 1.1 * np.interp(exact.nbytes, sizes, errors) + 1e-9
@@ -56,8 +56,8 @@ def test_storing_a_kernel_is_hardly_worse_than_comparing_said(compared):
 @pytest.mark.slow
 def test_on_the_hull_more_bytes_leave_less_error_and_every_byte_gains_less(compared):
   _, every = compared
-  hull = measured._on_hull(every)
-  sizes, errors = [c.nbytes for c in hull], [c.error for c in hull]
+  kept = hull.lower(every)
+  sizes, errors = [c.nbytes for c in kept], [c.error for c in kept]
   assert sizes == sorted(sizes)
   assert errors == sorted(errors, reverse=True)
   slopes = np.diff(errors) / np.diff(sizes)
@@ -71,7 +71,7 @@ def test_on_the_hull_more_bytes_leave_less_error_and_every_byte_gains_less(compa
 @pytest.mark.slow
 def test_what_is_stored_makes_the_kernel_with_its_error(compared):
   kernel, every = compared
-  for choice in measured._on_hull(every)[::3]:
+  for choice in hull.lower(every)[::3]:
     stored = choices.store(kernel, choice)
     generator = stored.choice.generator
     generator.check(kernel.shape)

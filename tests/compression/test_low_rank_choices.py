@@ -13,9 +13,9 @@ from neural_epitome.compression import (
   accuracy,
   best,
   choices,
+  hull,
   kernel_error,
   low_rank_choices,
-  measured,
 )
 from neural_epitome.compression.storage import COMPACT
 from neural_epitome.epitome import rounding
@@ -35,8 +35,8 @@ def falling(*shape, power=1.0, seed=0):
 
 def ranks_of(kernel):
   """Low ranks among the choices that may be the best ones."""
-  hull = measured._on_hull(choices.compare(kernel))
-  return [choice for choice in hull if isinstance(choice.generator, LowRank)]
+  kept = hull.lower(choices.compare(kernel))
+  return [choice for choice in kept if isinstance(choice.generator, LowRank)]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_epitome.compression import compact_file, measured
+from neural_epitome.compression import compact_file, hull, measured
 from neural_epitome.compression.choice import Choice
 from neural_epitome.cost.inventory import Inventory
 from neural_epitome.epitome.generators import Dense
@@ -79,10 +79,10 @@ def test_the_hull_has_no_choice_above_a_line_between_two_others():
   random = np.random.default_rng(0)
   points = random.uniform(size=(60, 2))
   every = [Choice(Dense(), 8, y, 100 * x) for x, y in points]
-  hull = measured._on_hull(every)
-  sizes, errors = [c.nbytes for c in hull], [c.error for c in hull]
-  assert hull[0] is min(every, key=lambda c: c.nbytes)
-  assert hull[-1] is min(every, key=lambda c: c.error)
+  kept = hull.lower(every)
+  sizes, errors = [c.nbytes for c in kept], [c.error for c in kept]
+  assert kept[0] is min(every, key=lambda c: c.nbytes)
+  assert kept[-1] is min(every, key=lambda c: c.error)
   assert np.all(np.diff(np.diff(errors) / np.diff(sizes)) > 0)
   for choice in every:
     assert choice.error >= np.interp(choice.nbytes, sizes, errors) - 1e-12
@@ -90,7 +90,7 @@ def test_the_hull_has_no_choice_above_a_line_between_two_others():
 
 def test_choices_of_one_size_leave_the_better_one():
   every = [Choice(Dense(), 8, e, 10) for e in (0.3, 0.1, 0.2)]
-  assert measured._on_hull(every) == [every[1]]
+  assert hull.lower(every) == [every[1]]
 
 
 @pytest.mark.slow

@@ -73,3 +73,56 @@ def test_what_was_never_seen_is_told(batches):
   call = jax.jit(lambda x: model.apply(variables, x))
   with pytest.raises(UserError, match=r"call a Linen model, outside jax\.jit"):
     activations.input_importance(call, batches)
+
+
+def unshrunk(moments, count):
+  """See `columns.Moments.mean`."""
+  own = np.diag(np.diag(moments))
+  return own + (moments - own) * (1 + len(moments) / (10 * count))
+
+
+class Convolutions(nn.Module):
+  """Of every kind that changes what is read."""
+
+  @nn.compact
+  def __call__(self, x):
+    """(batch, 6, 6, 8) -> None."""
+    nn.Conv(5, (3, 2), name="same", use_bias=False)(x)
+    nn.Conv(5, (3, 3), strides=2, padding="VALID", name="valid", use_bias=False)(x)
+    options = {"kernel_dilation": (2, 1), "padding": ((1, 2), (0, 1))}
+    nn.Conv(5, (2, 3), name="dilated", use_bias=False, **options)(x)
+    nn.Conv(5, (3, 3), padding="CIRCULAR", name="circular", use_bias=False)(x)
+    EpitomeConv(5, (3, 3), strides=2, name="epitome", use_bias=False)(x)
+    nn.Dense(5, name="dense", use_bias=False)(x)
+
+
+@pytest.mark.slow
+def test_second_moments_tell_the_mean_square_of_what_any_kernel_makes():
+  model = Convolutions()
+  variables = model.init(jax.random.key(0), IMAGES)
+  found = activations.input_moments(lambda x: model.apply(variables, x), [IMAGES])
+  _, state = model.apply(variables, IMAGES, capture_intermediates=True)
+  assert found.keys() == {f"{name}/kernel" for name in variables["params"]}
+  for name, moments in found.items():
+    layer = name.removesuffix("/kernel")
+    kernel = np.asarray(variables["params"][layer]["kernel"])
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    [outputs] = state["intermediates"][layer]["__call__"]
+    expected = np.mean(np.square(outputs), axis=tuple(range(outputs.ndim - 1)))
+    whole = unshrunk(moments, outputs.size // outputs.shape[-1])
+    np.testing.assert_allclose(
+      np.einsum("io,ij,jo->o", rows, whole, rows), expected, rtol=1e-4
+    )
+
+
+def test_second_moments_of_groups_are_their_mean():
+  model = nn.Conv(4, (1, 1), feature_group_count=2, name="grouped")
+  variables = model.init(jax.random.key(0), IMAGES)
+  found = activations.input_moments(lambda x: model.apply(variables, x), [IMAGES])
+  halves = IMAGES.reshape(-1, 4)
+  np.testing.assert_allclose(
+    unshrunk(found["kernel"], len(halves)),
+    halves.T @ halves / len(halves),
+    rtol=1e-4,
+    atol=1e-6,
+  )

@@ -4,7 +4,7 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.cost import inventory
-from tests.models import nse_networks
+from neural_epitome.models import nse_networks
 
 B1 = models.EfficientNetConfig(variant="b1")
 

@@ -13,8 +13,8 @@ from neural_epitome.errors import UserError
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.block_module import BlockModule
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
+from neural_epitome.models.nse_networks import NSENET27
 from neural_epitome.models.operation_pools import POOLS
-from tests.models.nse_networks import NSENET27
 
 X = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
 TINY = MultiBranchConfig(

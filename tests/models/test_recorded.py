@@ -17,10 +17,10 @@ import pytest
 from neural_epitome import models
 from neural_epitome.cost import inventory
 from neural_epitome.epitome import plan as plans
+from neural_epitome.models import nse_networks
 from neural_epitome.models.chain import ChainBlock
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
 from neural_epitome.spaces import SupernetConfig
-from tests.models import nse_networks
 from tests.spaces.tiny import SPACE
 
 FILE = Path(__file__).parent / "recorded.json"

@@ -1,13 +1,10 @@
 """What the page of a search says; how it looks was looked at."""
 
-import dataclasses
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_epitome.report import search_page
-from tests.spaces.tiny import SPACE
+from neural_epitome.report import search_front, search_page
 
 lines = st.lists(
   st.fixed_dictionaries({"madds": st.integers(1, 20), "top1": st.integers(0, 20)}),
@@ -17,7 +14,7 @@ lines = st.lists(
 
 @given(lines)
 def test_the_front_is_what_no_other_choice_beats(choices):
-  front = search_page.front(choices, "madds")
+  front = search_front.front(choices, "madds")
 
   def beaten(choice):
     return any(
@@ -35,24 +32,6 @@ def test_the_front_is_what_no_other_choice_beats(choices):
   assert [choice["madds"] for choice in front] == sorted(
     choice["madds"] for choice in front
   )
-
-
-def test_the_table_says_what_every_block_is():
-  width = SPACE.largest.width.copy()
-  width[1] = 0
-  arch = dataclasses.replace(SPACE.largest, width=width)
-  rows = search_page.arch_rows(SPACE, arch)
-  assert len(rows) == len(SPACE.positions) + 1
-  assert rows[-1] == ["head", "2x2x16", "", "16", "16", "classifier", "1, 1", "32, 32"]
-  assert rows[1][3:5] == ["left out", str(SPACE.positions[1].largest)]
-  index, read, window, hidden, of, operation, rates, bits = rows[2]
-  position = SPACE.positions[2]
-  assert (index, read) == ("2", f"{position.size}x{position.size}x8")
-  assert window.split()[0] == "5x5"
-  assert hidden == of == str(position.largest)
-  assert (operation, rates, bits) == ("squeeze_excite", "1, 1", "32, 32")
-  text = search_page.arch_table(SPACE, arch).splitlines()
-  assert len(text) == len(rows) + 2
 
 
 def test_the_result_says_what_is_known_so_far():

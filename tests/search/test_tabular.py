@@ -14,12 +14,15 @@ from neural_epitome.search.tabular import Tabular
 from neural_epitome.spaces.table import Table
 from neural_epitome.spaces.table_space import TableSpace
 from neural_epitome.strategies import (
+  Amc,
   Given,
+  NatSearch,
   RandomSearch,
   Round,
   Strategy,
   SubsetEvolution,
 )
+from neural_epitome.strategies.ddpg import Ddpg
 from tests.spaces.test_table_space import SPACE
 
 JUDGE = Tabular(SPACE, told="top1", budget=50.0)
@@ -46,11 +49,34 @@ class Listed(Strategy):
 def strategies(tmp_path_factory):
   file = tmp_path_factory.mktemp("given") / "arch.json"
   file.write_text(json.dumps(SPACE.smallest.to_json()))
-  made = {kind: arm() for kind, arm in Strategy.arms().items()}
-  return made | {"given": Given(path=str(file))}
+  few = {
+    kind: dataclasses.replace(arm(), evaluations=16)
+    for kind, arm in Strategy.arms().items()
+    if "evaluations" in {field.name for field in dataclasses.fields(arm)}
+  }
+  others = {kind: arm() for kind, arm in Strategy.arms().items() if kind not in few}
+  return (
+    others
+    | few
+    | {
+      "amc": Amc(evaluations=8, warmup=4, agent=Ddpg(hidden=8)),
+      "given": Given(path=str(file)),
+      "nat": NatSearch(given=str(file), steps=1),
+    }
+  )
 
 
-@pytest.mark.parametrize("kind", sorted(Strategy.arms()))
+# Those that learn compile for seconds.
+LEARNING = ("amc", "fp_nas", "mnasnet", "nat", "reinforce")
+
+
+@pytest.mark.parametrize(
+  "kind",
+  [
+    pytest.param(kind, marks=pytest.mark.slow if kind in LEARNING else ())
+    for kind in sorted(Strategy.arms())
+  ],
+)
 def test_any_registered_strategy_finds_a_choice_within_the_budget(strategies, kind):
   trace = JUDGE.ask(strategies[kind], seed=1)
   assert JUDGE.ask(strategies[kind], seed=1).asked == trace.asked

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from neural_epitome import models
 from neural_epitome.cost import inventory
 from neural_epitome.errors import UserError
+from neural_epitome.models import nse_networks
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
 from neural_epitome.spaces import MultiBranchSupernetConfig
 from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 from neural_epitome.strategies import Problem, RandomSearch, Reinforce
 from neural_epitome.strategies.policies import Gates
-from tests.models import nse_networks
 
 FRAME = MultiBranchConfig(
   pool="gpu", stem=8, stages=(Stage(16, 2, 1), Stage(24, 2, 0)), head=16
@@ -157,3 +157,24 @@ def test_operations_of_other_cells_or_pools_are_told(only, words):
   space = dataclasses.replace(SPACE, only=only)
   with pytest.raises(UserError, match=words):
     models.create(MultiBranchSupernetConfig(space), 5)
+
+
+def test_pools_are_operations_by_cell_and_a_part_has_fewer():
+  arch = SPACE.sample(0, count=1)[0]
+  used = SPACE.used(arch)
+  part = SPACE.restricted(used)
+  assert part.pools == [sorted(own) for own in used]
+  assert part.used(part.largest) == part.pools
+  assert part.largest == arch
+
+
+def test_choices_are_drawn_as_often_as_a_policy_says():
+  probability = np.where(SPACE.usable, 0.25, 0.0)
+  probability[0] = 0.0
+  drawn = SPACE.drawn(probability, 3, count=300)
+  gates = np.stack([arch.gates for arch in drawn])
+  assert all(SPACE.canonical(arch) == arch for arch in drawn[:20])
+  assert not gates[:, 0].any() or not SPACE.may_be_empty[0]
+  free = SPACE.usable & SPACE.may_be_empty[:, None]
+  free[0] = False
+  np.testing.assert_allclose(gates.mean(axis=0)[free], 0.25, atol=0.12)

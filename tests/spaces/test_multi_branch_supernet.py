@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neural_epitome import codec, models
+from neural_epitome.cost import inventory as inventories
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
 from neural_epitome.spaces import MultiBranchSupernetConfig, multi_branch_supernet
@@ -151,3 +152,31 @@ def test_gates_learn_through_two_paths_beside_the_weights(model, variables):
 
 def test_it_survives_json():
   assert codec.decode(ModelConfig, codec.encode(CONFIG)) == CONFIG
+
+
+def test_its_kernels_are_told_without_a_trace():
+  told = CONFIG.inventory(5, (16, 16, 3))
+  assert told == inventories.take(models.create(CONFIG, 5), (16, 16, 3))
+
+
+def test_what_a_policy_has_dropped_is_drawn_no_more():
+  active = np.array(SPACE.slots.exists)
+  active[1, 1:] = active[0, 0] = False
+  wide = SPACE.slots.wide(jnp.asarray(active))
+  draw = jax.vmap(lambda key: multi_branch_supernet.draw_evenly(SPACE, key, wide).gates)
+  gates = np.asarray(draw(jax.random.split(jax.random.key(0), 200)))
+  assert not np.any(gates[:, np.asarray(wide) == 0])
+  assert np.all(gates[:, np.asarray(wide) == 1].any(axis=0))
+  assert np.all(SPACE.slots.narrow(np.asarray(wide)) == active)
+
+
+@pytest.mark.slow
+def test_a_choice_is_cut_out_of_the_variables(variables):
+  arch = SPACE.sample(0, count=1)[0]
+  network = SPACE.network(arch)
+  cut = CONFIG.sliced(variables, arch)
+  expected = plain(variables, network)
+  assert jax.tree.structure(cut) == jax.tree.structure(
+    {name: expected[name] for name in ("params", "batch_stats")}
+  )
+  assert CONFIG.final(arch, 5)[0] == network

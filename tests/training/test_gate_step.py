@@ -11,14 +11,16 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.gate_options import GateOptions, Penalty
+from neural_epitome.spaces.multi_branch_prices import BranchPrices
 from neural_epitome.spaces.multi_branch_supernet import Branches
 from neural_epitome.strategies.policies import two_paths
 from neural_epitome.training import gate_step
-from neural_epitome.training.gate_step import GateOptions, GateSlots
+from neural_epitome.training.gate_step import GateSlots
 from tests.spaces.test_multi_branch_supernet import CONFIG, SPACE
 
-SLOTS = GateSlots(SPACE, channels=3, classes=5)
-FREE = GateOptions(learning_rate=0.1, weight=0.0)
+SLOTS = GateSlots(BranchPrices(SPACE, classes=5, channels=3), GateOptions())
+FREE = GateOptions(learning_rate=0.1, penalties=())
 SETS = jnp.array(list(itertools.product(range(8), repeat=3)))
 
 
@@ -40,7 +42,7 @@ def test_more_operations_than_have_sets_are_refused():
   with pytest.raises(
     UserError, match="has 19 operations in use, and gates learn of 10"
   ):
-    GateSlots(dataclasses.replace(SPACE, only=()), 3, 5)
+    GateSlots(BranchPrices(dataclasses.replace(SPACE, only=()), 5, 3), FREE)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,8 @@ def train(setting, options, steps, state=None, kept=None):
   @jax.jit
   def step(state, key):
     arguments = (model, SLOTS, options, state, variables, batch, key, kept)
-    return gate_step.step(*arguments)
+    moved = gate_step.step(*arguments)
+    return moved, {"price": moved.price, "active": jnp.sum(moved.active)}
 
   state, history = state or SLOTS.start(options), []
   for number in steps:
@@ -107,7 +110,8 @@ def test_the_expected_loss_falls_and_a_resumed_state_goes_on_alike(setting):
 @pytest.mark.slow
 def test_a_price_comes_down_to_its_target_and_what_is_kept_is_not_dropped(setting):
   smallest = SPACE.price(SPACE.smallest, 3, 5)["madds"] / 1e6
-  options = GateOptions(learning_rate=0.2, target=smallest, weight=1e4)
+  penalty = Penalty(target=smallest, weight=1e4)
+  options = GateOptions(learning_rate=0.2, penalties=(penalty,))
   kept = jnp.zeros((3, 3), bool).at[0, 1].set(True)
   state, history = train(setting, options, range(80), kept=kept)
   prices = [metrics["price"] for metrics in history]
@@ -129,16 +133,17 @@ def test_a_cell_that_needs_its_only_operation_leaves_the_others_learning(one_exi
   """Whether the space has no other operation for it, or the others were dropped."""
   only = (SPACE.only[0], (1,), SPACE.only[2]) if one_exists else SPACE.only
   space = dataclasses.replace(SPACE, only=only)
-  slots, model = GateSlots(space, 3, 5), models.create(CONFIG.__class__(space), 5)
+  slots = GateSlots(BranchPrices(space, 5, 3), FREE)
+  model = models.create(CONFIG.__class__(space), 5)
   image = jax.random.normal(jax.random.key(0), (4, 16, 16, 3))
   batch = {"image": image, "label": jnp.arange(4)}
   variables = jax.jit(model.init)(jax.random.key(1), image)
   state = slots.start(FREE)
   state = dataclasses.replace(state, active=state.active.at[1, 1:].set(False))
   step = jax.jit(lambda *a: gate_step.step(model, slots, FREE, *a))
-  moved, metrics = step(state, variables, batch, jax.random.key(2))
-  assert np.isfinite(metrics["loss"])
-  assert np.isfinite(metrics["price"])
+  moved = step(state, variables, batch, jax.random.key(2))
+  assert np.isfinite(moved.loss)
+  assert np.isfinite(moved.price)
   assert np.all(np.isfinite(moved.alpha))
   assert np.all(moved.alpha[1] == 0)
   assert np.any(moved.alpha[0] != 0)

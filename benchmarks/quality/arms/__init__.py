@@ -13,6 +13,7 @@ def _rounded(bits: int) -> Arm:
 
 ARMS: dict[str, Arm] = {
   "best": best.best,
+  "best_examples": best.best_examples,
   "best_moving": best.best_moving,
   "nnc": rivals.nnc_codec(is_small_finer=False),
   "nnc_small_finer": rivals.nnc_codec(is_small_finer=True),

@@ -22,10 +22,13 @@ class Teacher:
   Attributes:
     network: which.
     variables: its parameters and statistics.
+    examples: gives training images without labels, uint8, of the arms that look at
+      some.
   """
 
   network: Network
   variables: Tree
+  examples: Callable[[], jax.Array] | None = None
 
   @property
   def model(self) -> Any:

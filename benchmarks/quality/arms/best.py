@@ -14,12 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.quality.arms.base import Expanded, Start, Teacher, flat, nested
+from benchmarks.quality.training import augmented, normalised
 from neural_epitome.compression.best import Choosing, prepare
 from neural_epitome.compression.compressed import Compressed
+from neural_epitome.epitome.activations import input_moments
 from neural_epitome.training import start_assignment
 
 Tree = Any
 
+# Images of a batch whose layers' inputs are measured.
+_BATCH = 250
 # Of a residual, in root mean squares of its kernel.
 _UNIT = 0.1
 
@@ -29,7 +33,8 @@ class _Weights:
   """Parameters that are compared by their values."""
 
   digest: str
-  params: Any = dataclasses.field(compare=False)
+  teacher: Teacher = dataclasses.field(compare=False)
+  has_examples: bool
 
 
 def best(teacher: Teacher, size: int, seed: int) -> Start:
@@ -38,7 +43,16 @@ def best(teacher: Teacher, size: int, seed: int) -> Start:
   Rings, scales and what is no kernel can be trained, and are rounded as they ship.
   """
   del seed
-  small = _small(teacher, size)
+  return _still(teacher, _small(teacher, size))
+
+
+def best_examples(teacher: Teacher, size: int, seed: int) -> Start:
+  """The same, fitted to what layers make of training images, without labels."""
+  del seed
+  return _still(teacher, _small(teacher, size, has_examples=True))
+
+
+def _still(teacher: Teacher, small: Compressed) -> Start:
   variables = {**teacher.variables, "params": nested(small.compact)}
   model = Expanded(teacher.model, lambda stored: small.expand(flat(stored)))
   return Start(model, variables, small.totals.stored_bytes)
@@ -105,15 +119,29 @@ class _Moving:
     return self.model.apply({**rest, "params": full}, *args, **options)
 
 
-def _small(teacher: Teacher, size: int) -> Compressed:
+def _small(teacher: Teacher, size: int, has_examples: bool = False) -> Compressed:
   params = teacher.variables["params"]
   digest = hashlib.sha256()
   for array in flat(params).values():
     digest.update(np.asarray(array).tobytes())
-  return _prepared(_Weights(digest.hexdigest(), params)).within(teacher.budget(size))
+  weights = _Weights(digest.hexdigest(), teacher, has_examples)
+  return _prepared(weights).within(teacher.budget(size))
 
 
 @functools.lru_cache(1)
 def _prepared(weights: _Weights) -> Choosing:
-  """Which takes half a minute and serves every size."""
-  return prepare(weights.params, quiet=True)
+  """Which takes half a minute, with examples two, and serves every size."""
+  params, moments = weights.teacher.variables["params"], None
+  if weights.has_examples:
+    moments = _moments(weights.teacher)
+  return prepare(params, quiet=True, moments=moments)
+
+
+def _moments(teacher: Teacher) -> dict[str, np.ndarray]:
+  """Of what layers read, of images augmented as in training."""
+  assert teacher.examples is not None  # jobs give them
+  images = normalised(augmented(jax.random.key(0), teacher.examples()))
+  return input_moments(
+    lambda batch: teacher.model.apply(teacher.variables, batch, train=False),
+    [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)],
+  )

@@ -79,7 +79,11 @@ class Learning(Protocol):
 
 def start(policy: Policy, learning: Learning, counts: tuple[int, ...]) -> State:
   """The state before the first update; see `Policy.init`."""
-  params = policy.init(counts)
+  return start_from(policy.init(counts), learning)
+
+
+def start_from(params: Any, learning: Learning) -> State:
+  """The state of these parameters before the first update."""
   moments = learning.optimizer().init(params)
   zero = jnp.zeros((), jnp.float32)
   return State(params, moments, zero, zero, jnp.zeros((), jnp.int32))
@@ -113,13 +117,16 @@ def loss(
   return -expected - entropy * policy.entropy(params)
 
 
-def judged(state: State, rewards: jax.Array, decay: float) -> tuple[jax.Array, State]:
+def judged(
+  state: State, rewards: jax.Array, decay: float, expected: jax.Array | None = None
+) -> tuple[jax.Array, State]:
   """How much better than usual a batch is, and the state that knows of it.
 
   Args:
     state: before.
     rewards: (batch,), the more the better.
     decay: of what the moving mean and deviation were.
+    expected: (batch,), what each reward is compared with; the moving mean if None.
 
   Returns:
     Advantages, float32 (batch,), in units of the deviation, and 0 where rewards are
@@ -128,14 +135,15 @@ def judged(state: State, rewards: jax.Array, decay: float) -> tuple[jax.Array, S
   rewards = rewards.astype(jnp.float32)
   is_first = state.step == 0
   mean = jnp.where(is_first, jnp.mean(rewards), state.mean)
-  spread = jnp.sqrt(jnp.mean((rewards - mean) ** 2))
+  from_it = rewards - (mean if expected is None else expected)
+  spread = jnp.sqrt(jnp.mean(from_it**2))
   deviation = jnp.where(is_first, spread, state.deviation)
   # The moving deviation is short where batches before had no spread, as tied ones.
   scale = jnp.maximum(deviation, spread)
   # Of equal rewards, even the mean's rounding is a distance.
   least = _ROUNDING * jnp.max(jnp.abs(rewards))
   differ = scale > least
-  advantages = jnp.where(differ, (rewards - mean) / jnp.where(differ, scale, 1.0), 0.0)
+  advantages = jnp.where(differ, from_it / jnp.where(differ, scale, 1.0), 0.0)
   told = dataclasses.replace(
     state,
     mean=decay * mean + (1 - decay) * jnp.mean(rewards),
@@ -171,8 +179,19 @@ def update(
   gradient = jax.grad(of_params)(state.params)
   if learning.gradient == "natural":
     gradient = policy.natural(state.params, gradient)
+  return advance(learning, told, gradient)
+
+
+def advance(learning: Learning, told: State, gradient: Any) -> State:
+  """The state after a step along a gradient.
+
+  Args:
+    learning: how the policy learns.
+    told: of `judged`.
+    gradient: of what is minimised, by the parameters.
+  """
   # Optax mixes floats with integer counts, which strict promotion does not allow.
   with jax.numpy_dtype_promotion("standard"):
-    updates, moments = learning.optimizer().update(gradient, state.moments)
-  params = optax.apply_updates(state.params, updates)
+    updates, moments = learning.optimizer().update(gradient, told.moments)
+  params = optax.apply_updates(told.params, updates)
   return dataclasses.replace(told, params=params, moments=moments)

@@ -55,6 +55,21 @@ def test_a_code_of_the_teacher_takes_what_the_size_allows_and_answers_like_it(
 
 
 @pytest.mark.slow
+def test_an_arm_that_sees_images_answers_more_alike_in_as_many_bytes(teacher, image):
+  random = np.random.default_rng(0)
+  shown = jnp.asarray(random.integers(256, size=(20, 32, 32, 3)), jnp.uint8)
+  seeing = Teacher(NETWORK, teacher.variables, lambda: shown)
+  seen = training.normalised(shown[:10])
+  exact = teacher.model.apply(teacher.variables, seen, train=False)
+  lost = []
+  for arm in ("best_examples", "best"):
+    start = ARMS[arm](seeing, SIZE, 0)
+    assert start.stored_bytes <= 4 * teacher.inventory.size // SIZE
+    lost.append(float(jnp.linalg.norm(logits(start, seen) - exact)))
+  assert lost[0] < 0.8 * lost[1]
+
+
+@pytest.mark.slow
 def test_windows_move_between_epochs_and_nothing_else_does(teacher, image):
   start, still = (ARMS[arm](teacher, SIZE, 0) for arm in ("best_moving", "best"))
   assert start.stored_bytes == still.stored_bytes

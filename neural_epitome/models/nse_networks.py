@@ -1,4 +1,8 @@
-"""The networks that NSE's authors published, as they are encoded."""
+"""The networks that NSE's authors published, and the frames that they searched.
+
+Ci et al., ICCV 2021 (arXiv 2011.10904); encodings and widths are those of the authors'
+code.
+"""
 
 from collections.abc import Sequence
 
@@ -11,6 +15,14 @@ def _stages(widths: Sequence[int], cells: Sequence[int]) -> tuple[Stage, ...]:
 
 
 _WIDTHS = (24, 40, 80, 96, 192, 320)
+_GPU_WIDTHS = (32, 64, 128, 256)
+# 22 cells of the two mobile spaces, 21 of the one that is searched for latency.
+MOBILE_FRAME = MultiBranchConfig(
+  pool="madds", cells=(), stages=_stages(_WIDTHS, (3, 3, 3, 3, 3, 0))
+)
+GPU_FRAME = MultiBranchConfig(
+  pool="gpu", cells=(), stages=tuple(map(Stage, _GPU_WIDTHS, (2,) * 4, (3, 3, 7, 3)))
+)
 # As published, without what the encodings do not say (squeeze-and-excitation).
 NSENET27 = MultiBranchConfig(
   pool="madds",
@@ -37,5 +49,5 @@ NSENET_GPU = MultiBranchConfig(
     *((11, 6), (8, 2), (0, 1, 8, 11), (2, 6, 8, 12, 14)),
   ),
   stem_cells=0,
-  stages=tuple(map(Stage, (32, 64, 128, 256), (2, 2, 2, 2), (1, 3, 4, 2))),
+  stages=tuple(map(Stage, _GPU_WIDTHS, (2,) * 4, (1, 3, 4, 2))),
 )
