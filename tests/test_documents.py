@@ -54,6 +54,7 @@ WRITTEN = {
     name: [lambda network=network: onnx_table.table(common.read("onnx_files"), network)]
     for name, network in onnx_table.TABLES.items()
   },
+  "onnx_rivals": [lambda: onnx_table.rivals(common.read("onnx_rivals"))],
   "cifar100": [lambda: quality_table.tables(common.read("quality"))["cifar100"]],
   "cifar100_remeasured": [
     lambda: quality_table.tables(common.read("quality"))["cifar100_remeasured"]

@@ -13,7 +13,7 @@ from neural_epitome.compression import compact_reader
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.state_dicts.weights_file import WeightsFile
 from neural_epitome.training.compressed_distillation import distill
-from neural_epitome.weight_files import compressing
+from neural_epitome.weight_files import comparing
 
 RATIOS = (4, 8, 12, 16, 20, 25, 30, 40, 60)
 # Tones on which sensitivities are measured, once a kernel, and others that teach.
@@ -57,7 +57,7 @@ def arms(
   def of_all(method: Callable, ratio: int) -> Callable[[], Small]:
     return lambda: beside(method(kernels, file.nbytes / ratio - rest_bytes))
 
-  comparison = functools.cache(lambda: compressing.compare(path, quiet=True))
+  comparison = functools.cache(lambda: comparing.compare(path, quiet=True))
   for ratio in ratios:
     yield "best", f"{ratio}x", lambda r=ratio: _written(comparison(), f"{r}x")
   sensitivity = functools.cache(lambda: _sensitivity(comparison()))
@@ -101,7 +101,7 @@ def arms(
 
 
 def _written(
-  comparison: compressing.Comparison,
+  comparison: comparing.Comparison,
   budget: str,
   sensitivity: Mapping[str, float] | None = None,
 ) -> Small:
@@ -117,7 +117,7 @@ def _file(small: Compressed) -> Small:
 
 
 def _distilled(
-  comparison: compressing.Comparison, budget: str, moves: int = 4
+  comparison: comparing.Comparison, budget: str, moves: int = 4
 ) -> Compressed:
   """Taught by the network itself, on tones that are not those of the rows."""
   file = comparison.file
@@ -134,7 +134,7 @@ def _distilled(
   )
 
 
-def _sensitivity(comparison: compressing.Comparison) -> dict[str, float]:
+def _sensitivity(comparison: comparing.Comparison) -> dict[str, float]:
   """What errors of each kernel cost, on tones that are not those of the rows."""
   sound, pitch = network.tones(OTHER_SEED, OTHER_TONES)
 

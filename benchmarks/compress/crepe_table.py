@@ -28,15 +28,15 @@ def table(rows: Sequence[Row]) -> str:
   ours = [row for row in tiny if row["method"] == OURS]
   body = []
   for row in sorted(ours, key=lambda row: -int(row["bytes"])):
-    cells = [_rival(tiny, method, int(row["bytes"])) for method in RIVALS]
+    cells = [rival(tiny, method, int(row["bytes"])) for method in RIVALS]
     taught = {
-      other["method"]: _spread(other)
+      other["method"]: spread(other)
       for other in tiny
       if other["setting"] == row["setting"]
     }
     ratio = f"{float(row['times_smaller']):.1f}x"
     taught_cells = [taught.get(method, "-") for method in DISTILLED]
-    body.append([ratio, f"**{_spread(row)}**", *taught_cells, *cells])
+    body.append([ratio, f"**{spread(row)}**", *taught_cells, *cells])
   heads = [
     "times smaller",
     "ours",
@@ -47,11 +47,12 @@ def table(rows: Sequence[Row]) -> str:
   return pages.markdown(heads, body)
 
 
-def _spread(row: Row) -> str:
+def spread(row: Row) -> str:
+  """Mean and deviation of what is right."""
   return f"{float(row['right_percent']):.1f} ± {float(row['right_stdev']):.1f}"
 
 
-def _rival(rows: Sequence[Row], method: str, size: int) -> str:
+def rival(rows: Sequence[Row], method: str, size: int) -> str:
   """The accuracy of a method in a file of at least this size, and its ratio."""
   own = sorted(
     (row for row in rows if row["method"] == method), key=lambda row: int(row["bytes"])

@@ -19,8 +19,7 @@ file to the same weights in full; `compact_bytes` what the same weights take in 
 compact file. Right are, of CREPE, percent of 1,024 tones for each of three seeds, of
 Silero, of the pieces of sixteen spoken sounds for each.
 
-Rows of networks that are not named stay. (`small` was ours before budgets could be of
-the ONNX file: of a compact file of that size, exported.)
+Rows of networks that are not named stay.
 """
 
 import argparse
@@ -43,7 +42,7 @@ from benchmarks import common
 from benchmarks.compress import onnx_networks
 from neural_epitome.cost import latency
 from neural_epitome.state_dicts import onnx_file
-from neural_epitome.weight_files import compressing, onnx_outputs
+from neural_epitome.weight_files import comparing, onnx_outputs
 
 _CALIBRATION = 64
 _EXAMPLES_SEED = 1000
@@ -66,7 +65,7 @@ def forms(
   """The files of a network by form: it, the same in full, bytes of a compact file."""
   source, made = network.source, {}
   made["float"] = (source, None, 0)
-  comparison = compressing.compare(source, format="onnx", quiet=True)
+  comparison = comparing.compare(source, format="onnx", quiet=True)
   np.savez(folder / "examples.npz", **network.draw(_EXAMPLES_SEED, network.examples))
   graph = onnx_outputs.Graph(source, folder / "examples.npz")
   sensitivity = comparison.sensitivities(graph.score, quiet=True)

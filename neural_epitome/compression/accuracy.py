@@ -5,13 +5,14 @@ is its sensitivity. To first order losses add up, so these are the weights of th
 whose sum a budget minimises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.compression import choices, drop, kernel_error, progress
+from neural_epitome.compression import choices, kernel_error, progress
+from neural_epitome.compression import drop as dropping
 from neural_epitome.compression.best import Choosing
 from neural_epitome.compression.choice import Choice
 from neural_epitome.compression.compressed import Compressed
@@ -21,6 +22,8 @@ from neural_epitome.errors import UserError
 
 # Of a tree of the structure that was compressed: higher is better.
 Evaluate = Callable[[Any], float]
+# What errors of kernels count, by name; None where all count alike.
+Weights = Mapping[str, float] | None
 # Squared relative error at which a kernel is tried.
 _TRIED = 0.15
 # A kernel counts this share of the largest loss at least: what was measured is noisy.
@@ -61,7 +64,7 @@ def sensitivities(
 
 
 def best_of(
-  make: Callable[[dict[str, float] | None], Compressed],
+  make: Callable[[Weights], Compressed],
   weights: dict[str, float],
   score: Callable[[Compressed], float],
 ) -> Compressed:
@@ -70,13 +73,33 @@ def best_of(
   Losses of score add up where errors are small. At few bytes they do not, and kernels
   that cost little by themselves may be ruined together: then even weights are better.
   """
-  made = [
-    make({path: weight**power for path, weight in weights.items()} if power else None)
-    for power in _POWERS
-  ]
+  made = [make(some) for some in _tried(weights)]
   scores = [float(score(small)) for small in made]
   # Of what is ruined, a score may be no number.
   return made[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
+
+
+def smallest(
+  make: Callable[[int, Weights], Compressed],
+  weights: dict[str, float] | None,
+  drop: Callable[[Compressed], float],
+  max_drop: float,
+  whole: int,
+) -> Compressed:
+  """The smallest file within a bound, of those that `best_of` chooses among.
+
+  Args:
+    make: what is made of so many bytes by sensitivities.
+    weights: sensitivities; without, errors of all kernels count alike.
+    drop: see `drop.smallest`.
+    max_drop: see there.
+    whole: see there.
+
+  Raises:
+    UserError: see there.
+  """
+  ways = [lambda budget, some=some: make(budget, some) for some in _tried(weights)]
+  return dropping.smallest(ways, drop, max_drop, whole)
 
 
 def check_aim(
@@ -86,9 +109,18 @@ def check_aim(
   if (budget is None) == (max_drop is None):
     raise UserError("Give a budget, as '20x' or '300kB', or max_drop=, one of them.")
   if max_drop is not None:
-    drop.check(max_drop)
+    dropping.check(max_drop)
     if evaluate is None:
       raise UserError("max_drop= needs evaluate=, the score that may drop.")
+
+
+def _tried(weights: dict[str, float] | None) -> list[Weights]:
+  if weights is None:
+    return [None]
+  return [
+    {path: weight**power for path, weight in weights.items()} if power else None
+    for power in _POWERS
+  ]
 
 
 def _remade(kernel: np.ndarray, choice: Choice, inputs: Inputs | None) -> np.ndarray:

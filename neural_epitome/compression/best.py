@@ -11,7 +11,6 @@ import numpy as np
 
 from neural_epitome.compression import (
   compact_file,
-  drop,
   half_precision,
   importance_of_inputs,
   measured,
@@ -106,30 +105,6 @@ class Choosing:
       _inventory=self._inventory,
       _halves=halves,
       _network=self._beside,
-    )
-
-  def dropping(
-    self,
-    max_drop: float,
-    evaluate: Callable[[Tree], float],
-    sensitivity: Mapping[str, float] | None = None,
-  ) -> Compressed:
-    """The smallest file whose score is less by `max_drop` at most.
-
-    Args:
-      max_drop: in the unit of the score.
-      evaluate: the score of a tree; higher is better.
-      sensitivity: as of `within`.
-
-    Raises:
-      UserError: if nothing stays within the bound.
-    """
-    before = evaluate(self.tree({}))
-    return drop.smallest(
-      lambda budget: self.within(budget, sensitivity),
-      lambda small: before - evaluate(small.expand(small.compact)),
-      max_drop,
-      self.whole,
     )
 
   def tree(self, replaced: Mapping[str, np.ndarray]) -> Tree:

@@ -10,6 +10,7 @@ from neural_epitome.compression import (
   kernel_error,
   low_rank_choices,
   output_scales,
+  scalar_choices,
   window_choices,
   window_feedback,
   window_shapes,
@@ -44,7 +45,7 @@ def compare(
   ]
   choices += low_rank_choices.compare(kernel, outputs, error_of_sample, storage)
   alone = error_of_sample if inputs is None else kernel_error.error_of(sample)
-  of_windows = []
+  of_windows = list(scalar_choices.compare(kernel, sample, alone, storage))
   for generator in window_shapes.generators(sample, storage.is_coded):
     of_windows += window_choices.compare(
       sample, generator, kernel.shape, alone, storage

@@ -80,7 +80,8 @@ def write_numbers(
       name = plans.beside(kernel_path, f"offsets.{axis}")
       tensors[name] = np.asarray(offset, _offset_dtype(axis))
       if symbols:
-        tensors[name] = entropy_coding.encode(tensors[name], symbols)
+        along = generator.coded_axis(axis)
+        tensors[name] = entropy_coding.encode(tensors[name], symbols, along)
       elif bits < 32:
         tensors[name] = pack(tensors[name] - (1 << (bits - 1)), bits)
   header, rows = _laid_out(plan, tensors, network, shapes)

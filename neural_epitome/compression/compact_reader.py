@@ -15,6 +15,8 @@ import numpy as np
 DTYPES = {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I8": "i1", "U8": "u1"}
 LARGEST_DESCRIPTION, LARGEST = 2**24, 2**28  # bytes; numbers in full, 1024 a byte too
 MOST_SYMBOLS = 2**14  # that one row tells apart: each takes one word at most
+TOTAL = 2**20  # of frequencies in one of several contexts
+LONGEST = 2**16  # stream of symbols in context: one after the other takes its time
 
 
 class CompactError(ValueError):
@@ -80,22 +82,44 @@ def lanes(count):
   return min(max(count >> 10, 1), 4096)
 
 
-def coded(row, count, symbols):
+def in_context(codes):
+  """Frequencies of symbols by context, codes (contexts, symbols), that sum to TOTAL."""
+  counts = np.stack([frequencies(row) for row in codes])
+  used = np.cumsum(counts > 0, 1)
+  ends = np.cumsum(counts, 1) * (TOTAL - used[:, -1:]) // counts.sum(1, keepdims=True)
+  return np.diff(ends + used, axis=1, prepend=0)
+
+
+def coded(row, count, symbols, distance=0):
   """Symbols in 0 .. symbols - 1 of a row of bytes, entropy coded (interleaved rANS).
 
   The codes of the frequencies come first, coded likewise where they are many; then a
   state of 64 bits a lane, and words of 16 bits. Returns them, and the bytes behind.
+  With a distance, the symbol so far before is the context: the number of contexts and
+  where each but the first begins come before their codes.
   """
-  _need(symbols <= MOST_SYMBOLS, f"{symbols} different symbols")
-  if symbols <= 64:
-    codes, row = row[:symbols], row[symbols:]
+  edges, contexts = np.empty(0, int), 1
+  if distance:
+    contexts, row = int(row[0]), row[1:]
+    edges, row = (
+      row[: 2 * contexts - 2].view("<u2").astype(int),
+      row[2 * contexts - 2 :],
+    )
+    _need(len(edges) == contexts - 1, "contexts")
+  _need(contexts * symbols <= MOST_SYMBOLS, f"{symbols} different symbols")
+  if contexts * symbols <= 64:
+    codes, row = row[: contexts * symbols], row[contexts * symbols :]
   else:
-    codes, row = coded(row, symbols, 64)
-  is_used = count == 0 or codes.any()
-  _need(len(codes) == symbols and is_used and codes.max(initial=0) <= 41, "frequencies")
-  counts, size = frequencies(codes), lanes(count)
+    codes, row = coded(row, contexts * symbols, 64)
+  _need(len(codes) == contexts * symbols and codes.max(initial=0) <= 41, "frequencies")
+  codes = codes.reshape(contexts, symbols)
+  _need(count == 0 or codes.any(1).all(), "frequencies")
+  counts, size = frequencies(codes[0]), lanes(count)
+  if distance:
+    counts, size = in_context(codes).reshape(-1), min(size, distance)
+    _need(count <= size * LONGEST, "too few streams")
   ends = np.cumsum(counts)
-  total, starts = max(int(ends[-1]), 1), ends - counts
+  total, starts = TOTAL if distance else max(int(ends[-1]), 1), ends - counts
   least = total << (44 - total.bit_length())
   head, row = np.split(row, [8 * size + 4])
   _need(len(head) == 8 * size + 4, "cut states")
@@ -104,18 +128,22 @@ def coded(row, count, symbols):
   _need(len(words) == 2 * length, "cut words")
   words = words.view("<u2")
   _need(((state >= least) & (state < least << 16)).all(), "states")
-  result, at = np.empty(count, np.int32), 0
+  # Before the first symbols lie some of the middle.
+  result, at = np.full(distance + count, symbols // 2, np.int32), 0
+  context = np.searchsorted(edges, np.arange(symbols), "right")
   for begin in range(0, count, size):
     now = state[: count - begin]  # a view
-    slot = now % total
+    base = context[result[begin : begin + len(now)]] if distance else 0
+    slot = now % total + base * total
     symbol = np.searchsorted(ends, slot, "right")
     now[:] = counts[symbol] * (now // total) + slot - starts[symbol]
     low = np.flatnonzero(now < least)
     _need(at + len(low) <= length, "too few words")
     now[low] = (now[low] << 16) | words[at : at + len(low)]
-    at, result[begin : begin + size] = at + len(low), symbol
+    at += len(low)
+    result[distance + begin : distance + begin + size] = symbol - base * symbols
   _need(at == length and (state == least).all(), "words that belong to no symbol")
-  return result, row
+  return result[distance:], row
 
 
 class Network:
@@ -154,8 +182,13 @@ class Network:
     if spec.get("coded_bytes") is None:
       starts = unpacked(row, counts, (length - 1).bit_length() or 1)
     else:
-      starts, row = coded(row, math.prod(counts), length)
+      axis, order = spec.get("context"), counts
+      if axis is not None:
+        order = [counts[axis], *counts[:axis], *counts[axis + 1 :]]
+      distance = 0 if axis is None else math.prod(order[1:])
+      starts, row = coded(row, math.prod(counts), length, distance)
       _need(not len(row), "bytes behind the starts")
+      starts = np.moveaxis(starts.reshape(order), 0, axis or 0)
     _need((starts < length).all(), "starts outside of the ring")
     return {"start": starts.reshape(counts)}
 

@@ -206,7 +206,7 @@ class Compressed:
     for path, values in starts.items():
       generator = kernels[path].generator
       if isinstance(generator, WindowedEpitome) and generator.coded_bytes is not None:
-        nbytes = len(entropy_coding.encode(values, generator.length))
+        nbytes = len(entropy_coding.encode(values, generator.length, generator.context))
         generator = dataclasses.replace(generator, coded_bytes=nbytes)
         kernels[path] = dataclasses.replace(kernels[path], generator=generator)
     if kernels == self.plan.kernels:  # packed starts all take the same

@@ -41,14 +41,18 @@ def store(
     rows, scale, gain = output_scales.normalised(kernel, generator)
     metric = kernel_error.window_metric(generator, kernel.shape)
     target = window_fit.Target(rows, metric)
+    # In context, starts are not as long as their frequencies alone make them: rounds
+    # that go by these would lose more than was compared.
+    rounds = _LAST_ROUNDS if generator.context is None else 0
     fit = window_fit.fit(
-      target, choice.ring, choice.penalty, _LAST_ROUNDS, choice.bits, choice.lengths
+      target, choice.ring, choice.penalty, rounds, choice.bits, choice.lengths
     )
     made, scale, gain = output_scales.unbiased(generator, fit, scale, gain, kernel)
   else:
     fit, made, scale, gain = window_feedback.fit(kernel, choice, inputs)
-  coded = len(entropy_coding.encode(fit.starts, generator.length))
-  packed = dataclasses.replace(generator, coded_bytes=None)
+  starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
+  coded = len(entropy_coding.encode(starts, generator.length, generator.context))
+  packed = dataclasses.replace(generator, coded_bytes=None, context=None)
   packed_bytes = packed.offset_bytes("start", kernel.shape)
   starts_bytes = min(packed_bytes, coded) if storage.is_coded else packed_bytes
   if packed_bytes <= coded:
@@ -56,7 +60,6 @@ def store(
   else:
     generator = dataclasses.replace(generator, coded_bytes=coded)
   tensors = {"ring": fit.ring * gain} | ({"scale": scale} if generator.scaled else {})
-  starts = fit.starts.reshape(generator.offsets(kernel.shape)["start"])
   nbytes = starts_bytes + window_bytes.beside(
     generator, kernel.shape, choice.bits, storage
   )
@@ -87,6 +90,7 @@ def compare(
   for penalty in penalties:
     fit = window_fit.fit(target, ring, penalty, rounds, bits, lengths)
     counts = np.bincount(fit.starts, minlength=generator.length)
+    starts = fit.starts.reshape(generator.offsets(sample.shape)["start"])
     yield Choice(
       generator,
       bits,
@@ -94,7 +98,7 @@ def compare(
       error_of_sample(
         output_scales.unbiased(generator, fit, scale, gain, sample, math.inf)[0]
       ),
-      window_bytes.expected(generator, shape, bits, counts, storage),
+      window_bytes.expected(generator, shape, bits, starts, storage),
       penalty,
       fit.ring,
       window_fit.ideal_lengths(counts),

@@ -3,13 +3,12 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.compression import kernel_error, output_scales, window_bytes
 from neural_epitome.compression.choice import Choice
 from neural_epitome.compression.storage import Storage
-from neural_epitome.epitome import error_feedback, rounding, window_fit
+from neural_epitome.epitome import error_feedback, window_fit
 from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import WindowedEpitome
 from neural_epitome.epitome.sampling import Shape
@@ -52,10 +51,11 @@ def compared(
   assert isinstance(generator, WindowedEpitome)
   fit, made, _, _ = _fitted(sample, choice, inputs, _COMPARED_ROUNDS)
   counts = np.bincount(fit.starts, minlength=generator.length)
+  starts = fit.starts.reshape(generator.offsets(sample.shape)["start"])
   return dataclasses.replace(
     choice,
     error=kernel_error.error(sample, made, inputs),
-    nbytes=window_bytes.expected(generator, shape, choice.bits, counts, storage),
+    nbytes=window_bytes.expected(generator, shape, choice.bits, starts, storage),
     ring=fit.ring,
     lengths=window_fit.ideal_lengths(counts),
   )
@@ -76,9 +76,7 @@ def _fitted(kernel: np.ndarray, choice: Choice, inputs: Inputs, rounds: int) -> 
   size = kernel_error.output_size(kernel) if generator.scaled else gain
   for round_ in range(rounds + 1):
     if round_ == rounds:
-      ring = np.asarray(
-        rounding.rounded({"": jnp.asarray(ring)}, {"": choice.bits})[""]
-      )
+      ring = window_fit.rounded(ring, choice.bits)
     target = (kernel / (scale * gain)).astype(np.float32)
     prices = choice.penalty * lengths
     starts = error_feedback.assign(inputs, target, extents, ring, prices)

@@ -88,8 +88,15 @@ def fit(
     starts = assign(target, ring, penalty * lengths)
     lengths = ideal_lengths(np.bincount(starts, minlength=size))
     ring = _nearest_ring(target, starts, ring)
-  ring = np.asarray(rounding.rounded({"": jnp.asarray(ring)}, {"": bits})[""])
+  ring = rounded(ring, bits)
   return Fit(ring, assign(target, ring, penalty * lengths))
+
+
+def rounded(ring: np.ndarray, bits: int) -> np.ndarray:
+  """A ring as it is read at so many bits, see `rounding`; float32."""
+  if bits == 16:  # without being compiled for every length
+    return ring.astype(np.float16).astype(np.float32)
+  return np.asarray(rounding.rounded({"": jnp.asarray(ring)}, {"": bits})[""])
 
 
 def ideal_lengths(counts: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ from neural_epitome.compression import drop
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.errors import UserError
 from neural_epitome.modes import output, small_files
+from neural_epitome.planning import budget as planning
 from neural_epitome.report import compression
 from neural_epitome.weight_files import (
+  comparing,
   compressing,
   expanding,
   onnx_outputs,
@@ -35,7 +37,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   _check(budgets)
   source = Path(source).expanduser()
   graph = small_files.graph(source)
-  comparison = compressing.compare(
+  comparison = comparing.compare(
     source,
     layout=flags.LAYOUT.value,
     keep=flags.KEEP.value,
@@ -63,7 +65,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
   )
 
 
-def _format() -> compressing.Format:
+def _format() -> comparing.Format:
   [*formats] = flags.FORMAT.value
   if formats == ["onnx"]:
     return "onnx"
@@ -89,12 +91,15 @@ def _check(budgets: Sequence[str]) -> None:
     raise UserError(
       "--mode=compress needs --budget: '300kB', '10x' smaller, or '4x,8x,16x'."
     )
+  for budget in budgets:
+    # Before kernels are compared, which takes its time; of a whole that has any size.
+    planning.file_bytes(budget, 2**62)
   if len(budgets) > 1 and flags.OUTPUT.value:
     raise UserError("--output names one file; --budget asks for several.")
 
 
 def _made(
-  comparison: compressing.Comparison,
+  comparison: comparing.Comparison,
   budgets: Sequence[str],
   graph: onnx_outputs.Graph | None,
 ) -> Iterator[tuple[str, Compressed]]:
@@ -112,7 +117,7 @@ def _made(
     yield budget, comparison.within(budget, weights, graph.score if graph else None)
 
 
-def _about(comparison: compressing.Comparison) -> str:
+def _about(comparison: comparing.Comparison) -> str:
   file = comparison.file
   kernels = len(file.layouts)
   numbers = sum(array.size for array in file.arrays.values())
@@ -142,7 +147,7 @@ def _text(
   kind: str,
   source: str,
   picture: Path | None,
-  written: compressing.Format,
+  written: comparing.Format,
 ) -> str:
   if len(summaries) > 1:
     parts = [compression.sweep_table(summaries), f"The same as a picture: {picture}"]

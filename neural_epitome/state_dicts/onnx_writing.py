@@ -24,11 +24,17 @@ def write(
     source: an ONNX file that `weights_file.read` reads; may be the same path.
 
   Raises:
-    UserError: if `onnx` is not installed, or the source has not these arrays in these
-      shapes.
+    UserError: if `onnx` is not installed, or the source cannot be read or has not
+      these arrays in these shapes.
   """
   onnx = packages.needed("onnx", "onnx", "An ONNX file")
-  model = onnx.load_model_from_string(pathlib.Path(source).read_bytes())
+  try:
+    model = onnx.load_model_from_string(pathlib.Path(source).read_bytes())
+  except OSError as error:
+    raise UserError(f"{source} cannot be read: {error.strerror}.") from None
+  except Exception as error:  # of whatever type: the file is not to be trusted
+    reason = leaves.shown(f"{type(error).__name__}: {error}".splitlines()[0], 200)
+    raise UserError(f"{source} is no readable ONNX file ({reason}).") from None
   found = dict(onnx_file.tensors(model))
   for name, array in arrays.items():
     if name not in found or tuple(found[name].dims) != array.shape:

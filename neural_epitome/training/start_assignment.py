@@ -93,7 +93,10 @@ def assigned(
     made = np.asarray(plan.generator.generate(tensors, small.offsets[path], plan.shape))
     kernel = made + np.asarray(lack)
     sight = _Sight.of(plan, tensors, small.offsets[path]["start"], kernel, made)
-    starts = _within(sight, limits[path]) if path in limits else sight.starts(0.0)
+    starts = sight.starts(0.0)
+    if path in limits:
+      assert isinstance(plan.generator, WindowedEpitome)
+      starts = _within(sight, limits[path], plan.generator.context)
     if starts is not None:
       moved[path] = starts
       again = plan.generator.generate(tensors, {"start": starts}, plan.shape)
@@ -101,12 +104,12 @@ def assigned(
   return small.with_starts(moved), lacking
 
 
-def _within(sight: "_Sight", limit: int) -> np.ndarray | None:
+def _within(sight: "_Sight", limit: int, axis: int | None) -> np.ndarray | None:
   """The starts at the lowest price of a bit that keeps them in their bytes."""
   best, low, high, price = None, 0.0, math.inf, _FIRST_PRICE
   for _ in range(_TRIALS):
     starts = sight.starts(price)
-    if len(entropy_coding.encode(starts, len(sight.ring))) <= limit:
+    if len(entropy_coding.encode(starts, len(sight.ring), axis)) <= limit:
       best, high = starts, price
     else:
       low = price

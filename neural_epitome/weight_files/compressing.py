@@ -1,166 +1,14 @@
-"""A file of trained weights in a budget, and back; no architecture is needed."""
+"""A file of trained weights in a budget; no architecture is needed."""
 
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from neural_epitome.compression import accuracy, best
-from neural_epitome.compression import drop as dropping
+from neural_epitome.compression import accuracy
 from neural_epitome.compression.compressed import Compressed
-from neural_epitome.compression.storage import COMPACT
-from neural_epitome.errors import UserError
-from neural_epitome.state_dicts import weights_file
-from neural_epitome.state_dicts.weights_file import WeightsFile
-from neural_epitome.weight_files import description, onnx_storage
-
-# Formats whose bytes a budget may count.
-Format = Literal["compact", "onnx"]
-
-
-class Comparison(NamedTuple):
-  """A file whose kernels were compared in all ways to store them.
-
-  Attributes:
-    file: as it was read.
-    choosing: of its weights, kernels as `(*window, Cin, Cout)`.
-  """
-
-  file: WeightsFile
-  choosing: best.Choosing
-
-  def within(
-    self,
-    budget: str,
-    sensitivity: Mapping[str, float] | None = None,
-    evaluate: Callable[[dict[str, np.ndarray]], float] | None = None,
-  ) -> Compressed:
-    """The weights in a file of so many bytes, or so many times smaller ("10x").
-
-    Args:
-      budget: in words.
-      sensitivity: see `sensitivities`.
-      evaluate: the score that they were had of; where it says so, the errors of all
-        kernels count more alike, see `accuracy.best_of`.
-
-    Raises:
-      UserError: if the budget is not understood or cannot be met.
-    """
-
-    def make(weights: Mapping[str, float] | None) -> Compressed:
-      return self.choosing.times_smaller(budget, self.file.nbytes, weights)
-
-    if evaluate is None or sensitivity is None:
-      return make(sensitivity)
-    score = evaluate
-    return accuracy.best_of(
-      make, dict(sensitivity), lambda small: score(self.weights(small))
-    )
-
-  def sensitivities(
-    self, evaluate: Callable[[dict[str, np.ndarray]], float], quiet: bool = False
-  ) -> dict[str, float]:
-    """What every kernel's error costs, see `accuracy.sensitivities`.
-
-    Args:
-      evaluate: the score of weights by the names, and in the shapes, of the file;
-        higher is better.
-      quiet: shows no progress.
-    """
-
-    def of_tree(tree: Mapping[str, Any]) -> float:
-      return evaluate({name: self._as_in_file(name, a) for name, a in tree.items()})
-
-    return accuracy.sensitivities(self.choosing, of_tree, quiet)
-
-  def weights(self, small: Compressed) -> dict[str, np.ndarray]:
-    """What was made of them, by the names, and in the shapes, of the file."""
-    tree = small.expand(small.compact)
-    return {name: self._as_in_file(name, array) for name, array in tree.items()}
-
-  def dropping(
-    self,
-    max_drop: float,
-    drop: Callable[[dict[str, np.ndarray]], float],
-    sensitivity: Mapping[str, float] | None = None,
-  ) -> Compressed:
-    """The smallest file that drops no more than `max_drop`, see `drop.smallest`.
-
-    Args:
-      max_drop: in the unit of `drop`.
-      drop: what is lost with weights by the names, and in the shapes, of the file.
-      sensitivity: see `sensitivities`.
-
-    Raises:
-      UserError: if nothing stays within the bound.
-    """
-    return dropping.smallest(
-      lambda budget: self.choosing.within(budget, sensitivity),
-      lambda small: drop(self.weights(small)),
-      max_drop,
-      self.file.nbytes,
-    )
-
-  def _as_in_file(self, name: str, array: Any) -> np.ndarray:
-    if name not in self.file.layouts:
-      return np.asarray(array)
-    shape = self.file.arrays[name].shape
-    return self.file.layouts[name].from_ours(np.asarray(array), shape)
-
-
-def compare(
-  path: str | os.PathLike,
-  *,
-  layout: str | None = None,
-  keep: Sequence[str] = (),
-  format: Format = "compact",
-  moments: Mapping[str, np.ndarray] | None = None,
-  quiet: bool = False,
-) -> Comparison:
-  """Reads a file and compares all ways to store its kernels, which takes its time.
-
-  Args:
-    path: of the file, see `weights_file.read`.
-    layout: `torch` or `flax`, of all kernels; found out by default.
-    keep: shell patterns of the kernels that stay as they are.
-    format: of the file that budgets are of: the compact one, or the small ONNX file
-      that `expand_file` writes of an ONNX graph.
-    moments: second moments of what kernels read, by the names of the file; see
-      `ne.compress`.
-    quiet: shows no progress.
-
-  Raises:
-    UserError: if the file cannot be read or has no kernel.
-  """
-  file = weights_file.read(path, layout)
-  if clashes := [name for name in file.arrays if "/offsets." in name]:
-    raise UserError(f"{path}: {clashes[0]!r} is a name that compact files use.")
-  for name, array in file.arrays.items():
-    if array.dtype.kind in "iu" and array.size and np.abs(array).max() >= 2**31:
-      raise UserError(f"{path}: {name!r} has integers of more than 32 bits.")
-  if not file.layouts:
-    raise UserError(f"{path} has no kernel to compress, of {len(file.arrays)} arrays.")
-  storage, nbytes = COMPACT, None
-  if format == "onnx":
-    storage, nbytes = onnx_storage.STORAGE, onnx_storage.sizes(path, file)
-  elif format != "compact":
-    raise UserError(f"format={format!r} must be 'compact' or 'onnx'.")
-  tree: dict[str, Any] = {
-    name: _in_our_form(file, name, array) for name, array in file.arrays.items()
-  }
-  choosing = best.prepare(
-    tree,
-    only=[_literally(name) for name in file.layouts],
-    keep=keep,
-    beside=description.of(file),
-    quiet=quiet,
-    storage=storage,
-    nbytes=nbytes,
-    moments=moments,
-  )
-  return Comparison(file, choosing)
+from neural_epitome.weight_files import comparing
 
 
 def compress_file(
@@ -171,7 +19,7 @@ def compress_file(
   layout: str | None = None,
   keep: Sequence[str] = (),
   evaluate: Callable[[dict[str, np.ndarray]], float] | None = None,
-  format: Format = "compact",
+  format: comparing.Format = "compact",
   moments: Mapping[str, np.ndarray] | None = None,
   quiet: bool = False,
 ) -> Compressed:
@@ -186,24 +34,24 @@ def compress_file(
     budget: bytes of the file to be written ("100kB"), or how many times smaller than
       this one it is ("20x").
     max_drop: in place of a budget, by how much the score of `evaluate` may become less:
-      the smallest file is found in which it does not, in about eight trials.
-    layout: see `compare`.
-    keep: see `compare`.
-    evaluate: see `Comparison.sensitivities`; without it, the errors of all kernels
-      count alike.
-    format: see `compare`.
-    moments: see `compare`; of an ONNX graph, `--examples` of the command line measures
-      them.
-    quiet: see `compare`.
+      the smallest file is found in which it does not, in 9 to 23 trials.
+    layout: see `comparing.compare`.
+    keep: see `comparing.compare`.
+    evaluate: see `comparing.Comparison.sensitivities`; without it, the errors of all
+      kernels count alike.
+    format: see `comparing.compare`.
+    moments: see `comparing.compare`; of an ONNX graph, `--examples` of the command line
+      measures them.
+    quiet: see `comparing.compare`.
 
   Returns:
     The weights by their names in the file, kernels as `(*window, Cin, Cout)`.
 
   Raises:
-    UserError: as `compare`, and if the budget cannot be met.
+    UserError: as `comparing.compare`, and if the budget cannot be met.
   """
   accuracy.check_aim(budget, max_drop, evaluate)
-  comparison = compare(
+  comparison = comparing.compare(
     path, layout=layout, keep=keep, format=format, moments=moments, quiet=quiet
   )
   weights = evaluate and comparison.sensitivities(evaluate, quiet)
@@ -224,14 +72,3 @@ def default_output(
   path = pathlib.Path(path)
   stem = path.name.split(".")[0] or path.resolve().name or "weights"
   return pathlib.Path(f"{stem}_{budget.strip().replace(' ', '')}{ending}")
-
-
-def _in_our_form(file: WeightsFile, name: str, array: np.ndarray) -> np.ndarray:
-  if name not in file.layouts:
-    return array
-  return np.ascontiguousarray(file.layouts[name].to_ours(array))
-
-
-def _literally(name: str) -> str:
-  """A shell pattern that matches the name alone."""
-  return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -84,7 +84,11 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise UserError(f"{path} does not exist.")
   try:
     with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
-      return {name: file[name] for name in file.files}
+      arrays = {name: file[name] for name in file.files}
+    # What is no array in the archive comes as its bytes.
+    if damaged := [name for name, one in arrays.items() if isinstance(one, bytes)]:
+      raise ValueError(f"{shown(damaged[0])} is no array")
+    return arrays
   except Exception as error:  # of whatever type: the file is not to be trusted
     reason = shown(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
     raise UserError(

@@ -175,4 +175,6 @@ def test_outputs_of_a_coarse_kernel_do_not_shrink(scaled):
   )
   axes = 0 if scaled else None
   explained = np.sum(kernel * generated, axes) / np.sum(kernel**2, axes)
-  np.testing.assert_allclose(explained, 1, rtol=2e-3)
+  # What is larger than it was is not made smaller.
+  assert np.min(explained) > 1 - 2e-3
+  assert np.max(explained) < 1.01

@@ -37,6 +37,67 @@ def test_any_symbols_come_back(case):
   np.testing.assert_array_equal(decoded(row, len(symbols), count), symbols)
 
 
+@st.composite
+def walks(draw):
+  """Symbols that follow from their neighbours along an axis, and that axis."""
+  shape = draw(
+    st.sampled_from([(1,), (9,), (3, 3), (70, 40), (5, 7, 60), (1200, 3), (3, 1200)])
+  )
+  axis = draw(st.integers(0, len(shape) - 1))
+  count = draw(st.sampled_from([1, 2, 5, 64, 200, 1 << 14]))
+  random = np.random.default_rng(draw(st.integers(0, 999)))
+  steps = random.integers(-1, 2, shape) * draw(st.sampled_from([0, 1, 9]))
+  return np.clip(np.cumsum(steps, axis) + count // 2, 0, count - 1), axis, count
+
+
+def turned(symbols, axis):
+  """As they are coded, and how far before the last one lies."""
+  row = np.moveaxis(symbols, axis, 0).reshape(-1)
+  return row, symbols.size // symbols.shape[axis]
+
+
+@given(walks())
+def test_any_symbols_come_back_from_their_contexts(case):
+  symbols, axis, count = case
+  row = entropy_coding.encode(symbols, count, axis)
+  assert row.dtype == np.uint8
+  expected, distance = turned(symbols, axis)
+  again, rest = compact_reader.coded(row, symbols.size, count, distance)
+  assert len(rest) == 0
+  np.testing.assert_array_equal(again, expected)
+
+
+def test_what_follows_from_its_neighbour_takes_the_fewer_bytes():
+  random = np.random.default_rng(0)
+  symbols = np.cumsum(random.integers(-1, 2, (40, 900)), 0) + 60
+  sizes = [len(entropy_coding.encode(symbols, 120, axis)) for axis in (None, 0, 1)]
+  entropy = symbols.size * np.log2(3) / 8
+  assert entropy < sizes[1] < min(0.7 * sizes[0], 1.5 * entropy)
+  assert sizes[2] < 1.01 * sizes[0]
+
+
+def test_streams_that_would_take_long_are_refused():
+  symbols = np.zeros((1 << 16, 1), int)
+  row = entropy_coding.encode(symbols, 3, 0)
+  assert not compact_reader.coded(row, symbols.size, 3, 1)[0].any()
+  with pytest.raises(compact_reader.CompactError, match="too few streams"):
+    compact_reader.coded(row, symbols.size + 1, 3, 1)
+
+
+@pytest.mark.slow
+@given(walks(), st.integers(0, 10**6), st.integers(1, 255))
+def test_damaged_contexts_are_refused_or_give_symbols(case, place, change):
+  symbols, axis, count = case
+  row = entropy_coding.encode(symbols, count, axis)
+  row[place % len(row)] ^= change
+  distance = turned(symbols, axis)[1]
+  try:
+    again, _ = compact_reader.coded(row, symbols.size, count, distance)
+    assert np.all((again >= 0) & (again < count))
+  except (compact_reader.CompactError, ValueError, IndexError):
+    pass  # of whatever type: `read` and `kernel` make one of them
+
+
 @given(rows(), st.binary(max_size=40))
 def test_what_lies_behind_a_row_is_left_over(case, behind):
   symbols, count = case

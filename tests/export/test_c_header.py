@@ -21,7 +21,7 @@ from neural_epitome.epitome.generators import (
 from neural_epitome.errors import UserError
 from neural_epitome.export import c_compiled, c_header, compact
 from neural_epitome.training import setup
-from neural_epitome.weight_files import compressing
+from neural_epitome.weight_files import comparing
 from tests.export import networks
 from tests.weight_files import networks as foreign
 
@@ -129,7 +129,7 @@ def compressed(tmp_path_factory):
   arrays = {NAMES.get(n, n): array for n, array in foreign.state().items()}
   arrays["empty.bias"] = np.zeros(0, np.float32)
   path = foreign.save(folder / "network.npz", arrays, "npz")
-  comparison = compressing.compare(path, quiet=True)
+  comparison = comparing.compare(path, quiet=True)
   for ratio in (2, 5, 9):
     comparison.within(f"{ratio}x").save(folder / f"{ratio}.safetensors")
   return folder

@@ -56,7 +56,7 @@ class Guard:
   def _hook(self, event, arguments):
     # What is written is given its name when it is whole; see `whole_files`.
     is_ours = event in ("os.rename", "os.remove") and re.search(
-      r"/rewritten\.\w+\.partial$", str(arguments[0])
+      r"/[\w.]+\.partial$", str(arguments[0])
     )
     if self.is_on and event in FORBIDDEN and not is_ours:
       self.done.append((event, str(arguments)[:200]))

@@ -7,7 +7,7 @@ import neural_epitome as ne
 from neural_epitome.compression import compact_reader
 from neural_epitome.errors import UserError
 from neural_epitome.state_dicts import weights_file
-from neural_epitome.weight_files import compressing
+from neural_epitome.weight_files import comparing
 from tests.weight_files import networks
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def comparison(source):
-  return compressing.compare(source, quiet=True)
+  return comparing.compare(source, quiet=True)
 
 
 @pytest.mark.parametrize("budget", ["4x", "8x", "9000B"])
@@ -134,11 +134,11 @@ def test_a_budget_that_is_no_size_of_a_file_is_refused(comparison, budget):
 def test_a_file_without_kernels_is_refused(tmp_path):
   path = networks.save(tmp_path / "it.pth", {"bias": np.ones(8, np.float32)})
   with pytest.raises(UserError, match="no kernel"):
-    compressing.compare(path)
+    comparing.compare(path)
 
 
 def test_integers_that_do_not_fit_are_refused_by_name(tmp_path):
   arrays = networks.state() | {"seed": np.asarray(2**40)}
   path = networks.save(tmp_path / "it.pth", arrays)
   with pytest.raises(UserError, match="'seed' has integers"):
-    compressing.compare(path)
+    comparing.compare(path)

@@ -6,7 +6,7 @@ import pytest
 from neural_epitome.compression import kernel_error
 from neural_epitome.errors import UserError
 from neural_epitome.state_dicts import weights_file
-from neural_epitome.weight_files import compressing, evaluation, expanding
+from neural_epitome.weight_files import comparing, evaluation, expanding
 from tests.weight_files import networks
 
 
@@ -15,7 +15,7 @@ def folder(tmp_path_factory):
   """A network as torch saves it, and its compact file, one kernel as it was."""
   folder = tmp_path_factory.mktemp("evaluation")
   path = networks.save(folder / "network.pth", networks.state())
-  comparison = compressing.compare(path, keep=["half.weight"], quiet=True)
+  comparison = comparing.compare(path, keep=["half.weight"], quiet=True)
   comparison.within("6x").save(folder / "small.safetensors")
   return folder
 

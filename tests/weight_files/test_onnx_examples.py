@@ -1,5 +1,6 @@
 """Examples for a graph are checked at the edge, and every mistake gets one line."""
 
+import zipfile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path, arrays, arguments, word
   with pytest.raises(UserError, match=words) as error:
     onnx_examples.read(save(tmp_path, **arrays), arguments)
   assert "\n" not in str(error.value)
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path):
+  path = save(tmp_path, x=np.ones((4, 3)))
+  with zipfile.ZipFile(path, "a") as archive:
+    archive.writestr("labels.npy", b"what is no array")
+  with pytest.raises(UserError, match="labels is no array"):
+    onnx_examples.read(path, ANY)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

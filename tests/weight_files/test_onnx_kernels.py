@@ -21,6 +21,7 @@ GATES = layouts.Layout("onnx LSTM", (), (2,), (0, 1))
 GENERATORS = {
   "palette": WindowedEpitome(16, (1, 1, 1)),
   "palette, coded": WindowedEpitome(64, (1, 1, 1), coded_bytes=0),
+  "palette, coded in context": WindowedEpitome(64, (1, 1, 1), coded_bytes=0, context=2),
   "palette, no scale": WindowedEpitome(16, (1, 1, 1), scaled=False),
   "taps": WindowedEpitome(512, (3, 3, 1), coded_bytes=0),
   "inputs": WindowedEpitome(256, (1, 1, 4)),

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from neural_epitome.state_dicts import weights_file
-from neural_epitome.weight_files import compressing, onnx_outputs
+from neural_epitome.weight_files import comparing, onnx_outputs
 from tests.weight_files import graphs
 
 RANDOM = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_outputs_of_new_examples_are_nearer_in_as_many_bytes(folder):
   seen, new = (onnx_outputs.Graph(path, folder / n) for n in ("seen.npz", "new.npz"))
   errors = []
   for moments in (None, seen.moments()):
-    comparison = compressing.compare(path, moments=moments, quiet=True)
+    comparison = comparing.compare(path, moments=moments, quiet=True)
     small = comparison.within("3600 B")
     assert small.totals.stored_bytes <= 3600
     errors.append(new.change(comparison.weights(small)).output_error)

@@ -96,6 +96,20 @@ def test_another_graph_is_refused(files, tmp_path):
   assert [one.name for one in tmp_path.iterdir()] == ["other.onnx"]
 
 
+@pytest.mark.parametrize(
+  ("content", "words"),
+  [(b"\x0a\xff\xff", "no readable ONNX"), (None, "cannot be read")],
+)
+def test_a_damaged_graph_is_refused_in_one_line(files, tmp_path, content, words):
+  _, compact, *_ = files
+  if content is not None:
+    (tmp_path / "other.onnx").write_bytes(content)
+  with pytest.raises(UserError, match=words) as error:
+    ne.expand_file(compact, tmp_path / "it.onnx", "onnx", tmp_path / "other.onnx")
+  assert "\n" not in str(error.value)
+  assert not (tmp_path / "it.onnx").exists()
+
+
 def test_a_graph_of_half_precision_stays_so(tmp_path):
   random = np.random.default_rng(0)
   nodes = [

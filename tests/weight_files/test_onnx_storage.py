@@ -5,7 +5,7 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome.errors import UserError
-from neural_epitome.weight_files import compressing, onnx_storage
+from neural_epitome.weight_files import comparing, onnx_storage
 
 onnx = pytest.importorskip("onnx")
 from tests.weight_files import graphs, networks  # noqa: E402
@@ -19,7 +19,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def comparison(source):
-  return compressing.compare(source, format="onnx", quiet=True)
+  return comparing.compare(source, format="onnx", quiet=True)
 
 
 def mean_square(small):
@@ -54,12 +54,12 @@ def test_it_loses_less_than_a_compact_file_that_is_exported(
 def test_other_weights_and_formats_are_refused(tmp_path, source):
   path = networks.save(tmp_path / "network.npz", networks.state(), "npz")
   with pytest.raises(UserError, match="is of the weights of an ONNX graph"):
-    compressing.compare(path, format="onnx", quiet=True)
+    comparing.compare(path, format="onnx", quiet=True)
   with pytest.raises(UserError, match="must be 'compact' or 'onnx'"):
-    compressing.compare(source, format="c", quiet=True)
+    comparing.compare(source, format="c", quiet=True)
   old = graphs.save(tmp_path / "old.onnx", _of_opset(graphs.pictures(), 9))
   with pytest.raises(UserError, match="of opset 9"):
-    compressing.compare(old, format="onnx", quiet=True)
+    comparing.compare(old, format="onnx", quiet=True)
 
 
 def _of_opset(model, opset):

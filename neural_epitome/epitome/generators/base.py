@@ -88,6 +88,11 @@ class GeneratorSpec(codec.Variant, abc.ABC):
     del axis
     return None
 
+  def coded_axis(self, axis: str) -> int | None:
+    """Axis of the offsets along which one tells of the next, if it is coded so."""
+    del axis
+    return None
+
   def offset_bytes(self, axis: str, shape: Shape) -> int:
     """Bytes that the stored offsets of an axis take, for a kernel of this shape."""
     return -(-math.prod(self.offsets(shape)[axis]) * self.offset_bits(axis) // 8)

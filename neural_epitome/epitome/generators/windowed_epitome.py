@@ -54,6 +54,8 @@ class WindowedEpitome(GeneratorSpec):
     scaled: whether every output has a scale of its own.
     coded_bytes: of the entropy-coded starts in a file; None where they are packed, each
       in as many bits as tell the cells of the ring apart.
+    context: axis along which the start before tells how likely a coded start is; None
+      where starts are coded each by itself.
   """
 
   kind: ClassVar[str] = "windowed_epitome"
@@ -63,6 +65,7 @@ class WindowedEpitome(GeneratorSpec):
   window: tuple[Count, ...]
   scaled: bool = True
   coded_bytes: Whole | None = None
+  context: Whole | None = None
 
   def extents(self, shape: Shape) -> tuple[int, ...]:
     """Of a window along every axis of a kernel of this shape."""
@@ -92,6 +95,11 @@ class WindowedEpitome(GeneratorSpec):
       raise UserError(
         f"WindowedEpitome(length={self.length}) is too long for coded starts: "
         f"{MOST_CODED} is the most; coded_bytes=None packs them."
+      )
+    if self.context is not None and not self.context < len(shape):
+      raise UserError(
+        f"WindowedEpitome(context={self.context}) is no axis of a kernel of shape "
+        f"{list(shape)}."
       )
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
@@ -123,6 +131,11 @@ class WindowedEpitome(GeneratorSpec):
     """One a number of the ring."""
     del axis
     return None if self.coded_bytes is None else self.length
+
+  def coded_axis(self, axis: str) -> int | None:
+    """The context."""
+    del axis
+    return self.context
 
   def offset_bytes(self, axis: str, shape: Shape) -> int:
     """Those of the coded starts, if they are coded."""

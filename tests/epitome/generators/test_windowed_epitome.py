@@ -145,7 +145,7 @@ def test_one_ring_serves_kernels_of_every_shape_and_the_file_holds_starts(tmp_pa
     np.testing.assert_allclose(kernel, expanded[name]["kernel"], atol=1e-6)
 
 
-@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("coded", [False, True, "in context"])
 @pytest.mark.parametrize(
   ("window", "scaled"), [((3, 3, 1), True), ((1, 1, 3, 4), False), ((2, 1, 2, 1), True)]
 )
@@ -156,8 +156,9 @@ def test_a_file_of_one_kernel_is_as_large_as_it_is_priced(
   generator = WindowedEpitome(90, window, scaled)
   starts = (random.random(generator.offsets(use.shape)["start"]) ** 4 * 90).astype("i4")
   if coded:
-    size = len(entropy_coding.encode(starts, 90))
-    generator = dataclasses.replace(generator, coded_bytes=size)
+    axis = 2 if coded == "in context" else None
+    size = len(entropy_coding.encode(starts, 90, axis))
+    generator = dataclasses.replace(generator, coded_bytes=size, context=axis)
   plan = plans.make([use], {"a/kernel": generator}).narrowed(8)
   assert plan == plan_json.from_json(plan_json.to_json(plan))
   params = {
@@ -262,6 +263,8 @@ def test_a_ring_of_more_numbers_than_a_file_codes_is_refused_with_coded_starts()
   WindowedEpitome(length - 1, (3, 3, 1), coded_bytes=9).check(shape)
   with pytest.raises(UserError, match="too long for coded starts: 16384"):
     WindowedEpitome(length, (3, 3, 1), coded_bytes=9).check(shape)
+  with pytest.raises(UserError, match="context=4"):
+    WindowedEpitome(99, (3, 3, 1), coded_bytes=9, context=4).check(shape)
 
 
 def test_a_ring_that_is_longer_than_a_kernel_is_named():
