@@ -1,9 +1,9 @@
 """Runs the tests of the daily habit, and fails if they take too long.
 
 They have three minutes of two fast, idle cores, counted in processor time. A machine
-that is slower, or busy with other work, needs more of it for the same work (2.8 times as
-much was seen), so a fixed piece of work is timed before and after, and the limit grows by
-what it takes more.
+that is slower, or busy with other work, needs more of it for the same work (2.8 times
+as much was seen), so a fixed piece of work is timed before and after, and the limit
+grows by what it takes more.
 """
 
 import os
