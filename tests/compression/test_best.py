@@ -163,6 +163,7 @@ def refused(tree, budget="2x", **options):
   return str(caught.value)
 
 
+@pytest.mark.slow
 def test_it_is_what_is_done_where_nothing_is_said():
   tree = {"layer": {"kernel": normal(64, 48)}}
   plans = [ne.compress(tree, "6x", quiet=True, **kind).plan for kind in ({}, BEST)]

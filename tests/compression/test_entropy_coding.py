@@ -56,6 +56,7 @@ def turned(symbols, axis):
   return row, symbols.size // symbols.shape[axis]
 
 
+@pytest.mark.slow
 @given(walks())
 def test_any_symbols_come_back_from_their_contexts(case):
   symbols, axis, count = case
@@ -76,6 +77,7 @@ def test_what_follows_from_its_neighbour_takes_the_fewer_bytes():
   assert sizes[2] < 1.01 * sizes[0]
 
 
+@pytest.mark.slow
 def test_streams_that_would_take_long_are_refused():
   symbols = np.zeros((1 << 16, 1), int)
   row = entropy_coding.encode(symbols, 3, 0)

@@ -52,6 +52,7 @@ def test_without_its_context_a_kernel_takes_a_fifth_more():
   assert sizes[1] > 1.2 * sizes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-9, 1e6, 1e25])
 def test_any_size_will_do(factor):
   errors = [choice.error for choice in compared(kernel(0, factor))]

@@ -140,6 +140,7 @@ def test_a_given_choice_that_is_none_is_an_error_of_one_line(tmp_path):
     next(NatSearch().search(dear))
 
 
+@pytest.mark.slow
 def test_the_state_of_a_choice_reads_every_gene():
   own = GeneStates(SPACE, price("madds"))
   given = SPACE.largest

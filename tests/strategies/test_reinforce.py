@@ -26,6 +26,7 @@ def test_all_that_it_asks_is_new_and_within_the_budget():
   assert all(SPACE.price_of(arch) <= JUDGE.budget for arch in asked)
 
 
+@pytest.mark.slow
 def test_a_budget_that_few_choices_meet_is_met_too():
   tight = dataclasses.replace(JUDGE, budget=1.0)
   asked = tight.ask(STRATEGY, 0).asked
@@ -78,6 +79,7 @@ def test_it_ends_nearer_to_the_best_than_random_search(gradient):
   assert ours < 0.5 * random
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_nothing_drawn_fits_or_can_be_made_cheaper():
   """A table in which no single gene makes anything cheaper, but beside one choice."""
   rows = [row | {"price": 1.0 + any(row[g] for g in GENES)} for row in made_up.rows()]
