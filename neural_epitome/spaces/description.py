@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
@@ -56,6 +54,8 @@ class Description:
 
   def table(self) -> str:
     """The rows, aligned for a terminal; columns of numbers to the right."""
+    from tabulate import tabulate  # not of the core, whose command line reads this room
+
     columns = list(zip(*self.rows, strict=True))
     is_number = [all(not c or c[0].isdigit() for c in column) for column in columns]
     align = ["right" if is_right else "left" for is_right in is_number]
