@@ -40,7 +40,8 @@ def test_what_is_stored_has_the_bytes_of_the_budget(finished):
   trained = ne.load(workdir)
   inventory = setup.take_inventory(trained.config, len(trained.classes))
   price = totals.price(trained.plan, inventory)
-  assert 0.95 * 4 * inventory.size / 8 <= price.stored_bytes <= 4 * inventory.size / 8
+  # Of three kernels, one of which has most of the weights, a step is a few percent.
+  assert 0.9 * 4 * inventory.size / 8 <= price.stored_bytes <= 4 * inventory.size / 8
   assert any(
     isinstance(kernel.generator, WindowedEpitome)
     for kernel in trained.plan.kernels.values()
