@@ -35,6 +35,7 @@ NOT_RUN = {
   r"cifar100": "needs CIFAR-100, which is downloaded",
   r"fashion_mnist": "needs the four idx files of Fashion-MNIST",
   r"esc50|urbansound8k|drums": "needs recordings that are downloaded",
+  r"--experiment=nse_": "takes minutes; tests/search/test_nse.py has a smaller space",
   r"imagenet_form|imagenet2012": "3,000 pictures; tests/data/recipes has few",
   r"--experiment=\w+_imagenet .*--data_dir=": "needs ImageNet, or those pictures",
 }
