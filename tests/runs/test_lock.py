@@ -76,7 +76,8 @@ def test_a_number_that_another_process_has_now_holds_nothing(tmp_path):
     holder = json.loads((tmp_path / locks.LOCK).read_text()) | {"started": "1"}
   (tmp_path / locks.LOCK).write_text(json.dumps(holder))
   with locks.held(tmp_path):
-    pass
+    now = json.loads((tmp_path / locks.LOCK).read_text())
+  assert (now["pid"], now["started"]) != (holder["pid"], "1")
 
 
 def test_a_holder_elsewhere_that_gives_signs_of_life_keeps_it(tmp_path, capsys):

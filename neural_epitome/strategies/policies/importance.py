@@ -61,7 +61,4 @@ def update(
   gradient = jax.grad(policy_gradient.loss, argnums=1)(
     policy, state.params, options, len(rewards) * shares, 0.0
   )
-  with jax.numpy_dtype_promotion("standard"):
-    updates, moments = learning.optimizer().update(gradient, state.moments)
-  params = optax.apply_updates(state.params, updates)
-  return dataclasses.replace(told, params=params, moments=moments)
+  return policy_gradient.advance(learning, told, gradient)

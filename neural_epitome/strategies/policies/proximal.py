@@ -88,16 +88,10 @@ def update(
   advantages, told = policy_gradient.judged(state, rewards, learning.decay)
   before = jax.vmap(functools.partial(policy.log_prob, state.params))(options)
 
-  def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
-    params, moments = carry
+  def step(now: State, _: None) -> tuple[State, None]:
     gradient = jax.grad(loss, argnums=2)(
-      policy, learning, params, options, advantages, before
+      policy, learning, now.params, options, advantages, before
     )
-    # Optax mixes floats with integer counts, which strict promotion does not allow.
-    with jax.numpy_dtype_promotion("standard"):
-      updates, moments = learning.optimizer().update(gradient, moments)
-    return (optax.apply_updates(params, updates), moments), None
+    return policy_gradient.advance(learning, now, gradient), None
 
-  first = (state.params, state.moments)
-  (params, moments), _ = jax.lax.scan(step, first, length=learning.passes)
-  return dataclasses.replace(told, params=params, moments=moments)
+  return jax.lax.scan(step, told, length=learning.passes)[0]
