@@ -207,14 +207,17 @@ def run(folder, count, seed, chosen=None):
   return counts
 
 
-def main():
+def command(description, run, files, megabytes):
+  """The command line of a module that mutates files by `run`."""
   parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    description=description, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument("--files", type=int, default=10_000)
+  parser.add_argument("--files", type=int, default=files)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--kind", action="append", help="repeat; all by default")
-  parser.add_argument("--megabytes", type=int, default=8000, help="of address space")
+  parser.add_argument(
+    "--megabytes", type=int, default=megabytes, help="of address space"
+  )
   arguments = parser.parse_args()
   room = arguments.megabytes * 2**20
   resource.setrlimit(resource.RLIMIT_AS, (room, room))
@@ -229,4 +232,4 @@ def main():
 
 
 if __name__ == "__main__":
-  main()
+  command(__doc__, run, files=10_000, megabytes=8000)

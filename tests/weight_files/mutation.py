@@ -8,17 +8,11 @@ the weights that it was made of, changed in its bytes or in the text of its plan
 `graph`, the ONNX file that a small one is made of; `examples` of a graph.
 """
 
-import argparse
 import base64
 import collections
 import json
-import pathlib
 import random
 import re
-import resource
-import shutil
-import sys
-import tempfile
 import time
 import zlib
 
@@ -116,13 +110,13 @@ def outcome(path, kind, paths, folder):
   return said
 
 
-def run(folder, count, seed, chosen=KINDS):
+def run(folder, count, seed, chosen=None):
   """How many files were read and refused, by kind; see `tests.state_dicts.mutation`."""
   paths, counts = samples(folder), collections.Counter()
   others = [path.read_bytes() for path in paths.values()]
   for number in range(count):
     draw = random.Random(f"{seed} {number}")
-    kind = draw.choice(chosen)
+    kind = draw.choice(chosen or KINDS)
     path = folder / ("changed" + {"compact": ".safetensors"}.get(kind, ""))
     mutate(path, paths[kind], kind, others, draw)
     try:
@@ -133,25 +127,5 @@ def run(folder, count, seed, chosen=KINDS):
   return counts
 
 
-def main():
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument("--files", type=int, default=3000)
-  parser.add_argument("--seed", type=int, default=0)
-  parser.add_argument("--kind", action="append", help="repeat; all by default")
-  parser.add_argument("--megabytes", type=int, default=12000, help="of address space")
-  arguments = parser.parse_args()
-  room = arguments.megabytes * 2**20
-  resource.setrlimit(resource.RLIMIT_AS, (room, room))
-  folder, begin = pathlib.Path(tempfile.mkdtemp()), time.monotonic()
-  counts = run(folder, arguments.files, arguments.seed, arguments.kind or KINDS)
-  for (kind, said), number in sorted(counts.items()):
-    print(f"{kind:12} {said:8} {number:6}")
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  print(f"{time.monotonic() - begin:.0f} s; memory to {peak >> 10} MB", file=sys.stderr)
-  shutil.rmtree(folder)
-
-
 if __name__ == "__main__":
-  main()
+  mutation.command(__doc__, run, files=3000, megabytes=12000)
