@@ -150,9 +150,8 @@ def assign(
     begin, end = end, end + int(np.sum(is_there))
     own = factor[begin:end, begin:end]
     owed = owing[begin:end] + factor[first:begin, begin:end].T @ errors[first:begin]
-    if (
-      every.shape[1] * width == 1
-    ):  # as below, for single weights, of which there are many
+    # As below, for single weights, of which there are many.
+    if every.shape[1] * width == 1:
       wanted, worth = weights[begin] + owed[0] / own[0, 0], own[0, 0] ** 2
       cost = np.multiply.outer(-2 * worth * wanted, ring) + (worth * ring**2 + prices)
       starts[k] = np.argmin(cost, 1)

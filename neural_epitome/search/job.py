@@ -9,10 +9,9 @@ DIR/report/       the page, and report.json
 
 import dataclasses
 import functools
-import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ from neural_epitome.data.sources import open_source
 from neural_epitome.distributed.collectives import agreed
 from neural_epitome.errors import UserError
 from neural_epitome.runs import lock
-from neural_epitome.search import claims, driver, parts, results
+from neural_epitome.search import claims, driver, parts, results, rounds_told
 from neural_epitome.search.weights import Weights, check_done
 from neural_epitome.spaces.arch import ArchEncoding
-from neural_epitome.strategies import Learned, Problem, Round, Strategy
-from neural_epitome.strategies.archive import ParetoArchive
+from neural_epitome.strategies import Learned, Round
 from neural_epitome.training import loop
 
 STAGES = ("supernet", "search", "final")
@@ -157,8 +155,8 @@ class _Job:
       return log.record(arch, measure, weights.round)["top1"]
 
     def train(asked: Round) -> Learned | None:
-      rounds.append(_of_round(asked))
-      self._say(_about_round(rounds, strategy.kind))
+      rounds.append(rounds_told.of(asked))
+      self._say(rounds_told.line(rounds, strategy.kind))
       return weights.train(asked, is_answered=weights.round + 1 in log.rounds)
 
     accuracies = driver.ask_all(problem, strategy, top1, train, quiet=self._quiet)
@@ -179,7 +177,7 @@ class _Job:
       "warnings": parts.warnings(self._config, problem),
       "rounds": rounds,
       # Of each architecture that the result was chosen from, the options it uses.
-      "front": _front(self._space, problem, strategy, accuracies),
+      "front": rounds_told.front(self._space, problem, strategy, accuracies),
       "evaluations": len(log.lines),
       "seconds": round(sum(line["seconds"] for line in log.lines), 1),
     }
@@ -210,35 +208,3 @@ class _Job:
   def _claim(self, directory: Path) -> None:
     report = self._workdir / "supernet" / "report" / "report.json"
     claims.claim(directory, self._space, self._options, report)
-
-
-def _of_round(asked: Round) -> dict[str, Any]:
-  """What found.json says of a round."""
-  told = {"options": asked.space.pools, "kept": asked.kept}
-  return told if math.isnan(asked.coverage) else told | {"coverage": asked.coverage}
-
-
-def _about_round(rounds: Sequence[Mapping[str, Any]], kind: str) -> str:
-  """A line on the round that begins."""
-  last, number = rounds[-1], len(rounds)
-  in_use = sum(map(len, last["options"]))
-  line = f"-- {kind}, round {number}: {in_use} options in use"
-  if any(last["kept"]):
-    line += f", {sum(map(len, last['kept']))} of them of what was retained"
-  if "coverage" in last:
-    line += f"; {last['coverage']:.0%} of all were in use so far"
-  return line + "."
-
-
-def _front(
-  space: Any, problem: Problem, strategy: Strategy, answers: Mapping[Any, float]
-) -> list[list[list[int]]]:
-  """The options that each architecture on the front uses, cheapest first."""
-  low, _ = strategy.price_range(problem)
-  measured = [
-    (arch, {"price": problem.price(arch), "top1": top1})
-    for arch, top1 in answers.items()
-    if low <= problem.price(arch) and problem.fits(arch)
-  ]
-  points = ParetoArchive(("price",), ("top1",)).add(measured).points
-  return [space.used(point.arch) for point in points]

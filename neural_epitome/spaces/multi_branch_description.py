@@ -3,8 +3,9 @@
 import numpy as np
 
 from neural_epitome.models.operation_pools import POOLS, Operation
+from neural_epitome.spaces.branches import Branches
 from neural_epitome.spaces.description import Bar, Description, Place
-from neural_epitome.spaces.multi_branch_space import Branches, MultiBranchSpace
+from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 
 HEADERS = ("cell", "channels", "stride", "operations", "million MAdds")
 _MILLION = 1e6

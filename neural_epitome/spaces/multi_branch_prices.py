@@ -10,9 +10,10 @@ import functools
 import numpy as np
 
 from neural_epitome.spaces import multi_branch_costs
+from neural_epitome.spaces.branches import Branches
 from neural_epitome.spaces.gate_options import Metric
 from neural_epitome.spaces.multi_branch_latency import BranchTimes
-from neural_epitome.spaces.multi_branch_space import Branches, MultiBranchSpace
+from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 
 _BYTES = 4  # of a stored parameter
 

@@ -20,8 +20,8 @@ from flax import linen as nn
 from neural_epitome.config import Config
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.gate_options import UNITS, GateOptions
+from neural_epitome.spaces.multi_branch_module import Paths
 from neural_epitome.spaces.multi_branch_prices import BranchPrices
-from neural_epitome.spaces.multi_branch_supernet import Paths
 from neural_epitome.strategies import nse_rules
 from neural_epitome.strategies.policies import gates, two_paths
 from neural_epitome.training import losses

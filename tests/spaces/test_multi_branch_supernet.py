@@ -11,7 +11,7 @@ from neural_epitome import codec, models
 from neural_epitome.cost import inventory as inventories
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
-from neural_epitome.spaces import MultiBranchSupernetConfig, multi_branch_supernet
+from neural_epitome.spaces import MultiBranchSupernetConfig
 from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 from neural_epitome.strategies.policies import two_paths
 
@@ -73,7 +73,7 @@ def test_it_computes_what_the_network_of_a_choice_does(model, variables, train):
 
 
 def test_training_draws_a_choice_a_step_with_all_branches_alike():
-  draw = jax.jit(jax.vmap(functools.partial(multi_branch_supernet.draw_evenly, SPACE)))
+  draw = jax.jit(jax.vmap(functools.partial(multi_branch_module.draw_evenly, SPACE)))
   gates = np.asarray(draw(jax.random.split(jax.random.key(0), 4000)).gates)
   assert not np.any(gates[:, ~SPACE.usable])
   assert np.all(gates[:, 1].any(axis=1))
@@ -100,9 +100,9 @@ def test_one_step_trains_branches_that_are_on_and_no_others(model, variables):
     return jax.grad(loss)(params)
 
   keys = jax.random.split(jax.random.key(5), 4)
-  stream = multi_branch_supernet._ARCH_STREAM
+  stream = multi_branch_module._ARCH_STREAM
   key = jax.random.fold_in(keys[0], stream)
-  arch = multi_branch_supernet.draw_evenly(SPACE, key)
+  arch = multi_branch_module.draw_evenly(SPACE, key)
   for name, tree in gradient(variables["params"], keys).items():
     moved = [bool(np.any(leaf != 0)) for leaf in jax.tree.leaves(tree)]
     if name.startswith("cell_"):
@@ -132,7 +132,7 @@ def test_gates_learn_through_two_paths_beside_the_weights(model, variables):
     logs = two_paths.log_probabilities(alpha, active, jnp.asarray(SPACE.may_be_empty))
     first, second = two_paths.draw_two(key, jax.lax.stop_gradient(logs))
     shares = two_paths.shares(logs, first, second)
-    paths = multi_branch_supernet.Paths(gates(first), gates(second), shares)
+    paths = multi_branch_module.Paths(gates(first), gates(second), shares)
     logits = model.apply({**variables, "paths": {"paths": paths}}, X)
     label = jnp.array([0, 1, 2, 3])
     logs = jax.nn.log_softmax(logits)
@@ -143,7 +143,7 @@ def test_gates_learn_through_two_paths_beside_the_weights(model, variables):
   alpha = jnp.zeros((3, count))
   (_, (logits, paths)), gradient = step(alpha, jax.random.key(2))
   assert np.any(paths.first != paths.second)
-  alone = {**variables, "arch": {"arch": multi_branch_supernet.Branches(paths.first)}}
+  alone = {**variables, "arch": {"arch": Branches(paths.first)}}
   np.testing.assert_allclose(logits, jax.jit(model.apply)(alone, X), atol=1e-5)
   assert np.all(np.isfinite(gradient))
   assert np.all(np.any(gradient != 0, axis=1))
@@ -163,7 +163,7 @@ def test_what_a_policy_has_dropped_is_drawn_no_more():
   active = np.array(SPACE.slots.exists)
   active[1, 1:] = active[0, 0] = False
   wide = SPACE.slots.wide(jnp.asarray(active))
-  draw = jax.vmap(lambda key: multi_branch_supernet.draw_evenly(SPACE, key, wide).gates)
+  draw = jax.vmap(lambda key: multi_branch_module.draw_evenly(SPACE, key, wide).gates)
   gates = np.asarray(draw(jax.random.split(jax.random.key(0), 200)))
   assert not np.any(gates[:, np.asarray(wide) == 0])
   assert np.all(gates[:, np.asarray(wide) == 1].any(axis=0))

@@ -11,9 +11,9 @@ import pytest
 
 from neural_epitome import models
 from neural_epitome.errors import UserError
+from neural_epitome.spaces.branches import Branches
 from neural_epitome.spaces.gate_options import GateOptions, Penalty
 from neural_epitome.spaces.multi_branch_prices import BranchPrices
-from neural_epitome.spaces.multi_branch_supernet import Branches
 from neural_epitome.strategies.policies import two_paths
 from neural_epitome.training import gate_step
 from neural_epitome.training.gate_step import GateSlots

@@ -10,7 +10,7 @@ The loss reaches the gates through the share that each set has of the two probab
 Its value is y1. Its gradient, in the mean, is about half as long as that of the
 expected loss. It has the same direction while gates are even and the loss is at most
 quadratic in y, and nearly so otherwise. That is computed by the network
-(`spaces.multi_branch_supernet.combined`); here are sets, draws and shares. Cells are
+(`spaces.multi_branch_module.combined`); here are sets, draws and shares. Cells are
 rows: K gates each, some of them out of use.
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_epitome.errors import UserError
-from neural_epitome.spaces.multi_branch_supernet import combined
+from neural_epitome.spaces.multi_branch_module import combined
 from neural_epitome.strategies.policies import Gates, two_paths
 from neural_epitome.strategies.policies.gates import probability
 
