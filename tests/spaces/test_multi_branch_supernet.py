@@ -11,7 +11,8 @@ from neural_epitome import codec, models
 from neural_epitome.cost import inventory as inventories
 from neural_epitome.models import ModelConfig
 from neural_epitome.models.multi_branch import MultiBranchConfig, Stage
-from neural_epitome.spaces import MultiBranchSupernetConfig
+from neural_epitome.spaces import MultiBranchSupernetConfig, multi_branch_module
+from neural_epitome.spaces.branches import Branches
 from neural_epitome.spaces.multi_branch_space import MultiBranchSpace
 from neural_epitome.strategies.policies import two_paths
 
