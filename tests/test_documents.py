@@ -12,6 +12,7 @@ from benchmarks.compress import crepe_table, fitting, onnx_table
 from benchmarks.controls import accuracy_table, digest, report, tables, targets
 from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
+from benchmarks.inference import windows_files
 from benchmarks.quality import table as quality_table
 from benchmarks.search import report as search
 from benchmarks.search import tables_page, transform_page
@@ -67,6 +68,7 @@ WRITTEN = {
     lambda: inference.targets(cases()),
   ],
   "inference": [lambda: inference.digest(cases())],
+  windows_files.NAME: [lambda: windows_files.table(common.read(windows_files.NAME))],
   "narrow": [lambda: inference.times(cases(), "narrow")],
   "wide": [lambda: inference.times(cases(), "wide")],
   "fitting": [lambda: fitting.table(common.read("fitting"))],

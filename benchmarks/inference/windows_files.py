@@ -77,6 +77,15 @@ def network() -> Trained:
   return inference_model.at_bits(measurement.network(config, rules), BITS)
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+  """What each file takes, and how far its answers are from the network's."""
+  headers = ["file", "bytes", "largest difference of logits, of the largest"]
+  body = [
+    [row["form"], f"{int(row['bytes']):,}", row["largest_difference"]] for row in rows
+  ]
+  return pages.markdown(headers, body)
+
+
 def main() -> None:
   """Writes every file, the CSV and the table."""
   argparse.ArgumentParser(description=str(__doc__)).parse_args()
@@ -97,11 +106,7 @@ def main() -> None:
       print(row, flush=True)
       rows.append(row)
   common.write(NAME, [row | common.circumstances() for row in rows])
-  headers = ["file", "bytes", "largest difference of logits, of the largest"]
-  body = [
-    [row["form"], f"{int(row['bytes']):,}", row["largest_difference"]] for row in rows
-  ]
-  pages.write(PAGE, {NAME: pages.markdown(headers, body)})
+  pages.write(PAGE, {NAME: table(rows)})
 
 
 if __name__ == "__main__":

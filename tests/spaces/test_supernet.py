@@ -1,6 +1,7 @@
 """One set of weights computes every choice, as the network that it stands for does."""
 
 import dataclasses
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,8 @@ def variables():
   tree = jax.jit(supernet().init)(jax.random.key(1), IMAGES)
 
   def moved(path, leaf):
-    noise = jax.random.normal(jax.random.key(hash(str(path)) % 2**31), leaf.shape)
+    key = jax.random.key(zlib.crc32(str(path).encode()))
+    noise = jax.random.normal(key, leaf.shape)
     return jnp.abs(leaf + 0.2 * noise) if "var" in str(path) else leaf + 0.2 * noise
 
   return jax.tree_util.tree_map_with_path(moved, tree)

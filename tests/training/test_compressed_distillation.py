@@ -47,7 +47,7 @@ def test_outputs_come_nearer_and_the_file_stays_as_small(
   loss, teacher, small, tmp_path
 ):
   trained = ne.distill(
-    small, teacher, apply, EXAMPLES, loss=loss, epochs=20, moves=0, quiet=True
+    small, teacher, apply, EXAMPLES, loss=loss, epochs=80, moves=0, quiet=True
   )
   assert error(trained, teacher) < 0.7 * error(small, teacher)
   trained.save(tmp_path / "small.safetensors")
