@@ -19,7 +19,8 @@ class Totals:
       biases and batch-norm scale and bias.
     expanded_params: parameters of the architecture, kernels in full.
     stored_bytes: bytes of what is stored at the width of its type.
-    madds: multiply-adds of convolutions and dense layers, as executed.
+    madds: multiply-adds of convolutions and dense layers, as executed, and of products
+      of activations, such as attention's.
     adds: additions that folding costs beside them.
   """
 
@@ -74,7 +75,7 @@ def price(
     stored_params=tensors + offsets + plain,
     expanded_params=inventory.size,
     stored_bytes=-(-tensor_bits // 8) + offset_bytes + 4 * plain,
-    madds=total.madds,
+    madds=total.madds + sum(inventory.products.values()),
     adds=total.adds,
   )
 

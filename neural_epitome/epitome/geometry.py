@@ -183,8 +183,9 @@ class KernelUse:
     feature_group_count: groups of channels that are convolved apart; the number of
       input channels in a depthwise convolution.
     strides: one a spatial axis; () for a dense layer.
-    input_size: spatial size of the layer's input; () for a dense layer.
-    output_size: spatial size of the layer's output; () for a dense layer.
+    input_size: spatial size of the layer's input; of a dense layer's, the axes
+      between batch and channels, () for one vector an example.
+    output_size: spatial size of the layer's output, likewise.
   """
 
   path: str
