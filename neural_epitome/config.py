@@ -80,7 +80,7 @@ class TrainingOptions:
   Attributes:
     epochs: passes over the training split; a fraction is allowed.
     seed: of initialisation, data order, augmentation, dropout and mixup.
-    start: a run directory, a compact file, a state dict of torchvision or timm (see
+    start: a run directory, a compact file, a state dict of another library (see
       `training.pretrained`) or a file of variables (see `training.initialization`)
       that the network starts from; empty for random initialisation.
     dense_epochs: of a dense network that is trained first; it is the start of the

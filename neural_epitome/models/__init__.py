@@ -26,6 +26,7 @@ from neural_epitome.models.multi_branch import MultiBranchConfig
 from neural_epitome.models.normalization import Affine, BatchNorm
 from neural_epitome.models.resnet import ResNetConfig
 from neural_epitome.models.soundnet import SoundNetConfig
+from neural_epitome.models.vision_transformer import VisionTransformerConfig
 
 __all__ = [
   "CellNetworkConfig",
@@ -38,6 +39,7 @@ __all__ = [
   "NormOptions",
   "ResNetConfig",
   "SoundNetConfig",
+  "VisionTransformerConfig",
   "create",
   "make_layers",
 ]
@@ -99,13 +101,13 @@ def make_layers(
 
   def conv(features: int, kernel_size: tuple[int, ...], **options: Any) -> EpitomeConv:
     padding = symmetric_padding(kernel_size, options.get("kernel_dilation", 1))
-    usual = {"padding": padding, "use_bias": False, "streams": merged}
-    return EpitomeConv(
-      features, kernel_size, kernel_init=_KERNEL_INIT, **usual | shared | options
-    )
+    usual: dict[str, Any] = {"padding": padding, "use_bias": False, "streams": merged}
+    usual |= {"kernel_init": _KERNEL_INIT}
+    return EpitomeConv(features, kernel_size, **usual | shared | options)
 
   def dense(features: int, **options: Any) -> EpitomeDense:
-    return EpitomeDense(features=features, kernel_init=_DENSE_INIT, **shared | options)
+    usual: dict[str, Any] = {"kernel_init": _DENSE_INIT}
+    return EpitomeDense(features=features, **usual | shared | options)
 
   batch_norm = functools.partial(
     BatchNorm,

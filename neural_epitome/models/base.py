@@ -26,8 +26,9 @@ class Layers:
       `layers.EpitomeConv` takes them; the padding is `symmetric_padding` unless it is
       given, the convention of the published torch models. `linear` says that nothing
       but batch norms, sums and other layers read the output, which a network that only
-      runs may then carry as a `stream.Stream`.
-    dense: `dense(features, *, use_bias=True, name=...)`.
+      runs may then carry as a `stream.Stream`. `kernel_init` is how the full kernel is
+      drawn, as dense layers have it too; without it, as in published torch models.
+    dense: `dense(features, *, use_bias=True, name=...)`, of (..., inputs).
     norm: `norm(use_running_average=..., name=...)`, a batch norm.
   """
 

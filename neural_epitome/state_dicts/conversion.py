@@ -1,4 +1,4 @@
-"""From a state dict of torchvision or timm to the variables of our network."""
+"""From a state dict of another library to the variables of our network."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ Arrays = Mapping[str, np.ndarray]
 # `tf_` networks, whose padding is another too, have 1e-3 under the same names.
 EPSILON = 1e-5
 
-# What a batch norm has in torch -> our collection and name.
+# What a norm has in torch -> our collection and name; a layer norm has the first two.
 _NORM = {
   "weight": ("params", "scale"),
   "bias": ("params", "bias"),
@@ -94,7 +94,7 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
     inventory: of the network, with as many classes as the state dict has.
 
   Returns:
-    {"params": ..., "batch_stats": ...}, nested, float32.
+    {"params": ..., "batch_stats": ...}, nested, float32; the second may be empty.
 
   Raises:
     UserError: naming what is missing, left over, of another shape or not finite, or a
@@ -127,24 +127,25 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
       "channels of config.data to its network."
     )
   checks.check_values({sources[path]: array for path, array in arrays.items()})
-  return traverse_util.unflatten_dict(arrays, sep="/")
+  return {"batch_stats": {}} | traverse_util.unflatten_dict(arrays, sep="/")
 
 
 def _expected_shapes(inventory: Inventory) -> dict[str, tuple[int, ...]]:
   """Shapes of all variables of the dense network."""
   expected = {f"params/{use.path}": tuple(use.shape) for use in inventory.kernels}
   expected |= {f"params/{name}": tuple(shape) for name, shape in inventory.rest.items()}
-  for name, shape in inventory.rest.items():
-    layer, _, last = name.rpartition("/")
-    if last == "scale":
-      for statistic in ("mean", "var"):
-        expected[f"batch_stats/{layer}/{statistic}"] = tuple(shape)
+  for layer in inventory.batch_norms:
+    for statistic in ("mean", "var"):
+      shape = inventory.rest[f"{layer}/scale"]
+      expected[f"batch_stats/{layer}/{statistic}"] = tuple(shape)
   return expected
 
 
 def _source(path: str, names: Names) -> str:
   """The name in the state dict of one of our variables."""
   collection, _, rest = path.partition("/")
+  if rest in names:
+    return names[rest]
   layer, _, last = rest.rpartition("/")
   theirs = {ours: name for name, ours in _NORM.items()}
   name = "weight" if last == "kernel" else theirs[collection, last]

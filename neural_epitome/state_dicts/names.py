@@ -1,7 +1,8 @@
-"""What torchvision and timm call the layers of our networks.
+"""What torchvision, timm and transformers call the layers of our networks.
 
 A table goes from the path of a layer here to the prefix of its tensors there. It may
-have layers that a configuration has not: squeeze-and-excitation, for one.
+have layers that a configuration has not: squeeze-and-excitation, for one. A parameter
+that is of no layer, such as a class token, stands in it by its own path and full name.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Any
 from neural_epitome.errors import UserError
 from neural_epitome.models import efficientnet
 from neural_epitome.models.base import ModelConfig
+from neural_epitome.state_dicts import projections
 
 Names = dict[str, str]
 
@@ -116,6 +118,44 @@ def _resnet(model: Any) -> Names:
   return names
 
 
+def _vision_transformer_timm(model: Any) -> Names:
+  parts = {
+    "attention_norm": "norm1",
+    "attention/qkv": "attn.qkv",
+    "attention/output": "attn.proj",
+    "mlp_norm": "norm2",
+    "expand": "mlp.fc1",
+    "project": "mlp.fc2",
+  }
+  names = {"stem": "patch_embed.proj", "norm": "norm", "classifier": "head"}
+  for block in range(model.depth):
+    names |= _within(f"block_{block}", f"blocks.{block}", parts)
+  return names | {"class_token": "cls_token", "positions": "pos_embed"}
+
+
+def _vision_transformer_transformers(model: Any) -> Names:
+  """`ViTForImageClassification`, its three projections joined; see `projections`."""
+  parts = {
+    "attention_norm": "layernorm_before",
+    "attention/qkv": f"attention.attention.{projections.JOINED}",
+    "attention/output": "attention.output.dense",
+    "mlp_norm": "layernorm_after",
+    "expand": "intermediate.dense",
+    "project": "output.dense",
+  }
+  before = "vit.embeddings"
+  names = {
+    "stem": f"{before}.patch_embeddings.projection",
+    "norm": "vit.layernorm",
+    "classifier": "classifier",
+    "class_token": f"{before}.cls_token",
+    "positions": f"{before}.position_embeddings",
+  }
+  for block in range(model.depth):
+    names |= _within(f"block_{block}", f"vit.encoder.layer.{block}", parts)
+  return names
+
+
 _LAYOUTS: Mapping[str, Mapping[str, Callable[[Any], Names]]] = {
   "mobilenet_v2": {
     "torchvision": _mobilenet_torchvision,
@@ -127,4 +167,8 @@ _LAYOUTS: Mapping[str, Mapping[str, Callable[[Any], Names]]] = {
   },
   # Both libraries have the same names.
   "resnet": {"torchvision and timm": _resnet},
+  "vision_transformer": {
+    "timm": _vision_transformer_timm,
+    "transformers": _vision_transformer_transformers,
+  },
 }

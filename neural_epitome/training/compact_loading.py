@@ -114,11 +114,10 @@ def with_statistics(
   statistics are already part of their scales and biases.
   """
   statistics: dict[str, np.ndarray] = {}
-  for name, shape in inventory.rest.items():
-    layer, _, last = name.rpartition("/")
-    if last == "scale":
-      statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
-      statistics[f"{layer}/var"] = np.full(shape, 1.0 - config.norm.epsilon, np.float32)
+  for layer in inventory.batch_norms:
+    shape = inventory.rest[f"{layer}/scale"]
+    statistics[f"{layer}/mean"] = np.zeros(shape, np.float32)
+    statistics[f"{layer}/var"] = np.full(shape, 1.0 - config.norm.epsilon, np.float32)
   return {
     "params": flat_variables.nested(params),
     "batch_stats": flat_variables.nested(statistics),

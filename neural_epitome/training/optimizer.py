@@ -9,7 +9,7 @@ import optax
 from neural_epitome.config import OptimizerOptions
 
 Schedule = optax.Schedule
-UNDECAYED = frozenset({"bias", "scale"})
+UNDECAYED = frozenset({"bias", "scale", "class_token", "positions"})
 INDEX_NAMES = frozenset({"indices", "index_learner"})
 
 
@@ -30,8 +30,9 @@ def index_mask(params: Any) -> Any:
 def decay_mask(params: Any) -> Any:
   """True for every parameter that weight decay applies to: what kernels are made of.
 
-  Biases and scales take none, whether of a batch norm or of a kernel's blocks. By
-  name: a vector that kernels are generated from decays like the kernels themselves.
+  Biases and scales take none, whether of a norm or of a kernel's blocks, and neither
+  do a transformer's class token and positions. By name: a vector that kernels are
+  generated from decays like the kernels themselves.
   Neither do routing indices nor the index learner: decay would pull every offset to
   zero, the tile.
   """

@@ -16,6 +16,9 @@ SMALL = {
   ),
   "efficientnet": models.EfficientNetConfig(width=0.25, depth=0.5),
   "resnet": models.ResNetConfig(depth=18, width=0.125),
+  "vision_transformer": models.VisionTransformerConfig(
+    patch=8, depth=2, embedding=12, heads=2
+  ),
 }
 _FACTS = {"scale": "weight", "bias": "bias", "mean": "running_mean"}
 
@@ -45,7 +48,11 @@ def state_dict(model, flat, library):
   """The arrays as the library names and turns them, and its counters."""
   table, state = names.layouts(model)[library], {}
   for path, array in flat.items():
-    layer, _, last = path.partition("/")[2].rpartition("/")
+    name = path.partition("/")[2]
+    layer, _, last = name.rpartition("/")
+    if name in table:
+      state[table[name]] = array
+      continue
     axes = (3, 2, 0, 1) if array.ndim == 4 else range(array.ndim)[::-1]
     told = {"kernel": "weight", "var": "running_var"} | _FACTS
     state[f"{table[layer]}.{told[last]}"] = array.transpose(axes)

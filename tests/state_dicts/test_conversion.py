@@ -44,6 +44,10 @@ def test_every_variable_comes_from_its_own_tensor(kind, library):
     ("efficientnet", "timm", "block_2/se/excite", "blocks.1.1.se.conv_expand"),
     ("resnet", "torchvision and timm", "block_15/norm_3", "layer4.2.bn3"),
     ("resnet", "torchvision and timm", "block_3/shortcut", "layer2.0.downsample.0"),
+    ("vision_transformer", "timm", "stem", "patch_embed.proj"),
+    ("vision_transformer", "timm", "positions", "pos_embed"),
+    ("vision_transformer", "timm", "block_11/attention/qkv", "blocks.11.attn.qkv"),
+    ("vision_transformer", "timm", "block_0/mlp_norm", "blocks.0.norm2"),
   ],
 )
 def test_layers_have_the_libraries_names(model, library, layer, name):
@@ -51,6 +55,7 @@ def test_layers_have_the_libraries_names(model, library, layer, name):
     "mobilenet_v2": models.MobileNetV2Config(),
     "efficientnet": models.EfficientNetConfig(),
     "resnet": models.ResNetConfig(depth=50),
+    "vision_transformer": models.VisionTransformerConfig(),
   }
   assert names.layouts(full[model])[library][layer] == name
 

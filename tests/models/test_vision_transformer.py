@@ -1,0 +1,222 @@
+"""The vision transformer: transformers' numbers, any generator, exports and errors."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import neural_epitome as ne
+from neural_epitome import models
+from neural_epitome.cost.products import Product
+from neural_epitome.data.options import DataOptions
+from neural_epitome.epitome.generators import (
+  EpitomeRule,
+  SharedEpitomeRule,
+  WindowedEpitomeRule,
+)
+from neural_epitome.errors import UserError
+from neural_epitome.export import compact, onnx, program
+from neural_epitome.planning import RatePlanner
+from neural_epitome.training import compact_loading, optimizer
+from tests.export import networks
+from tests.training import tiny
+
+# Two blocks on 16 patches; the MLP's channels are no multiple of the others.
+SMALL = models.VisionTransformerConfig(
+  patch=7, depth=2, embedding=24, heads=3, mlp_ratio=2.25, drop_path=0.5
+)
+RULES = {
+  "learned": (EpitomeRule(), {"source": "learner", "hidden": 4}),
+  "windows": (WindowedEpitomeRule(length=120), {"source": "free"}),
+  "shared": (SharedEpitomeRule(block=50), {"source": "fixed"}),
+}
+
+
+def images(batch, size=28, channels=1):
+  values = np.random.default_rng(0).standard_normal((batch, size, size, channels))
+  return jnp.asarray(values.astype(np.float32))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_every_kernel_is_generated_and_gradients_reach_all_that_is_stored(name):
+  rule, options = RULES[name]
+  config = dataclasses.replace(
+    tiny.experiment(),
+    model=dataclasses.replace(SMALL, depth=1, drop_path=0.0),
+    planner=RatePlanner(rate=2.0, rule=rule, keep_first=False),
+  )
+  network = networks.trained(config, **options)
+  assert set(network.plan.compressed) == {
+    "stem/kernel",
+    "block_0/attention/qkv/kernel",
+    "block_0/attention/output/kernel",
+    "block_0/expand/kernel",
+    "block_0/project/kernel",
+    "classifier/kernel",
+  }
+  indices = network.config.indices
+  module = models.create(config.model, 10, plan=network.plan, indices=indices)
+  goal = np.random.default_rng(1).standard_normal((4, 10)).astype(np.float32)
+
+  def loss(params):
+    variables = network.variables | {"params": params}
+    logits, _ = module.apply(variables, images(4), train=True, mutable=["routing"])
+    return jnp.sum((logits - goal) ** 2)
+
+  # Compiled to be run once.
+  quickly = {"xla_backend_optimization_level": "0"}
+  gradients = jax.jit(jax.grad(loss), compiler_options=quickly)
+  of_all = gradients(network.variables["params"])
+  for path, gradient in jax.tree_util.tree_leaves_with_path(of_all):
+    assert np.all(np.isfinite(gradient)), path
+    assert np.any(gradient != 0), path
+
+
+def test_weight_decay_spares_norms_biases_class_token_and_positions():
+  params = jax.eval_shape(models.create(SMALL, 10).init, jax.random.key(0), images(1))[
+    "params"
+  ]
+  decayed = jax.tree_util.tree_leaves_with_path(optimizer.decay_mask(params))
+  assert {path[-1].key for path, is_decayed in decayed if is_decayed} == {"kernel"}
+  spared = {path[-1].key for path, is_decayed in decayed if not is_decayed}
+  assert spared == {"bias", "scale", "class_token", "positions"}
+
+
+@pytest.mark.parametrize(
+  ("patch", "shape", "message"),
+  [
+    (5, (1, 28, 28, 1), r"model\.patch=5 must divide the image, 28 x 28"),
+    (4, (1, 28, 30, 1), r"28 x 30 pixels: set config\.data\.image_size"),
+    (
+      4,
+      (1, 800, 1),
+      r"reads images \(height, width, channels\), not inputs \(800, 1\)",
+    ),
+  ],
+)
+def test_inputs_that_have_no_patches_are_refused(patch, shape, message):
+  module = models.create(dataclasses.replace(SMALL, patch=patch), 10)
+  with pytest.raises(UserError, match=message):
+    jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
+
+
+def test_images_of_another_size_have_no_positions():
+  module = models.create(SMALL, 10)
+  variables = jax.eval_shape(module.init, jax.random.key(0), images(1))
+  with pytest.raises(UserError, match=r"has 25 patches, .* positions for 16"):
+    jax.eval_shape(module.apply, variables, images(1, 35))
+
+
+def test_products_count_each_sum_once_for_one_example():
+  product = Product("bqhd,bkhd->bhqk")
+  assert product.madds((1, 5, 3, 2), (1, 7, 3, 2)) == 5 * 7 * 3 * 2
+
+
+def reference(classes=5):
+  """A small random network of transformers, 3 channels, 32 pixels."""
+  torch = pytest.importorskip("torch", reason="parity with transformers needs torch")
+  transformers = pytest.importorskip(
+    "transformers", reason="parity needs: pip install 'neural-epitome[test]'"
+  )
+  torch.manual_seed(0)
+  model = transformers.ViTForImageClassification(
+    transformers.ViTConfig(
+      image_size=32,
+      patch_size=8,
+      hidden_size=24,
+      num_hidden_layers=2,
+      num_attention_heads=3,
+      intermediate_size=54,
+      layer_norm_eps=1e-6,
+      initializer_range=0.2,
+      num_labels=classes,
+    )
+  ).eval()
+  with torch.no_grad():
+    for name, tensor in model.named_parameters():
+      if tensor.ndim == 1 or "embeddings" in name:  # biases are zeros, scales ones
+        tensor.add_(0.3 * torch.randn_like(tensor))
+  return torch, model
+
+
+# By hand, beside the package's tables.
+TIMM = (
+  ("vit.embeddings.patch_embeddings.projection", "patch_embed.proj"),
+  ("vit.embeddings.position_embeddings", "pos_embed"),
+  ("vit.embeddings.cls_token", "cls_token"),
+  ("vit.encoder.layer.", "blocks."),
+  ("vit.layernorm", "norm"),
+  ("layernorm_before", "norm1"),
+  ("layernorm_after", "norm2"),
+  ("attention.output.dense", "attn.proj"),
+  ("intermediate.dense", "mlp.fc1"),
+  ("output.dense", "mlp.fc2"),
+  ("classifier", "head"),
+)
+
+
+def timm_names(torch, state):
+  """The state dict as timm's `VisionTransformer` has it."""
+  renamed = {}
+  for name, tensor in state.items():
+    for theirs, timm in TIMM:
+      name = name.replace(theirs, timm)
+    renamed[name] = tensor
+  for name in [name for name in renamed if ".attention.attention.query." in name]:
+    parts = [renamed.pop(name.replace("query", p)) for p in ("query", "key", "value")]
+    joined = name.replace(".attention.attention.query.", ".attn.qkv.")
+    renamed[joined] = torch.cat(parts)
+  return renamed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["transformers", "timm"])
+def test_logits_are_those_of_transformers(library, tmp_path):
+  torch, model = reference()
+  state = model.state_dict()
+  if library == "timm":
+    state = timm_names(torch, state)
+    assert "blocks.1.attn.qkv.weight" in state
+  torch.save({"model": state}, tmp_path / "it.pth")
+  config = ne.Config(
+    model=dataclasses.replace(SMALL, patch=8),
+    norm=models.NormOptions(epsilon=1e-3),  # which no batch norm asks for
+    data=DataOptions(image_size=32, channels=3),
+  )
+  trained = ne.load_pretrained(tmp_path / "it.pth", config)
+  pixels = np.asarray(images(4, 32, 3))
+  with torch.no_grad():
+    expected = model(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())).logits
+  actual = jax.jit(trained.model.apply)(trained.variables, pixels)
+  assert np.abs(expected.numpy()).max() > 1.0
+  np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported():
+  """A network with learned routing and numbers everywhere, as it ships."""
+  config = dataclasses.replace(tiny.experiment(), model=SMALL)
+  return networks.shipped(config, EpitomeRule())
+
+
+@pytest.mark.slow
+def test_the_compact_file_comes_back_as_the_same_network(exported, tmp_path):
+  compact.write(tmp_path / "it.safetensors", exported)
+  loaded = compact_loading.load(tmp_path / "it.safetensors")
+  batch = networks.images(exported)
+  expected = networks.logits(exported, batch)
+  np.testing.assert_allclose(networks.logits(loaded, batch), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_onnx_runtime_answers_as_the_network_does_for_any_batch(exported, tmp_path):
+  onnx.write(tmp_path / "it.onnx", program.run_as(exported, "fold"))
+  run = onnx.read(tmp_path / "it.onnx")
+  for count in (1, 3):
+    batch = networks.images(exported, count)
+    expected = networks.logits(exported, batch)
+    np.testing.assert_allclose(run(batch), expected, rtol=1e-4, atol=1e-4)
