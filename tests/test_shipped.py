@@ -184,6 +184,7 @@ LARGE = {
   "efficientnet_b0_epitome_imagenet",
   "efficientnet_b1_tile_imagenet",
   "resnet50_epitome_imagenet",
+  "deit_tiny_epitome_imagenet",
   "netadaptv2_mobile_imagenet",
   "nse27_mobile",
   "nse_group_mobile",
