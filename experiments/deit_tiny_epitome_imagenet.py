@@ -27,12 +27,13 @@ from neural_epitome.config import OptimizerOptions
 from neural_epitome.data.options import Augmentation
 from neural_epitome.epitome.generators import EpitomeRule
 from neural_epitome.epitome.routing import IndexOptions
-from neural_epitome.models import NormOptions, VisionTransformerConfig
+from neural_epitome.models import NormOptions
+from neural_epitome.models.vision_transformer import DEIT_TINY
 from neural_epitome.planning import RatePlanner
 
 CONFIG = dataclasses.replace(
   DENSE,
-  model=VisionTransformerConfig(),
+  model=DEIT_TINY,
   norm=NormOptions(),
   planner=RatePlanner(
     rate=2.0,

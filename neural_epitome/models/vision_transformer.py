@@ -75,8 +75,6 @@ class VisionTransformerConfig(ModelConfig):
 DEIT_TINY = VisionTransformerConfig()
 DEIT_SMALL = VisionTransformerConfig(embedding=384, heads=6)
 VIT_BASE = VisionTransformerConfig(embedding=768, heads=12)
-# For images of 28 or 32 px on a small machine.
-SMALL = VisionTransformerConfig(patch=4, depth=6, embedding=96, heads=3, mlp_ratio=2.0)
 
 
 class VisionTransformer(nn.Module):
@@ -151,5 +149,7 @@ class VisionTransformer(nn.Module):
         )
     token = self.param("class_token", INITIALIZER, (1, 1, channels))
     positions = self.param("positions", INITIALIZER, shape)
-    token = jnp.broadcast_to(token.astype(x.dtype), (x.shape[0], 1, channels))
-    return jnp.concatenate([token, x], axis=1) + positions.astype(x.dtype)
+    # The token joins its position, and no array has to be as long as the batch, which a
+    # converter may take for a constant.
+    added = jnp.concatenate([token + positions[:, :1], positions[:, 1:]], axis=1)
+    return jnp.pad(x, ((0, 0), (1, 0), (0, 0))) + added.astype(x.dtype)

@@ -124,7 +124,7 @@ def convert(state: Arrays, names: Names, inventory: Inventory) -> dict[str, Any]
   if faults:
     raise UserError(
       f"of {len(needed)} tensors: {', '.join(faults)}. Set config.model and the "
-      "channels of config.data to its network."
+      "image size and channels of config.data to its network."
     )
   checks.check_values({sources[path]: array for path, array in arrays.items()})
   return {"batch_stats": {}} | traverse_util.unflatten_dict(arrays, sep="/")

@@ -9,16 +9,21 @@ import pytest
 
 import neural_epitome as ne
 from neural_epitome import models
+from neural_epitome.cost import inventory
 from neural_epitome.cost.products import Product
 from neural_epitome.data.options import DataOptions
+from neural_epitome.epitome import flat_variables
 from neural_epitome.epitome.generators import (
+  ChannelEpitomeRule,
   EpitomeRule,
+  HashedRule,
+  LowRankRule,
   SharedEpitomeRule,
   WindowedEpitomeRule,
 )
 from neural_epitome.errors import UserError
 from neural_epitome.export import compact, onnx, program
-from neural_epitome.planning import RatePlanner
+from neural_epitome.planning import ChosenPlanner, RatePlanner
 from neural_epitome.training import compact_loading, optimizer
 from tests.export import networks
 from tests.training import tiny
@@ -27,10 +32,24 @@ from tests.training import tiny
 SMALL = models.VisionTransformerConfig(
   patch=7, depth=2, embedding=24, heads=3, mlp_ratio=2.25, drop_path=0.5
 )
+ONE_BLOCK = dataclasses.replace(SMALL, depth=1, drop_path=0.0)
 RULES = {
-  "learned": (EpitomeRule(), {"source": "learner", "hidden": 4}),
-  "windows": (WindowedEpitomeRule(length=120), {"source": "free"}),
-  "shared": (SharedEpitomeRule(block=50), {"source": "fixed"}),
+  "channels": ChannelEpitomeRule(),
+  "epitome": EpitomeRule(),
+  "hashed": HashedRule(),
+  "low_rank": LowRankRule(),
+  "shared": SharedEpitomeRule(block=50),
+  "tile": EpitomeRule(routing="tile"),
+  "windows": WindowedEpitomeRule(length=120),
+}
+# A rule for every kernel that there is.
+MIXED = {
+  "stem/kernel": "hashed",
+  "block_0/attention/qkv/kernel": "windows",
+  "block_0/attention/output/kernel": "low_rank",
+  "block_0/expand/kernel": "epitome",
+  "block_0/project/kernel": "channels",
+  "classifier/kernel": "tile",
 }
 
 
@@ -39,26 +58,36 @@ def images(batch, size=28, channels=1):
   return jnp.asarray(values.astype(np.float32))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
-def test_every_kernel_is_generated_and_gradients_reach_all_that_is_stored(name):
-  rule, options = RULES[name]
-  config = dataclasses.replace(
-    tiny.experiment(),
-    model=dataclasses.replace(SMALL, depth=1, drop_path=0.0),
-    planner=RatePlanner(rate=2.0, rule=rule, keep_first=False),
+def test_every_kernel_is_generated_by_any_rule(name):
+  taken = inventory.take(models.create(ONE_BLOCK, 10), (28, 28, 1))
+  planner = RatePlanner(rate=2.0, rule=RULES[name], keep_first=False)
+  assert set(planner.plan(taken).compressed) == MIXED.keys()
+
+
+def mixed():
+  """Every kernel by its own rule, at half its size."""
+  taken = inventory.take(models.create(ONE_BLOCK, 10), (28, 28, 1))
+  return ChosenPlanner(
+    {use.path: RULES[MIXED[use.path]].at(use, use.size // 2) for use in taken.kernels}
   )
-  network = networks.trained(config, **options)
-  assert set(network.plan.compressed) == {
-    "stem/kernel",
-    "block_0/attention/qkv/kernel",
-    "block_0/attention/output/kernel",
-    "block_0/expand/kernel",
-    "block_0/project/kernel",
-    "classifier/kernel",
-  }
-  indices = network.config.indices
-  module = models.create(config.model, 10, plan=network.plan, indices=indices)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("planner", "indices"),
+  [
+    (lambda: RatePlanner(keep_first=False), {"source": "learner", "hidden": 4}),
+    (mixed, {"source": "free"}),
+  ],
+  ids=["learned", "mixed"],
+)
+def test_gradients_reach_all_that_is_stored(planner, indices):
+  config = dataclasses.replace(tiny.experiment(), model=ONE_BLOCK, planner=planner())
+  network = networks.trained(config, **indices)
+  assert set(network.plan.compressed) == MIXED.keys()
+  options = network.config.indices
+  module = models.create(ONE_BLOCK, 10, plan=network.plan, indices=options)
   goal = np.random.default_rng(1).standard_normal((4, 10)).astype(np.float32)
 
   def loss(params):
@@ -198,25 +227,36 @@ def test_logits_are_those_of_transformers(library, tmp_path):
 @pytest.fixture(scope="module")
 def exported():
   """A network with learned routing and numbers everywhere, as it ships."""
-  config = dataclasses.replace(tiny.experiment(), model=SMALL)
+  config = dataclasses.replace(tiny.experiment(), model=ONE_BLOCK)
   return networks.shipped(config, EpitomeRule())
 
 
-@pytest.mark.slow
 def test_the_compact_file_comes_back_as_the_same_network(exported, tmp_path):
   compact.write(tmp_path / "it.safetensors", exported)
   loaded = compact_loading.load(tmp_path / "it.safetensors")
-  batch = networks.images(exported)
-  expected = networks.logits(exported, batch)
-  np.testing.assert_allclose(networks.logits(loaded, batch), expected, rtol=1e-6)
+  assert loaded.config.model == exported.config.model
+  assert loaded.plan == exported.plan
+  assert not loaded.variables["batch_stats"]
+  read, written = (
+    flat_variables.parameters(network.variables)
+    | {
+      (path, axis): offsets
+      for path, maps in flat_variables.offsets(network.plan, network.variables).items()
+      for axis, offsets in maps.items()
+    }
+    for network in (loaded, exported)
+  )
+  assert read.keys() == written.keys()
+  for name, array in written.items():
+    np.testing.assert_array_equal(read[name], array, str(name))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_onnx_runtime_answers_as_the_network_does_for_any_batch(exported, tmp_path):
   onnx.write(tmp_path / "it.onnx", program.run_as(exported, "fold"))
-  run = onnx.read(tmp_path / "it.onnx")
-  for count in (1, 3):
-    batch = networks.images(exported, count)
-    expected = networks.logits(exported, batch)
-    np.testing.assert_allclose(run(batch), expected, rtol=1e-4, atol=1e-4)
+  run, batch = onnx.read(tmp_path / "it.onnx"), networks.images(exported)
+  expected = jax.jit(exported.model.apply)(exported.variables, batch)
+  for count in (1, len(batch)):
+    actual = run(batch[:count])
+    np.testing.assert_allclose(actual, expected[:count], rtol=1e-4, atol=1e-4)
