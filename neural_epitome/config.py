@@ -50,7 +50,7 @@ class OptimizerOptions:
     decay: second-moment decay of rmsprop and adamw.
     epsilon: added to the second moment, inside the root for rmsprop.
     weight_decay: decoupled for adamw, otherwise added to the gradient. Not applied
-      to parameters of one axis (batch norm, biases) and routing indices.
+      to norms, biases, class tokens, positions and routing indices.
     clip_norm: global gradient norm above which gradients are scaled; 0 is off.
     accumulate: steps whose gradients are averaged before one update.
     index_multiplier: factor on the learning rate of routing indices and of the index

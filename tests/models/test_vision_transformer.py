@@ -139,6 +139,17 @@ def test_images_of_another_size_have_no_positions():
     jax.eval_shape(module.apply, variables, images(1, 35))
 
 
+def test_dense_layers_count_every_token_and_attention_its_products():
+  taken = inventory.take(models.create(ONE_BLOCK, 10), (28, 28, 1))
+  uses = {use.path: use for use in taken.kernels}
+  assert uses["block_0/expand/kernel"].madds == 17 * 24 * 54
+  assert uses["classifier/kernel"].madds == 24 * 10
+  products = {"block_0/attention/scores", "block_0/attention/mixed"}
+  assert taken.products == dict.fromkeys(products, 17 * 17 * 24)
+  assert taken.layer_norms == {"block_0/attention_norm", "block_0/mlp_norm", "norm"}
+  assert not taken.batch_norms
+
+
 def test_products_count_each_sum_once_for_one_example():
   product = Product("bqhd,bkhd->bhqk")
   assert product.madds((1, 5, 3, 2), (1, 7, 3, 2)) == 5 * 7 * 3 * 2
