@@ -18,7 +18,7 @@ from neural_epitome.strategies import (
   MnasNet,
   Progressive,
   RandomSearch,
-  bayesian,
+  acquisition,
   genetic,
   mnasnet,
 )
@@ -170,5 +170,5 @@ def test_pnas_grows_one_gene_a_level():
 
 def test_expected_improvement_is_the_mean_of_what_is_gained():
   draws = np.random.default_rng(0).normal(0.3, 0.2, 200_000)
-  exact = bayesian.expected_improvement(np.array([0.3]), np.array([0.2]), 0.4)
+  exact = acquisition.expected_improvement(np.array([0.3]), np.array([0.2]), 0.4)
   assert exact[0] == pytest.approx(np.mean(np.maximum(draws - 0.4, 0)), rel=0.02)
