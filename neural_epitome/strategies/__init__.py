@@ -11,6 +11,7 @@ from neural_epitome.strategies.base import (
 from neural_epitome.strategies.bayesian import Bayesian
 from neural_epitome.strategies.ddpnas import DistributionPruning
 from neural_epitome.strategies.evolution import Evolution
+from neural_epitome.strategies.flash import Flash
 from neural_epitome.strategies.fp_nas import FpNas
 from neural_epitome.strategies.genetic import Genetic
 from neural_epitome.strategies.given import Given
@@ -30,6 +31,7 @@ __all__ = [
   "Bayesian",
   "DistributionPruning",
   "Evolution",
+  "Flash",
   "FpNas",
   "Genetic",
   "Given",
