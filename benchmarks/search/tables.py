@@ -46,6 +46,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
   CONTROL: {"kind": "random", "evaluations": QUESTIONS[-1]},
   # Layers of 300 units, as in the paper, take minutes of a seed.
   "amc": {"kind": "amc", "agent": {"hidden": 64}},
+  # Its control: the law of what options cost, of which nothing is learned.
+  "flash_costs": {"kind": "flash", "held": 1e6},
   "nse": NSE,
   # Its controls: what is retained, and the window alone.
   "nse_unretained": NSE | {"retains": False},

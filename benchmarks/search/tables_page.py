@@ -20,6 +20,7 @@ NAMES = {
   "esnac": "ESNAC",
   "evolution": "evolution",
   "flash": "FLASH",
+  "flash_costs": "FLASH, capacities as costs are",
   "fp_nas": "FP-NAS",
   "genetic": "genetic algorithm on bits",
   "hurricane": "HURRICANE",

@@ -5,8 +5,9 @@ ICLR 2019 (arXiv 1902.00383): the covariance of a Gaussian process is learned
 (`learned_kernel`), several kernels learn on different parts of what was measured so
 that none of them is trusted alone, and each asks for the choice from which it expects
 most improvement. The paper draws the 1,000 choices that it compares for that at random;
-here, where a question is cheap, they are children of the best ones as well. Sizes of
-the LSTM, steps and rate of learning are not the paper's.
+here half of fewer are children of the best ones. (Halves as the parts that kernels
+learn from, sizes of the LSTM, steps and rate of learning are not the paper's, and its
+objective is recalled, not compared with it.)
 """
 
 import dataclasses

@@ -1,14 +1,15 @@
 """A law of one number says what is worth asking: the search of FLASH.
 
 Li et al., FLASH: Fast Neural Architecture Search with Hardware Optimization (arXiv
-2108.00568). The predictor is in `degree_law`. Where the paper relaxes widths and depths
-and finds the predicted optimum by simplicial homology (SHGO), first with large steps
-and then with small ones around what these found, genes are discrete here, with no
-distance between their options but the one that the law learns, and a degree is a sum
-over genes: no optimum of it is hidden from steps of one gene, or two where a budget
-stands between. So the two levels are steps over the options in the order of their
-capacities, large ones first. The paper fits its law once; here it is fitted again with
-every batch of answers.
+2108.00568). The predictor is in `degree_law`. The paper relaxes widths and depths and
+finds the predicted optimum by simplicial homology (SHGO), with large steps first and
+then small ones around what these found. Genes here are discrete, with no distance
+between their options but the one that the law learns, and a degree is a sum over genes,
+so there is no surface for SHGO to search. Its two levels are kept: steps of one gene,
+or of one up and another down where a budget stands between, over the options in the
+order of their capacities, large steps first. The paper fits its law once; here it is
+fitted again with every batch of answers. (Law, SHGO and 25 networks are as published;
+how the levels follow each other is recalled, not compared with the paper.)
 """
 
 import dataclasses

@@ -3,7 +3,9 @@
 Cao et al., Learnable Embedding Space for Efficient Neural Architecture Compression,
 ICLR 2019 (arXiv 1902.00383), section 3: two choices x and x' have the covariance
 exp(-|h(x) - h(x')|^2 / (2 width^2)), h being a bidirectional LSTM over the layers of a
-network. It is trained so that each measurement is likely given all others.
+network. It is trained so that each measurement is likely given all others. (The mean
+over layers and the unit sphere are recalled; that width and noise are learned as well
+is not the paper's.)
 """
 
 import dataclasses
