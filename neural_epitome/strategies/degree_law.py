@@ -7,9 +7,9 @@ a sum over its cells of width + skip connections / (width x depth). The law is f
 
 That degree knows widths and skip connections alone. A choice of a space has any genes,
 windows, operations and epitome rates among them, so each option of each gene has a
-capacity here, which the paper has not, and the degree is the sum of a choice's. At first they are
-what options cost: how much dearer than the mean choice those with the option are.
-They are learned with the law, and held near what they were at first.
+capacity here, which the paper has not, and the degree is the sum of a choice's. At
+first capacities are what options cost: how much dearer than the mean choice those with
+the option are. They are learned with the law, and held near what they were at first.
 """
 
 import dataclasses

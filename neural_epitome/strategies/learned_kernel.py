@@ -55,9 +55,7 @@ class Embedding(nn.Module):
 
 
 @functools.partial(
-  jax.tree_util.register_dataclass,
-  data_fields=["params", "moments"],
-  meta_fields=[],
+  jax.tree_util.register_dataclass, data_fields=["params", "moments"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
 class Kernels:
