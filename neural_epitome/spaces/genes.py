@@ -37,6 +37,15 @@ class Genes:
     """The number of options of each gene."""
     return tuple(len(gene) for _, _, genes in self._fields for gene in genes)
 
+  @property
+  def places(self) -> tuple[int, ...]:
+    """Of each gene, the index of its place: that along the first axis of its field."""
+    return tuple(
+      int(place)
+      for _, shape, _ in self._fields
+      for place in np.indices(shape)[0].ravel()
+    )
+
   def arch(self, options: Any) -> Any:
     """The choice of these options, in its canonical form.
 

@@ -10,7 +10,9 @@ from neural_epitome.strategies.base import (
 )
 from neural_epitome.strategies.bayesian import Bayesian
 from neural_epitome.strategies.ddpnas import DistributionPruning
+from neural_epitome.strategies.esnac import Esnac
 from neural_epitome.strategies.evolution import Evolution
+from neural_epitome.strategies.flash import Flash
 from neural_epitome.strategies.fp_nas import FpNas
 from neural_epitome.strategies.genetic import Genetic
 from neural_epitome.strategies.given import Given
@@ -29,7 +31,9 @@ __all__ = [
   "Amc",
   "Bayesian",
   "DistributionPruning",
+  "Esnac",
   "Evolution",
+  "Flash",
   "FpNas",
   "Genetic",
   "Given",

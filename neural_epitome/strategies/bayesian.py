@@ -4,13 +4,12 @@ import dataclasses
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy import special
 
 from neural_epitome.domains import Count, Share
 from neural_epitome.errors import UserError
 from neural_epitome.spaces.arch import ArchEncoding
 from neural_epitome.spaces.genes import Genes
-from neural_epitome.strategies import determinantal, gaussian_process, variation
+from neural_epitome.strategies import acquisition, determinantal, gaussian_process
 from neural_epitome.strategies.base import Problem, Questions, Strategy
 
 
@@ -75,35 +74,20 @@ class Bayesian(Strategy):
     known: dict[ArchEncoding, float],
     count: int,
   ) -> list[ArchEncoding]:
-    best = sorted(known, key=known.__getitem__, reverse=True)[: self.parents]
-    half = -(-self.candidates // 2)
-    children = variation.children(problem, random, best, known, half, self.mutation)
-    drawn = problem.drawn(random, half)
-    candidates = [a for a in dict.fromkeys([*children, *drawn]) if a not in known]
+    candidates = acquisition.candidates(
+      problem, random, known, self.candidates, self.parents, self.mutation
+    )
     if not candidates:
       return []
     measured = np.array(list(known.values()))
     process = gaussian_process.fitted(np.stack([*map(genes.options, known)]), measured)
     options = np.stack([*map(genes.options, candidates)])
-    quality = expected_improvement(*process.predict(options), float(measured.max()))
+    quality = acquisition.expected_improvement(
+      *process.predict(options), float(measured.max())
+    )
     if self.proposals == "best":
       return [candidates[n] for n in np.argsort(-quality, kind="stable")[:count]]
     alike = gaussian_process.likeness(options, options, process.length)
     # Where nothing is expected of any, all are as good.
-    quality = np.maximum(quality, 1e-12 * process.deviation)
+    quality = np.maximum(quality, 1e-12 * process.given.deviation)
     return [candidates[n] for n in determinantal.likeliest(quality, alike, count)]
-
-
-def expected_improvement(
-  mean: np.ndarray, deviation: np.ndarray, best: float
-) -> np.ndarray:
-  """Of a normal distribution over the best so far (Jones et al. 1998, equation 15).
-
-  Args:
-    mean: float64 (choices,).
-    deviation: likewise, above 0.
-    best: of what was measured.
-  """
-  units = (mean - best) / deviation
-  density = np.exp(-0.5 * units**2) / np.sqrt(2.0 * np.pi)
-  return deviation * (units * special.ndtr(units) + density)

@@ -31,39 +31,79 @@ def likeness(first: np.ndarray, second: np.ndarray, length: float) -> np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class GaussianProcess:
-  """What is known, given what was measured; made by `fitted`.
+class Posterior:
+  """A process of any covariance, given what was measured; made by `posterior`.
 
   Attributes:
-    options: of what was measured, whole numbers (choices, genes).
     mean: of the measurements.
     deviation: of the process, above 0.
-    length: of `likeness`.
     factor: Cholesky factor of the covariance, and whether it is the lower one.
     weights: the covariance's inverse times how far each measurement is from the mean.
+    log_likelihood: of the measurements but for a constant.
   """
 
-  options: np.ndarray
   mean: float
   deviation: float
-  length: float
   factor: tuple[np.ndarray, bool]
   weights: np.ndarray
+  log_likelihood: float
 
-  def predict(self, options: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  def predict(self, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of what choices would be measured at, without noise.
 
     Args:
-      options: whole numbers (choices, genes).
+      across: their covariance with what was measured, float64 (choices, measured).
 
     Returns:
       float64 (choices,) each, in the unit of the measurements.
     """
-    across = likeness(options, self.options, self.length)
     mean = self.mean + across @ self.weights
     solved = linalg.cho_solve(self.factor, across.T)
     variance = np.clip(1.0 - np.sum(across.T * solved, axis=0), 1e-12, None)
     return mean, self.deviation * np.sqrt(variance)
+
+
+def posterior(covariance: np.ndarray, noise: float, measured: np.ndarray) -> Posterior:
+  """What measurements say of a process, at the deviation that is likeliest for them.
+
+  Args:
+    covariance: of what was measured, without noise and with 1 on the diagonal:
+      float64 (choices, choices).
+    noise: relative to the variance of the process.
+    measured: float64 (choices,), at least one.
+  """
+  mean = float(np.mean(measured))
+  away = measured - mean
+  # Of equal measurements there is nothing to learn but their mean.
+  least = 1e-12 * max(1.0, abs(mean))
+  factor = linalg.cho_factor(covariance + noise * np.eye(len(away)), lower=True)
+  weights = linalg.cho_solve(factor, away)
+  deviation = max(least, float(np.sqrt(away @ weights / len(away))))
+  log = -len(away) * np.log(deviation) - np.sum(np.log(np.diag(factor[0])))
+  return Posterior(mean, deviation, factor, weights, float(log))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaussianProcess:
+  """A process over genes, given what was measured; made by `fitted`.
+
+  Attributes:
+    options: of what was measured, whole numbers (choices, genes).
+    length: of `likeness`.
+    given: what is known of it.
+  """
+
+  options: np.ndarray
+  length: float
+  given: Posterior
+
+  def predict(self, options: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What choices would be measured at; see `Posterior.predict`.
+
+    Args:
+      options: whole numbers (choices, genes).
+    """
+    return self.given.predict(likeness(options, self.options, self.length))
 
 
 def fitted(options: np.ndarray, measured: np.ndarray) -> GaussianProcess:
@@ -73,18 +113,11 @@ def fitted(options: np.ndarray, measured: np.ndarray) -> GaussianProcess:
     options: whole numbers (choices, genes), at least one choice.
     measured: float64 (choices,).
   """
-  mean = float(np.mean(measured))
-  away = measured - mean
-  # Of equal measurements there is nothing to learn but their mean.
-  least = 1e-12 * max(1.0, abs(mean))
   differ = np.sum(options[:, None] != options[None], axis=-1)
-  processes = []
-  for length, noise in itertools.product(_LENGTHS, _NOISES):
-    covariance = np.exp(-differ / length) + noise * np.eye(len(away))
-    factor = linalg.cho_factor(covariance, lower=True)
-    weights = linalg.cho_solve(factor, away)
-    deviation = max(least, float(np.sqrt(away @ weights / len(away))))
-    log = -len(away) * np.log(deviation) - np.sum(np.log(np.diag(factor[0])))
-    process = GaussianProcess(options, mean, deviation, length, factor, weights)
-    processes.append((float(log), process))
-  return max(processes, key=lambda pair: pair[0])[1]
+  processes = [
+    GaussianProcess(
+      options, length, posterior(np.exp(-differ / length), noise, measured)
+    )
+    for length, noise in itertools.product(_LENGTHS, _NOISES)
+  ]
+  return max(processes, key=lambda process: process.given.log_likelihood)

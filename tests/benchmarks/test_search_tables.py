@@ -109,6 +109,20 @@ def test_one_strategy_is_judged_without_a_trace_of_it(monkeypatch, capsys, kind)
   ]
 
 
+def test_fewer_seeds_of_one_strategy_leave_the_controls_rows_alone(
+  monkeypatch, tmp_path
+):
+  monkeypatch.setattr(common, "RESULTS", tmp_path / "benchmarks" / "results")
+  common.RESULTS.parent.mkdir()
+  monkeypatch.setattr(tables_page, "write", len)
+  for arm, seeds in (("genetic", 3), ("hurricane", 2), ("genetic", 1)):
+    arguments = ["--tables=nk_1", f"--arms={arm}", f"--seeds={seeds}"]
+    monkeypatch.setattr(sys, "argv", ["tables", *arguments])
+    tables.main()
+  known = {(row["strategy"], row["seeds"]) for row in common.read("strategies")}
+  assert known == {("random", "3"), ("hurricane", "2"), ("genetic", "1")}
+
+
 @pytest.mark.slow
 def test_the_rows_of_the_results_are_what_this_code_measures():
   """Of strategies that draw by NumPy alone; a changed one must be measured again."""

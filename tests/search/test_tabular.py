@@ -15,6 +15,7 @@ from neural_epitome.spaces.table import Table
 from neural_epitome.spaces.table_space import TableSpace
 from neural_epitome.strategies import (
   Amc,
+  Esnac,
   Given,
   NatSearch,
   RandomSearch,
@@ -60,6 +61,7 @@ def strategies(tmp_path_factory):
     | few
     | {
       "amc": Amc(evaluations=8, warmup=4, agent=Ddpg(hidden=8)),
+      "esnac": Esnac(evaluations=10, first=4, kernels=2, steps=2, hidden=4, features=4),
       "given": Given(path=str(file)),
       "nat": NatSearch(given=str(file), steps=1),
     }
@@ -67,7 +69,7 @@ def strategies(tmp_path_factory):
 
 
 # Those that learn compile for seconds.
-LEARNING = ("amc", "fp_nas", "mnasnet", "nat", "reinforce")
+LEARNING = ("amc", "esnac", "fp_nas", "mnasnet", "nat", "reinforce")
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,15 @@ def test_a_value_that_a_gene_has_not_is_an_error():
   part = SPACES["table"].part({"options": [[0, 1], [0], [1]]})
   with pytest.raises(ValueError, match="not in list"):
     Genes(part).options(SPACES["table"].largest)
+
+
+@pytest.mark.parametrize(
+  ("name", "places"),
+  [
+    ("chain", [*range(4)] * 3 + [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] * 2),
+    ("rates", [0, 1, 2]),
+    ("table", [*range(SPACES["table"].places)]),
+  ],
+)
+def test_a_gene_is_at_the_place_of_its_block(name, places):
+  assert list(Genes(SPACES[name]).places) == places

@@ -20,7 +20,7 @@ def test_it_predicts_as_an_independent_one_does():
   options, worth = measured(30)
   others, _ = measured(50, seed=1)
   process = gaussian_process.fitted(options, worth)
-  own = process.factor[0][0, 0] ** 2 - 1.0
+  own = process.given.factor[0][0, 0] ** 2 - 1.0
   one_hot = [np.eye(4)[chosen].reshape(len(chosen), -1) for chosen in (options, others)]
   theirs = GaussianProcessRegressor(
     RBF(np.sqrt(process.length)), alpha=own, optimizer=None
@@ -29,7 +29,7 @@ def test_it_predicts_as_an_independent_one_does():
   mean, deviation = theirs.predict(one_hot[1], return_std=True)
   ours = process.predict(others)
   np.testing.assert_allclose(ours[0], worth.mean() + mean, atol=1e-9)
-  np.testing.assert_allclose(ours[1], process.deviation * deviation, atol=1e-7)
+  np.testing.assert_allclose(ours[1], process.given.deviation * deviation, atol=1e-7)
 
 
 def test_its_grid_prefers_the_likelier_process():
@@ -37,7 +37,7 @@ def test_its_grid_prefers_the_likelier_process():
   noisy = worth + np.random.default_rng(2).normal(0, worth.std(), len(worth))
   exact = gaussian_process.fitted(options, worth)
   rough = gaussian_process.fitted(options, noisy)
-  assert exact.factor[0][0, 0] < rough.factor[0][0, 0]
+  assert exact.given.factor[0][0, 0] < rough.given.factor[0][0, 0]
 
 
 def test_what_adds_up_is_predicted_from_few_choices():

@@ -13,6 +13,7 @@ from neural_epitome.strategies import (
   Bayesian,
   DistributionPruning,
   Evolution,
+  Flash,
   FpNas,
   Genetic,
   Hurricane,
@@ -39,6 +40,7 @@ STRATEGIES = {
   "amc": Amc(evaluations=16, warmup=8, agent=Ddpg(hidden=16)),
   "bayesian": Bayesian(evaluations=24, first=8, batch=4, candidates=16, parents=4),
   "ddpnas": DistributionPruning(samples=6),
+  "flash": Flash(evaluations=24, first=10, batch=7),
   "fp_nas": FpNas(evaluations=24, samples_per_nat=0.5),
   "genetic": Genetic(generations=4, population=6),
   "hurricane": Hurricane(generations=2, population=6, parents=3),
@@ -64,7 +66,7 @@ def accuracy(arch):
 
 def test_every_strategy_is_tried_here_or_in_a_file_of_its_own():
   tried = {strategy.kind for strategy in STRATEGIES.values()}
-  assert tried == Strategy.arms().keys() - {"given", "nat", "nse"}
+  assert tried == Strategy.arms().keys() - {"esnac", "given", "nat", "nse"}
 
 
 def ask_all(strategy, of, answer=accuracy):

@@ -12,13 +12,15 @@ from neural_epitome.strategies import (
   Amc,
   Bayesian,
   DistributionPruning,
+  Esnac,
+  Flash,
   FpNas,
   Genetic,
   Hurricane,
   MnasNet,
   Progressive,
   RandomSearch,
-  bayesian,
+  acquisition,
   genetic,
   mnasnet,
 )
@@ -30,6 +32,7 @@ STRATEGIES = [
   Amc(evaluations=120, agent=Ddpg(hidden=32, actor_rate=1e-3)),
   Bayesian(evaluations=60),
   DistributionPruning(),
+  Flash(evaluations=60),
   FpNas(),
   Genetic(),
   Hurricane(),
@@ -83,6 +86,9 @@ def test_all_but_mnasnet_ask_within_the_budget(strategy):
     (Amc(evaluations=0), "evaluations=0"),
     (Bayesian(first=0), "first=0"),
     (DistributionPruning(samples=0), "samples=0"),
+    (Esnac(steps=0, rate=0.0), "steps=0, rate=0.0 above 0"),
+    (Flash(climbs=0), "climbs=0"),
+    (Flash(held=0.0), "held=0.0"),
     (FpNas(least=0), "least=0"),
     (Genetic(tournament=0), "tournament=0"),
     (Hurricane(parts=0), "parts=0"),
@@ -170,5 +176,5 @@ def test_pnas_grows_one_gene_a_level():
 
 def test_expected_improvement_is_the_mean_of_what_is_gained():
   draws = np.random.default_rng(0).normal(0.3, 0.2, 200_000)
-  exact = bayesian.expected_improvement(np.array([0.3]), np.array([0.2]), 0.4)
+  exact = acquisition.expected_improvement(np.array([0.3]), np.array([0.2]), 0.4)
   assert exact[0] == pytest.approx(np.mean(np.maximum(draws - 0.4, 0)), rel=0.02)
