@@ -9,8 +9,8 @@ seen. Parameters and MAdds are those of all operations together.
 
 Parameters: 59,122
 MAdds: 3.2M
-Top-1: not measured: three seeds were not run
-Time: not measured
+Top-1: 84.6 ± 0.3%, three seeds (nse_quick.csv, search)
+Time: 239 s on two cores (nse_quick.csv, search)
 Command:
   python -m neural_epitome.main --mode=search --experiment=nse_quick
 """

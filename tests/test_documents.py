@@ -14,8 +14,8 @@ from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
 from benchmarks.inference import windows_files
 from benchmarks.quality import table as quality_table
+from benchmarks.search import nse_quick, tables_page, transform_page
 from benchmarks.search import report as search
-from benchmarks.search import tables_page, transform_page
 from neural_epitome.experiment import shipped
 from neural_epitome.report import summary
 from neural_epitome.training import setup
@@ -62,6 +62,7 @@ WRITTEN = {
   ],
   "digest": [lambda: digest.digest(controls())],
   "missing": [lambda: digest.not_run(controls())],
+  "nse_quick": [lambda: nse_quick.table(common.read(nse_quick.NAME))],
   "routing": [study],
   "targets": [
     lambda: targets.table(controls()),
