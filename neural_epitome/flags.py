@@ -117,7 +117,7 @@ EXECUTION = flags.DEFINE_enum(
 BITS = flags.DEFINE_integer(
   "bits",
   None,
-  "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
+  "Bits of stored numbers in an exported compact file or C header: 32, or 1 to 8; "
   "config.bits of the run by default.",
 )
 STAGES = flags.DEFINE_multi_string(

@@ -23,7 +23,7 @@ from neural_epitome.epitome.generators import Dense, LowRank, WindowedEpitome
 
 # Weights on which choices are compared; the chosen one is fitted to the whole kernel.
 _SAMPLE = 150_000
-_DENSE_BITS = (2, 3, 4, 5, 6, 8, 16)
+_DENSE_BITS = (1, 2, 3, 4, 5, 6, 8, 16)
 
 
 def compare(

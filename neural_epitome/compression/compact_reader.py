@@ -161,8 +161,9 @@ class Network:
     if stored.dtype == np.uint8:
       spec = self.metadata["plan"]["tensors"][name]
       bits = spec["bits"] if "bits" in spec else self.metadata["bits"][name]  # plan 1
-      _need(bits in range(2, 9), f"{name} of {bits} bits")
-      stored = unpacked(stored, spec["shape"], bits) - (1 << (bits - 1))
+      _need(bits in range(1, 9), f"{name} of {bits} bits")
+      stored = unpacked(stored, spec["shape"], bits)
+      stored = 2 * stored - 1 if bits == 1 else stored - (1 << (bits - 1))
     return stored, self.tensors[name + ".scale"] if bits else 1, bits
 
   def tensor(self, name):

@@ -61,7 +61,7 @@ def compress(
       the tree ("10x"). With a rule also numbers ("1.2M parameters"), and "4x" is the
       rate of the compressed kernels alone.
     bits: with a rule: of a stored number of a kernel's tensors: 32, 16 (float16), or
-      integers of 2 to 8 with a factor an output channel.
+      integers of 1 to 8 with a factor an output channel.
     rule: `best`, by default, tries the dense kernel in few bits, palettes, low ranks
       and windows on each kernel, and takes what has the least error in all (see
       `choices`); the rest is stored in float16 where that keeps three digits. Or the

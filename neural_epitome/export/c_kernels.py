@@ -87,7 +87,7 @@ class Kernels:
     self, path: str, kernel: KernelPlan, of: WindowedEpitome, offsets: Arrays
   ) -> Fields:
     bits, extents = of.offset_bits("start"), of.extents(kernel.shape)
-    starts = np.asarray(offsets["start"], np.int32) - (1 << (bits - 1))
+    starts = np.asarray(offsets["start"])
     add, beside = self._constants.add, plans.beside
     return {
       **self._numbers(kernel.tensors["ring"]),
@@ -172,7 +172,7 @@ class Kernels:
         integers, factors = known or map(np.asarray, rounding.quantise(numbers, bits))
         packed = integers.astype(np.int8)
         if bits < 8:
-          packed = compact_file.pack(integers, bits)
+          packed = compact_file.pack(rounding.digits(integers, bits), bits)
         add = self._constants.add
         names = add(words, packed), add(f"{words}_factors", factors)
       self._written[words] = names

@@ -35,6 +35,7 @@ static float ne_number(const void *numbers, const float *factors, uint32_t bits,
   if (bits == 32) return ((const float *)numbers)[index];
   if (bits == 8) return factors[column] * ((const int8_t *)numbers)[index];
   uint32_t value = ne_bits((const uint8_t *)numbers, index, bits);
+  if (bits == 1) return value ? factors[column] : -factors[column];
   return factors[column] * (float)((int32_t)value - (1 << (bits - 1)));
 }
 

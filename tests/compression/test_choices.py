@@ -178,3 +178,18 @@ def test_outputs_of_a_coarse_kernel_do_not_shrink(scaled):
   # What is larger than it was is not made smaller.
   assert np.min(explained) > 1 - 2e-3
   assert np.max(explained) < 1.01
+
+
+@pytest.mark.slow
+def test_of_normal_weights_one_bit_may_be_the_best():
+  kernel = normal(64, 48)
+  [one] = [
+    choice
+    for choice in hull.lower(choices.compare(kernel))
+    if isinstance(choice.generator, Dense) and choice.bits == 1
+  ]
+  assert one.nbytes == 64 * 48 / 8 + 4 * 48
+  # Of a normal distribution, sign and mean magnitude leave 1 - 2 / pi.
+  assert one.error == pytest.approx(1 - 2 / np.pi, abs=0.03)
+  stored = choices.store(kernel, one)
+  assert stored.choice == one

@@ -72,7 +72,7 @@ def check(folder, generator, bits, layout, shape, few=False):
   return parts
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8, 16])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 8, 16])
 def test_integers_of_any_width_are_those_of_the_file(tmp_path, bits):
   parts = check(tmp_path, Dense(), bits, CONV, (33, 5, 3, 3))
   stored = sum(len(tensor.raw_data) for tensor in parts.tensors)
