@@ -263,10 +263,17 @@ def _windowed_epitome(spec, tensors, offsets, shape):
   return ring[(first + tap) % len(ring)] * tensors.get("scale", 1)
 
 
+def _low_rank(spec, t, _, shape):
+  kept = np.delete(np.arange(shape[-2]), spec.get("without", []))
+  kernel, part = np.zeros(shape, "f4"), (*shape[:-2], len(kept), shape[-1])
+  kernel[..., kept, :] = np.matmul(t["left"], t["right"], np.empty(part, "f4"))
+  return kernel
+
+
 KINDS = {
   "dense": lambda spec, tensors, *_: tensors["kernel"],
   "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
-  "low_rank": lambda _, t, __, s: np.matmul(t["left"], t["right"], np.empty(s, "f4")),
+  "low_rank": _low_rank,
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
   "windowed_epitome": _windowed_epitome,

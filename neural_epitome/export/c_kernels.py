@@ -69,7 +69,7 @@ class Kernels:
     if isinstance(of, WindowedEpitome):
       return fields | self._windows(path, kernel, of, offsets)
     if isinstance(of, LowRank):
-      return fields | self._low_rank(kernel, of)
+      return fields | self._low_rank(path, kernel, of)
     if isinstance(of, Dense):
       return fields | {
         **self._numbers(kernel.tensors["kernel"]),
@@ -98,11 +98,17 @@ class Kernels:
       **{"cells_out": of.length, "start_bits": bits, "axes": len(kernel.shape)},
     }
 
-  def _low_rank(self, kernel: KernelPlan, of: LowRank) -> Fields:
+  def _low_rank(self, path: str, kernel: KernelPlan, of: LowRank) -> Fields:
     left, right = (self._numbers(kernel.tensors[role]) for role in ("left", "right"))
     fields = {"right": right["numbers"]}
     if "factors" in right:
       fields["right_factors"] = right["factors"]
+    if of.without:
+      kept = of.kept(kernel.shape)
+      rows = np.full(kernel.shape[-2], len(kept), np.uint16)
+      rows[kept] = np.arange(len(kept))
+      fields["rows"] = self._constants.add(plans.beside(path, "rows"), rows)
+      left["cells_in"] = len(kept)
     return left | fields | {"rank": of.rank}
 
   def _epitome(self, path: str, kernel: KernelPlan, offsets: Arrays) -> Fields:

@@ -34,6 +34,7 @@ RULES = {
   "int5": QuantisedRule(bits=5),
   "windows": WindowedEpitomeRule(length=100),
   "low rank": LowRankRule(),
+  "pruned": networks.PRUNED,
 }
 has_compiler = any(map(shutil.which, ("cc", "gcc", "clang")))
 needs_compiler = pytest.mark.skipif(not has_compiler, reason="there is no C compiler")
