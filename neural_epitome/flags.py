@@ -70,6 +70,13 @@ KEEP = flags.DEFINE_multi_string(
   [],
   "Shell pattern of kernels that --mode=compress leaves as they are; repeat.",
 )
+RULE = flags.DEFINE_enum(
+  "rule",
+  "best",
+  ["best", "collaborative"],
+  "What --mode=compress tries on each kernel: all known ways, or integers and the "
+  "removal of input channels and singular values of Collaborative Compression.",
+)
 EXAMPLES = flags.DEFINE_string(
   "examples",
   None,
