@@ -23,7 +23,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from neural_epitome.compression import low_rank_choices, low_rank_factors
+from neural_epitome.compression import (
+  low_rank_choices,
+  low_rank_factors,
+  output_scales,
+)
 from neural_epitome.compression.choice import Choice
 from neural_epitome.compression.storage import Storage
 from neural_epitome.epitome.generators import LowRank
@@ -48,7 +52,8 @@ def compare(
   """
   for generator, directions in removals(kernel):
     yield from low_rank_choices.of_generators(
-      kernel, outputs, error_of_sample, storage, [generator], directions
+      *(kernel, outputs, error_of_sample, storage, [generator], directions),
+      most=output_scales.MOST_SHRINKAGE,
     )
 
 

@@ -52,6 +52,7 @@ def of_generators(
   storage: Storage,
   generators: Iterable[LowRank],
   directions: np.ndarray,
+  most: float = math.inf,
 ) -> Iterator[Choice]:
   """What generators of the same inputs and directions make of a kernel, in all bits.
 
@@ -62,12 +63,14 @@ def of_generators(
     storage: what is stored for.
     generators: the same inputs are left out of all.
     directions: at least as many as the largest rank.
+    most: factor by which outputs are made larger at most, see `output_scales`; without
+      a bound, what explains little of an output counts as far worse than nothing.
   """
   generators = list(generators)
-  most = max((one.rank for one in generators), default=0)
-  if not most:
+  largest = max((one.rank for one in generators), default=0)
+  if not largest:
     return
-  left, right = low_rank_factors.factors(kernel, generators[0], directions[:most])
+  left, right = low_rank_factors.factors(kernel, generators[0], directions[:largest])
   sample = (*kernel.shape[:-1], outputs.stop - outputs.start)
   for bits in BITS:
     columns = low_rank_factors.rounded(left, bits)
@@ -78,7 +81,7 @@ def of_generators(
         continue
       rows = low_rank_factors.rounded(right[:rank], bits)[:, outputs]
       made = low_rank_factors.product(columns[:, :rank], rows, generator, sample)
-      scales = output_scales.shrinkage(kernel[..., outputs], made, math.inf)
+      scales = output_scales.shrinkage(kernel[..., outputs], made, most)
       error = error_of_sample(made * scales)
       yield Choice(generator, bits, error, nbytes, directions=directions[:rank])
 
