@@ -1,5 +1,7 @@
 """Every way that is known to store one kernel, with its error and its bytes."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -97,7 +99,14 @@ def store(
     return window_choices.store(kernel, choice, storage, inputs)
   if isinstance(choice.generator, LowRank):
     return low_rank_choices.store(kernel, choice, inputs)
-  return Stored(choice, {"kernel": kernel}, {})
+  if choice.bits > 1:
+    return Stored(choice, {"kernel": kernel}, {})
+  made = np.asarray(rounding.straight_through(jnp.asarray(kernel), 1))
+  scales = output_scales.shrinkage(kernel, made, output_scales.MOST_SHRINKAGE)
+  error = kernel_error.error(kernel, made * scales, inputs)
+  return Stored(
+    dataclasses.replace(choice, error=error), {"kernel": kernel * scales}, {}
+  )
 
 
 def _dense(
@@ -108,6 +117,8 @@ def _dense(
   storage: Storage,
 ) -> Choice:
   made = np.asarray(rounding.straight_through(jnp.asarray(sample), bits))
+  if bits == 1:  # a least squares, which has less energy than the kernel
+    made = made * output_scales.shrinkage(sample, made, math.inf)
   factors = 4 * kernel.shape[-1] if bits <= 8 else 0
   nbytes = -(-kernel.size * bits // 8) + factors + storage.beside(Dense(), bits)
   return Choice(Dense(), bits, error_of_sample(made), nbytes)
