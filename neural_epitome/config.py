@@ -155,7 +155,7 @@ class Config:
     planner: makes the plan: which tensors are stored and how kernels come from them.
     indices: where the sampling offsets come from during training.
     bits: of each number in the tensors that kernels are generated from: 32, 16 for
-      float16, or 2 to 8 for integers with one float32 factor an output channel.
+      float16, or 1 to 8 for integers with one float32 factor an output channel.
       Training reads the rounded tensors from the first step on, with straight-through
       gradients; evaluation and exports read them too. Routing maps, factors of
       replicas, biases and batch norm stay float32.

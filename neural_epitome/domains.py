@@ -86,7 +86,7 @@ Count = Annotated[int, Domain(least=1, most=_MOST)]
 Stride = Annotated[int, Domain(least=1, most=1024)]
 # Of bytes, parameters or multiply-adds.
 Budget = Annotated[int, Domain(least=1, most=10**15)]
-Bits = Annotated[int, Domain(least=2, most=8, also=(32,))]
+Bits = Annotated[int, Domain(least=1, most=8, also=(32,))]
 # Those of one tensor: float16 too.
-TensorBits = Annotated[int, Domain(least=2, most=8, also=(16, 32))]
+TensorBits = Annotated[int, Domain(least=1, most=8, also=(16, 32))]
 Seed = Annotated[int, Domain(least=0, most=2**32 - 1)]

@@ -70,6 +70,13 @@ KEEP = flags.DEFINE_multi_string(
   [],
   "Shell pattern of kernels that --mode=compress leaves as they are; repeat.",
 )
+RULE = flags.DEFINE_enum(
+  "rule",
+  "best",
+  ["best", "collaborative"],
+  "What --mode=compress tries on each kernel: all known ways, or integers and the "
+  "removal of input channels and singular values of Collaborative Compression.",
+)
 EXAMPLES = flags.DEFINE_string(
   "examples",
   None,
@@ -117,7 +124,7 @@ EXECUTION = flags.DEFINE_enum(
 BITS = flags.DEFINE_integer(
   "bits",
   None,
-  "Bits of stored numbers in an exported compact file or C header: 32, or 2 to 8; "
+  "Bits of stored numbers in an exported compact file or C header: 32, or 1 to 8; "
   "config.bits of the run by default.",
 )
 STAGES = flags.DEFINE_multi_string(

@@ -8,7 +8,7 @@ import pytest
 
 import neural_epitome as ne
 from benchmarks import common
-from benchmarks.compress import crepe_table, fitting, onnx_table
+from benchmarks.compress import collaborative, crepe_table, fitting, onnx_table
 from benchmarks.controls import accuracy_table, digest, report, tables, targets
 from benchmarks.controls import rows as control_rows
 from benchmarks.inference import report as inference
@@ -73,6 +73,7 @@ WRITTEN = {
   "narrow": [lambda: inference.times(cases(), "narrow")],
   "wide": [lambda: inference.times(cases(), "wide")],
   "fitting": [lambda: fitting.table(common.read("fitting"))],
+  collaborative.NAME: [lambda: collaborative.table(common.read(collaborative.NAME))],
   "supernets": [lambda: search.supernets(searches("embedded"))],
   "searches": [lambda: search.searches(searches("embedded"))],
   "bypass": [lambda: search.bypass(searches("embedded"))],

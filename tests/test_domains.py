@@ -132,7 +132,7 @@ def test_a_number_is_in_the_domain_or_refused_in_one_line(name, hint, inner, mak
     ("data.channels", "3.0", "=3.0 must be one of 1, 3."),
     ("data.workers", "-1", "=-1 must be in [0, 1024]."),
     ("data.std", "[0]", "[0]=0.0 must be above 0."),
-    ("bits", "12", "=12 must be in [2, 8] or 32."),
+    ("bits", "12", "=12 must be in [1, 8] or 32."),
     ("data.batch_size", "8.0", "=8.0 is not of type int."),
     ("data.classes", "8.0", "=8.0 is not of type int | None."),
   ],

@@ -122,7 +122,7 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
   [
     ([], "--experiment=NAME is needed"),
     (["--experiment=mbv2_epitom"], "mbv2_epitome"),
-    (["--experiment=quick", "--config.bits=16"], "bits=16 must be in [2, 8] or 32"),
+    (["--experiment=quick", "--config.bits=16"], "bits=16 must be in [1, 8] or 32"),
     (["--experiment=absent.py"], "absent.py"),
     (["--mode=trian"], "train"),
     (["--experimnt=quick"], "experiment"),

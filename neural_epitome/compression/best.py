@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.compression import (
+  choices,
   compact_file,
   half_precision,
   importance_of_inputs,
@@ -141,6 +142,7 @@ def prepare(
   storage: Storage = COMPACT,
   nbytes: Callable[[Compressed], int] | None = None,
   moments: Mapping[str, np.ndarray] | None = None,
+  ways: choices.Ways = "best",
 ) -> Choosing:
   """Compares all ways to store every kernel of a tree, which takes its time.
 
@@ -154,11 +156,13 @@ def prepare(
     storage: what the file can do that budgets are of.
     nbytes: of that file; of the compact file by default.
     moments: as of `compress`.
+    ways: to store a kernel, as `rule` of `compress`.
 
   Raises:
     UserError: for a tree without kernels, a pattern that matches nothing, values that
-      are not finite, or moments that are none of its kernels'.
+      are not finite, moments that are none of its kernels', or ways that are not known.
   """
+  choices.check(ways)
   leaves = trees.take_apart(tree)
   trees.check_finite(leaves)
   inventory = trees.take_inventory(leaves, only, trees.HEADS | dict(outputs or {}))
@@ -177,7 +181,7 @@ def prepare(
   inputs = importance_of_inputs.moments_by_kernel(moments or {}, inventory)
   tables = measured.compare(
     *(kernels, lambda paths: progress.shown(paths, quiet, "comparing")),
-    *(storage, inputs),
+    *(storage, inputs, ways),
   )
   whole = sum(np.asarray(leaf).nbytes for leaf in leaves.arrays.values())
   beside = beside or {}

@@ -72,7 +72,7 @@ def write_numbers(
       np.asarray, rounding.quantise(array, width)
     )
     if width < 8:
-      tensors[name] = pack(tensors[name], width)
+      tensors[name] = pack(rounding.digits(tensors[name], width), width)
   for kernel_path, axes in offsets.items():
     for axis, offset in axes.items():
       generator = plan.kernels[kernel_path].generator
@@ -83,7 +83,7 @@ def write_numbers(
         along = generator.coded_axis(axis)
         tensors[name] = entropy_coding.encode(tensors[name], symbols, along)
       elif bits < 32:
-        tensors[name] = pack(tensors[name] - (1 << (bits - 1)), bits)
+        tensors[name] = pack(tensors[name], bits)
   header, rows = _laid_out(plan, tensors, network, shapes)
   with open(path, "wb") as file:
     file.write(header)
@@ -200,7 +200,7 @@ def _in_rows(
   return large | {dtype: np.concatenate(row) for dtype, row in rows.items()}, parts
 
 
-def pack(integers: np.ndarray, bits: int) -> np.ndarray:
-  """Integers of a few bits, offset by 2**(bits - 1), most significant bit first."""
-  raised = integers.astype(np.int32).reshape(-1, 1) + (1 << (bits - 1))
-  return np.packbits((raised >> np.arange(bits)[::-1]) & 1)
+def pack(digits: np.ndarray, bits: int) -> np.ndarray:
+  """Unsigned integers of a few bits, one after the other, highest bit first."""
+  digits = digits.astype(np.int32).reshape(-1, 1)
+  return np.packbits((digits >> np.arange(bits)[::-1]) & 1)

@@ -161,8 +161,9 @@ class Network:
     if stored.dtype == np.uint8:
       spec = self.metadata["plan"]["tensors"][name]
       bits = spec["bits"] if "bits" in spec else self.metadata["bits"][name]  # plan 1
-      _need(bits in range(2, 9), f"{name} of {bits} bits")
-      stored = unpacked(stored, spec["shape"], bits) - (1 << (bits - 1))
+      _need(bits in range(1, 9), f"{name} of {bits} bits")
+      stored = unpacked(stored, spec["shape"], bits)
+      stored = 2 * stored - 1 if bits == 1 else stored - (1 << (bits - 1))
     return stored, self.tensors[name + ".scale"] if bits else 1, bits
 
   def tensor(self, name):
@@ -262,10 +263,17 @@ def _windowed_epitome(spec, tensors, offsets, shape):
   return ring[(first + tap) % len(ring)] * tensors.get("scale", 1)
 
 
+def _low_rank(spec, t, _, shape):
+  kept = np.delete(np.arange(shape[-2]), spec.get("without", []))
+  kernel, part = np.zeros(shape, "f4"), (*shape[:-2], len(kept), shape[-1])
+  kernel[..., kept, :] = np.matmul(t["left"], t["right"], np.empty(part, "f4"))
+  return kernel
+
+
 KINDS = {
   "dense": lambda spec, tensors, *_: tensors["kernel"],
   "quantised": lambda spec, *rest: KINDS[spec["of"]["kind"]](spec["of"], *rest),
-  "low_rank": lambda _, t, __, s: np.matmul(t["left"], t["right"], np.empty(s, "f4")),
+  "low_rank": _low_rank,
   **dict.fromkeys(["epitome", "channel_epitome"], _epitome),
   "shared_epitome": _shared_epitome,
   "windowed_epitome": _windowed_epitome,

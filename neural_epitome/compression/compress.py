@@ -19,6 +19,7 @@ import numpy as np
 from neural_epitome.compression import (
   accuracy,
   best,
+  choices,
   compact_file,
   importance_of_inputs,
   progress,
@@ -39,7 +40,7 @@ def compress(
   budget: str | None = None,
   *,
   bits: int = 32,
-  rule: Rule | Literal["best"] = "best",
+  rule: Rule | choices.Ways = "best",
   allocation: float = 1.0,
   fit: Literal["closed", "full"] = "closed",
   only: Sequence[str] = trees.KERNELS,
@@ -61,10 +62,12 @@ def compress(
       the tree ("10x"). With a rule also numbers ("1.2M parameters"), and "4x" is the
       rate of the compressed kernels alone.
     bits: with a rule: of a stored number of a kernel's tensors: 32, 16 (float16), or
-      integers of 2 to 8 with a factor an output channel.
+      integers of 1 to 8 with a factor an output channel.
     rule: `best`, by default, tries the dense kernel in few bits, palettes, low ranks
       and windows on each kernel, and takes what has the least error in all (see
-      `choices`); the rest is stored in float16 where that keeps three digits. Or the
+      `choices`); the rest is stored in float16 where that keeps three digits.
+      `collaborative` takes input channels and singular values away together, beside
+      integers, as Collaborative Compression does (see `collaborative_choices`). Or the
       weight generator of all kernels, as `ChannelEpitomeRule()`: only such kernels may
       run folded.
     allocation: with a rule, see `RatePlanner`; below 1, small kernels are compressed
@@ -102,8 +105,7 @@ def compress(
       can.
   """
   if not isinstance(rule, Rule):
-    if rule != "best":
-      raise UserError(f"rule={rule!r} must be 'best' or a Rule.")
+    choices.check(rule)
     _refuse_of_rules(
       bits=bits != 32,
       allocation=allocation != 1.0,
@@ -112,7 +114,13 @@ def compress(
     )
     accuracy.check_aim(budget, max_drop, evaluate)
     choosing = best.prepare(
-      tree, only=only, keep=keep, outputs=outputs, quiet=quiet, moments=moments
+      tree,
+      only=only,
+      keep=keep,
+      outputs=outputs,
+      quiet=quiet,
+      moments=moments,
+      ways=rule,
     )
     weights = None
     if evaluate is not None:

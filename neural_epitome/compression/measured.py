@@ -63,6 +63,7 @@ def compare(
   shown: Callable[[Iterable[str]], Iterable[str]] = iter,
   storage: Storage = COMPACT,
   inputs: Mapping[str, Inputs] | None = None,
+  ways: choices.Ways = "best",
 ) -> dict[str, list[Choice]]:
   """The choices of every kernel that may be the best at some exchange rate.
 
@@ -71,10 +72,11 @@ def compare(
     shown: iterates over the paths, with a progress bar maybe.
     storage: what the file can do.
     inputs: what kernels read, by path, of those of which it is known.
+    ways: that are compared.
   """
   read = inputs or {}
   return {
-    path: hull.lower(choices.compare(kernels[path], storage, read.get(path)))
+    path: hull.lower(choices.compare(kernels[path], storage, read.get(path), ways))
     for path in shown(kernels)
   }
 

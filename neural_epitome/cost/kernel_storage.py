@@ -14,7 +14,8 @@ def stored_text(kernel: KernelPlan, plan: Plan) -> str:
     kind = "float" if bits > 8 else "int"
     text = "" if generator.kind == "dense" else f"{generator.kind}, "
     if isinstance(generator, LowRank):
-      text = f"rank {generator.rank}, "
+      inputs = f" without {len(generator.without)} inputs" if generator.without else ""
+      text = f"rank {generator.rank}{inputs}, "
     return f"{text}{kind}{bits}"
   extents = generator.extents(kernel.shape)
   if math.prod(extents) == 1:

@@ -52,7 +52,7 @@ class GeneratedLayer(nn.Module, kw_only=True):
     generator: in place of both, exactly how the kernel is generated, or the plan of the
       network that the layer is part of.
     indices: where sampling offsets come from in training.
-    bits: of the tensors of a generator: 32, or 2 to 8, rounded wherever they are
+    bits: of the tensors of a generator: 32, or 1 to 8, rounded wherever they are
       read, in training with a gradient that passes straight through; parameters stay
       float32, and so do factors. See `rounding`. Beside a plan, which has bits of its
       own, this must be 32.

@@ -30,7 +30,7 @@ class TensorSpec:
   Attributes:
     shape: of the tensor.
     dtype: name of the type that it is trained in.
-    bits: of a stored number: 32 or 16 for floats, or 2 to 8 for integers that are
+    bits: of a stored number: 32 or 16 for floats, or 1 to 8 for integers that are
       multiplied by stored factors, see `rounding`. Layers read the tensor so rounded,
       in training too.
   """

@@ -69,7 +69,7 @@ class Kernels:
     if isinstance(of, WindowedEpitome):
       return fields | self._windows(path, kernel, of, offsets)
     if isinstance(of, LowRank):
-      return fields | self._low_rank(kernel, of)
+      return fields | self._low_rank(path, kernel, of)
     if isinstance(of, Dense):
       return fields | {
         **self._numbers(kernel.tensors["kernel"]),
@@ -87,7 +87,7 @@ class Kernels:
     self, path: str, kernel: KernelPlan, of: WindowedEpitome, offsets: Arrays
   ) -> Fields:
     bits, extents = of.offset_bits("start"), of.extents(kernel.shape)
-    starts = np.asarray(offsets["start"], np.int32) - (1 << (bits - 1))
+    starts = np.asarray(offsets["start"])
     add, beside = self._constants.add, plans.beside
     return {
       **self._numbers(kernel.tensors["ring"]),
@@ -98,11 +98,17 @@ class Kernels:
       **{"cells_out": of.length, "start_bits": bits, "axes": len(kernel.shape)},
     }
 
-  def _low_rank(self, kernel: KernelPlan, of: LowRank) -> Fields:
+  def _low_rank(self, path: str, kernel: KernelPlan, of: LowRank) -> Fields:
     left, right = (self._numbers(kernel.tensors[role]) for role in ("left", "right"))
     fields = {"right": right["numbers"]}
     if "factors" in right:
       fields["right_factors"] = right["factors"]
+    if of.without:
+      kept = of.kept(kernel.shape)
+      rows = np.full(kernel.shape[-2], len(kept), np.uint16)
+      rows[kept] = np.arange(len(kept))
+      fields["rows"] = self._constants.add(plans.beside(path, "rows"), rows)
+      left["cells_in"] = len(kept)
     return left | fields | {"rank": of.rank}
 
   def _epitome(self, path: str, kernel: KernelPlan, offsets: Arrays) -> Fields:
@@ -172,7 +178,7 @@ class Kernels:
         integers, factors = known or map(np.asarray, rounding.quantise(numbers, bits))
         packed = integers.astype(np.int8)
         if bits < 8:
-          packed = compact_file.pack(integers, bits)
+          packed = compact_file.pack(rounding.digits(integers, bits), bits)
         add = self._constants.add
         names = add(words, packed), add(f"{words}_factors", factors)
       self._written[words] = names

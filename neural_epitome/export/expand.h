@@ -7,6 +7,7 @@ typedef struct {
   const void *numbers;     /* float, int8_t, or packed bits, see `bits` */
   const float *factors;    /* one a column of the numbers; unused at 32 bits */
   const void *right;       /* of a low rank: the right factor, numbers as above */
+  const uint16_t *rows;    /* of a low rank: each input's row; from cells_in on, zero */
   const float *right_factors;
   const uint16_t *start_in, *start_out; /* first cell of a replica; 0: none stored */
   const uint8_t *starts;   /* of windows: where each begins on the ring, packed */
@@ -35,6 +36,7 @@ static float ne_number(const void *numbers, const float *factors, uint32_t bits,
   if (bits == 32) return ((const float *)numbers)[index];
   if (bits == 8) return factors[column] * ((const int8_t *)numbers)[index];
   uint32_t value = ne_bits((const uint8_t *)numbers, index, bits);
+  if (bits == 1) return value ? factors[column] : -factors[column];
   return factors[column] * (float)((int32_t)value - (1 << (bits - 1)));
 }
 
@@ -56,6 +58,11 @@ static float ne_of_window(const ne_kernel *k, uint32_t i) {
 static float ne_of_low_rank(const ne_kernel *k, uint32_t i) {
   uint32_t row = i / k->outputs, column = i % k->outputs;
   float sum = 0;
+  if (k->rows) {
+    uint32_t input = k->rows[row % k->inputs];
+    if (input >= k->cells_in) return 0;
+    row = row / k->inputs * k->cells_in + input;
+  }
   for (uint32_t r = 0; r < k->rank; ++r)
     sum += ne_number(k->numbers, k->factors, k->bits, row * k->rank + r, r) *
            ne_number(k->right, k->right_factors, k->bits, r * k->outputs + column,

@@ -84,7 +84,7 @@ def at_bits(trained: Trained, bits: int | None = None) -> Trained:
   Args:
     trained: a network.
     bits: of the tensors that kernels are generated from. None leaves those that the
-      network was trained at, 32 makes floats of them, and 2 to 8 are the most that any
+      network was trained at, 32 makes floats of them, and 1 to 8 are the most that any
       has, see `Plan.narrowed`. Tensors are rounded at the bits of training first, so
       that answers change as little as possible.
 

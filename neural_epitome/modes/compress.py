@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_epitome import flags, whole_files
-from neural_epitome.compression import drop
+from neural_epitome.compression import choices, drop
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.errors import UserError
 from neural_epitome.modes import output, small_files
@@ -43,6 +43,7 @@ def run(arguments: Sequence[str], overrides: flags.Overrides) -> None:
     keep=flags.KEEP.value,
     format=kind,
     moments=graph.moments() if graph else None,
+    rule=next(way for way in choices.WAYS if way == flags.RULE.value),
     quiet=flags.JSON.value,
   )
   if not flags.JSON.value:

@@ -24,7 +24,7 @@ class BudgetPlanner(Planner):
       the names and the plan that a compact file has beside them.
     madds: multiply-adds of one image, layers folded (blockwise routing never
       folds, so it cannot meet such a budget).
-    bits: of the kernels' tensors in the file whose bytes are counted, 32 or 2 to 8;
+    bits: of the kernels' tensors in the file whose bytes are counted, 32 or 1 to 8;
       the plan gives them more where the network is rounded only when it is exported.
     rules: which kernels are compressed, and how; its rate is ignored.
   """

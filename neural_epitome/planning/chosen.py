@@ -20,7 +20,7 @@ class ChosenPlanner(Planner):
 
   Attributes:
     generators: by the kernel's path.
-    bits: of the stored numbers of a kernel's tensors, 2 to 8 or 16, by its path; 32 of
+    bits: of the stored numbers of a kernel's tensors, 1 to 8 or 16, by its path; 32 of
       those that are not named.
   """
 
@@ -47,7 +47,7 @@ class ChosenPlanner(Planner):
 
     Raises:
       UserError: if a path names no kernel, a generator does not fit its kernel, or
-        bits are not 32, 16 or 2 to 8.
+        bits are not 32, 16 or 1 to 8.
     """
     known = [use.path for use in inventory.kernels]
     for path in self.bits.keys() - set(known):

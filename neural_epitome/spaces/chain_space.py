@@ -45,7 +45,7 @@ class ChainSpace(ChainChoices, GenePools):
     operations: names in `chain.OPERATIONS`.
     rates: epitome rates of the kernels that make and that read hidden channels, and of
       head and classifier; powers of two.
-    bits: of their stored numbers; 32, or 2 to 8.
+    bits: of their stored numbers; 32, or 1 to 8.
     bypass: whether blocks may be left out.
     only: the values that each gene is restricted to, one tuple a gene: the genes of the
       first field of `choices`, then those of the next. () restricts nothing. A
@@ -92,8 +92,8 @@ class ChainSpace(ChainChoices, GenePools):
           f"space.width_step={self.width_step} and space.head={self.head}."
         )
     for bits in self.bits:
-      if bits != 32 and bits not in range(2, 9):
-        raise UserError(f"space.bits={list(self.bits)} must be 32, or 2 to 8.")
+      if bits != 32 and bits not in range(1, 9):
+        raise UserError(f"space.bits={list(self.bits)} must be 32, or 1 to 8.")
     for index, position in enumerate(self.positions):
       if position.largest < self.width_step:
         raise UserError(

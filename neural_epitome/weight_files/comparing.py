@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from neural_epitome.compression import accuracy, best
+from neural_epitome.compression import accuracy, best, choices
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.compression.storage import COMPACT
 from neural_epitome.errors import UserError
@@ -116,6 +116,7 @@ def compare(
   keep: Sequence[str] = (),
   format: Format = "compact",
   moments: Mapping[str, np.ndarray] | None = None,
+  rule: choices.Ways = "best",
   quiet: bool = False,
 ) -> Comparison:
   """Reads a file and compares all ways to store its kernels, which takes its time.
@@ -128,11 +129,13 @@ def compare(
       that `expand_file` writes of an ONNX graph.
     moments: second moments of what kernels read, by the names of the file; see
       `ne.compress`.
+    rule: see `ne.compress`.
     quiet: shows no progress.
 
   Raises:
     UserError: if the file cannot be read or has no kernel.
   """
+  choices.check(rule)
   file = weights_file.read(path, layout)
   if clashes := [name for name in file.arrays if "/offsets." in name]:
     raise UserError(f"{path}: {clashes[0]!r} is a name that compact files use.")
@@ -158,6 +161,7 @@ def compare(
     storage=storage,
     nbytes=nbytes,
     moments=moments,
+    ways=rule,
   )
   return Comparison(file, choosing)
 

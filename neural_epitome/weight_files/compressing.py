@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from neural_epitome.compression import accuracy
+from neural_epitome.compression import accuracy, choices
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.weight_files import comparing
 
@@ -21,6 +21,7 @@ def compress_file(
   evaluate: Callable[[dict[str, np.ndarray]], float] | None = None,
   format: comparing.Format = "compact",
   moments: Mapping[str, np.ndarray] | None = None,
+  rule: choices.Ways = "best",
   quiet: bool = False,
 ) -> Compressed:
   """The weights of any trained network in a budget.
@@ -42,6 +43,7 @@ def compress_file(
     format: see `comparing.compare`.
     moments: see `comparing.compare`; of an ONNX graph, `--examples` of the command line
       measures them.
+    rule: see `ne.compress`, but for generators.
     quiet: see `comparing.compare`.
 
   Returns:
@@ -52,7 +54,13 @@ def compress_file(
   """
   accuracy.check_aim(budget, max_drop, evaluate)
   comparison = comparing.compare(
-    path, layout=layout, keep=keep, format=format, moments=moments, quiet=quiet
+    path,
+    layout=layout,
+    keep=keep,
+    format=format,
+    moments=moments,
+    rule=rule,
+    quiet=quiet,
   )
   weights = evaluate and comparison.sensitivities(evaluate, quiet)
   if budget is not None:

@@ -90,7 +90,22 @@ def _low_rank(parts: Parts, network: Network, path: str, place: Place) -> str:
       factors.append(parts.node("Mul", integers, row))
     else:
       factors.append(parts.floats(numbers))
+  entry = network.kernels[path]
+  if without := entry["generator"].get("without"):
+    factors[0] = _with_zeros(parts, factors[0], without, entry["shape"])
   return _in_file(parts, parts.node("MatMul", *factors), place)
+
+
+def _with_zeros(
+  parts: Parts, left: str, without: Sequence[int], shape: Sequence[int]
+) -> str:
+  """A left factor with rows of zeros for the inputs that were left out."""
+  taps, inputs = math.prod(shape[:-2]), shape[-2]
+  is_kept = np.tile(~np.isin(np.arange(inputs), without), taps)
+  rows = np.where(is_kept, np.cumsum(is_kept), 0)
+  pads = parts.constant(np.asarray([1, 0, 0, 0], np.int64))
+  padded = parts.node("Pad", left, pads)
+  return parts.node("Gather", padded, parts.constant(rows.astype(np.int32)))
 
 
 def _in_file(parts: Parts, kernel: str, place: Place) -> str:

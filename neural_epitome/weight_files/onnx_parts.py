@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neural_epitome.epitome import rounding
+
 # Of the operators that are used here.
 OPSET = 11
 # Constants of so many bytes are looked for among those that are there already: shapes,
@@ -112,7 +114,7 @@ class Parts:
     byte, which are shifted apart.
 
     Args:
-      values: in 0 .. 2**bits - 1, or from -2**(bits - 1) on where they are signed.
+      values: in 0 .. 2**bits - 1; signed ones are those of `rounding.quantise`.
       bits: up to 16.
       is_signed: see `values`.
     """
@@ -120,10 +122,11 @@ class Parts:
       dtype = np.int8 if is_signed else np.uint8
       return self.cast(self.constant(values.astype(dtype)), "float32")
     low = 1 << (bits - 1) if is_signed else 0
-    raised, total, shift = values.reshape(-1).astype(np.int64) + low, "", 0
+    digits = rounding.digits(values, bits) if is_signed else values
+    digits, total, shift = digits.reshape(-1).astype(np.int64), "", 0
     while shift < bits:
       width = next(n for n in (8, 4, 2, 1) if n <= bits - shift)
-      plane = self._plane((raised >> shift) & ((1 << width) - 1), width)
+      plane = self._plane((digits >> shift) & ((1 << width) - 1), width)
       plane = self.cast(plane, "float32")
       if shift:
         plane = self.node(
@@ -131,6 +134,8 @@ class Parts:
         )
       total = self.node("Add", total, plane) if total else plane
       shift += width
+    if is_signed and bits == 1:  # 0 and 1 are a minus and a plus
+      total = self.node("Mul", total, self.constant(np.asarray(2, np.float32)))
     if low:
       total = self.node("Sub", total, self.constant(np.asarray(low, np.float32)))
     return self.reshaped(total, values.shape) if values.ndim != 1 else total

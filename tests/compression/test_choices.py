@@ -12,7 +12,7 @@ from neural_epitome.compression import (
   output_scales,
   window_shapes,
 )
-from neural_epitome.epitome import windows
+from neural_epitome.epitome import rounding, windows
 from neural_epitome.epitome.generators import Dense, LowRank, WindowedEpitome
 
 
@@ -178,3 +178,21 @@ def test_outputs_of_a_coarse_kernel_do_not_shrink(scaled):
   # What is larger than it was is not made smaller.
   assert np.min(explained) > 1 - 2e-3
   assert np.max(explained) < 1.01
+
+
+@pytest.mark.slow
+def test_of_normal_weights_one_bit_may_be_the_best():
+  kernel = normal(256, 10)
+  [one] = [
+    choice
+    for choice in hull.lower(choices.compare(kernel))
+    if isinstance(choice.generator, Dense) and choice.bits == 1
+  ]
+  assert one.nbytes == 256 * 10 / 8 + 4 * 10
+  # Of a normal distribution, sign and mean magnitude explain 2 / pi; outputs get their
+  # size back, and when they are stored a little less.
+  assert one.error == pytest.approx(np.pi / 2 - 1, abs=0.05)
+  stored = choices.store(kernel, one)
+  made = np.asarray(rounding.straight_through(stored.tensors["kernel"], 1))
+  assert stored.choice.error == pytest.approx(kernel_error.error(kernel, made))
+  assert 0.45 < stored.choice.error < one.error

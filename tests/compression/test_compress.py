@@ -347,7 +347,7 @@ TREE = {"a": {"kernel": np.ones((64, 64), np.float32)}}
     (TREE, {"budget": "lots"}, "'1.0MB'"),
     (TREE, {"budget": "1..2MB"}, "'1.0MB'"),
     (TREE, {"budget": "0.5x"}, "at least 1"),
-    (TREE, {"bits": 12}, "2 to 8"),
+    (TREE, {"bits": 12}, "1 to 8"),
     (TREE, {"fit": "best"}, "'closed' or 'full'"),
     (TREE, {"only": ("*kernal",)}, "'a/kernel'|a/kernel"),
     (TREE, {"outputs": {"a/kernel": 2}}, "no inputs"),

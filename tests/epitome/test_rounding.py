@@ -66,6 +66,62 @@ def test_numbers_are_those_of_qwix_to_the_last_bit(bits, shape):
   )
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (60,)])
+def test_one_bit_is_the_sign_times_the_factor_nearest_in_least_squares(shape):
+  array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+  array.reshape(-1)[-3] = 0.0  # a plus
+  signs, factors = map(np.asarray, rounding.quantise(array, 1))
+  assert signs.dtype == np.int8
+  np.testing.assert_array_equal(signs, np.where(array < 0, -1, 1))
+  columns = array.reshape(-1, factors.size), signs.reshape(-1, factors.size)
+  for column, sign, factor in zip(*(c.T for c in columns), factors, strict=True):
+    [expected], *_ = np.linalg.lstsq(sign[:, None].astype(np.float32), column)
+    np.testing.assert_allclose(factor, expected, rtol=1e-5)
+  rounded = np.asarray(rounding.straight_through(array, 1))
+  np.testing.assert_array_equal(rounded, signs * factors)
+  np.testing.assert_array_equal(rounding.straight_through(rounded, 1), rounded)
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_what_is_of_one_bit_already_keeps_its_factors_to_the_last_bit(size):
+  factors = np.float32([0.1, 1e-30, 0.0, 3.3])
+  signs = np.random.default_rng(size).choice([-1, 1], (size, 4)).astype(np.float32)
+  np.testing.assert_array_equal(rounding.quantise(signs * factors, 1)[1], factors)
+
+
+def test_the_gradient_of_one_bit_is_that_of_the_polynomial_and_of_the_factor():
+  random = np.random.default_rng(1)
+  array, cotangent = random.normal(size=(2, 40, 3)).astype(np.float32)
+  array[:, 2] = 0.0
+  signs, factors = map(np.asarray, rounding.quantise(array, 1))
+  _, transposed = jax.vjp(lambda a: rounding.straight_through(a, 1), array)
+  [gradient] = transposed(cotangent)
+  # The closed form: two thirds of it at zero, nothing beyond three times the factor.
+  ends = np.where(factors > 0, 3 * factors, 1.0)
+  share = 2 / 3 * np.maximum(1 - np.abs(array) / ends, 0)
+  passed = share * cotangent * (factors > 0)
+  of_factor = np.mean(cotangent * signs, 0) * signs
+  np.testing.assert_allclose(gradient, passed + of_factor, atol=1e-6)
+  assert 0 < np.mean(np.abs(array[:, :2]) > ends[:2]) < 0.1  # both cases are met
+
+
+def test_signs_and_factors_of_one_bit_are_trained():
+  target = jax.random.normal(jax.random.key(0), (64, 5))
+  target = jnp.sign(target) * jnp.linspace(0.7, 2.0, 5)[None]
+
+  @jax.jit
+  @jax.grad
+  def gradient(kernel):
+    return jnp.sum((rounding.straight_through(kernel, 1) - target) ** 2)
+
+  kernel = 0.5 * jax.random.normal(jax.random.key(1), target.shape)
+  for _ in range(200):
+    kernel -= 0.05 * gradient(kernel)
+  made = rounding.straight_through(kernel, 1)
+  np.testing.assert_array_equal(jnp.sign(made), jnp.sign(target))
+  np.testing.assert_allclose(made, target, atol=0.02)
+
+
 def layer_of(generator, **options):
   return EpitomeConv(
     features=12, kernel_size=(3, 3), generator=generator, indices=FIXED, **options

@@ -1,13 +1,14 @@
 """Networks to export: trained-looking numbers everywhere, in seconds."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.config import Config
-from neural_epitome.epitome.generators import EpitomeRule
+from neural_epitome.epitome.generators import EpitomeRule, LowRank, LowRankRule
 from neural_epitome.export import inference_model
 from neural_epitome.planning import RatePlanner
 from neural_epitome.training import setup
@@ -66,4 +67,17 @@ def logits(network: Trained, batch: np.ndarray) -> np.ndarray:
   return np.asarray(network.model.apply(network.variables, batch, train=False))
 
 
+@dataclasses.dataclass(frozen=True)
+class Pruned(LowRankRule):
+  """Low ranks without two of the inputs, of one size."""
+
+  kind: ClassVar[str] = "pruned_low_rank_of_tests"
+  is_fixed: ClassVar[bool] = True
+
+  def at(self, use, stored, below=0.01):
+    """See `Rule.at`."""
+    return LowRank(min(use.shape[-2:]) // 2, without=(0, use.shape[-2] // 2))
+
+
+PRUNED = Pruned()
 BLOCKWISE = EpitomeRule(routing="blockwise", scaled=True, margin=1, side="both")

@@ -51,7 +51,7 @@ def test_a_part_that_is_none_is_refused(only, words):
   [
     ({"windows": (4,)}, r"space\.windows=\[4\] must be odd"),
     ({"rates": (3,)}, r"space\.rates=\[3\] must be powers of two"),
-    ({"bits": (1,)}, r"space\.bits=\[1\]"),
+    ({"bits": (9,)}, r"space\.bits=\[9\]"),
     ({"operations": ("plane",)}, r"space\.operations=\['plane'\]"),
     ({"width_step": 64, "rates": (1,)}, "leaves no width for block 0"),
     ({"windows": ()}, r"space\.windows must name at least one"),

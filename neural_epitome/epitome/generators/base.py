@@ -228,7 +228,7 @@ class Rule(codec.Variant, abc.ABC):
 
   @property
   def width(self) -> int:
-    """Bits of the numbers that its generators store, 32 or 2 to 8."""
+    """Bits of the numbers that its generators store, 32 or 1 to 8."""
     return 32
 
   @abc.abstractmethod

@@ -3,7 +3,9 @@
 The kernel is read as a matrix of one row an input tap and one column an output
 channel, so the layer is a convolution with `rank` outputs and a 1x1 one after it
 (scheme 1 of Jaderberg et al., arXiv 1405.3866, reads it otherwise; this is the
-form of Denton et al., arXiv 1404.0736, on one side).
+form of Denton et al., arXiv 1404.0736, on one side). Inputs may be left out of it,
+their weights zero: channel pruning and low rank in one (Collaborative Compression, Li
+et al., arXiv 2105.11228).
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neural_epitome.domains import Count
+from neural_epitome.domains import Count, Whole
 from neural_epitome.epitome.generators.base import (
   Array,
   Cost,
@@ -36,15 +38,23 @@ class LowRank(GeneratorSpec):
 
   Attributes:
     rank: columns of U and rows of V.
+    without: input channels, ascending, of which U has no rows: their weights are zero.
   """
 
   kind: ClassVar[str] = "low_rank"
 
   rank: Count
+  without: tuple[Whole, ...] = ()
 
   def check(self, shape: Shape) -> None:
-    """Raises UserError unless the rank is one the kernel can have."""
-    largest = min(_sides(shape))
+    """Raises UserError unless the rank and the inputs are ones the kernel can have."""
+    rising = sorted({channel for channel in self.without if 0 <= channel < shape[-2]})
+    if list(self.without) != rising or len(rising) == shape[-2]:
+      raise UserError(
+        f"LowRank(without={list(self.without)}) cannot generate a kernel of shape "
+        f"{list(shape)}: inputs left out are ascending, in [0, {shape[-2]}), not all."
+      )
+    largest = min(self._sides(shape))
     if not 1 <= self.rank <= largest:
       raise UserError(
         f"LowRank(rank={self.rank}) cannot generate a kernel of shape {list(shape)}: "
@@ -52,8 +62,16 @@ class LowRank(GeneratorSpec):
       )
 
   def tensors(self, shape: Shape) -> dict[str, Shape]:
-    """`left` (*kernel_size, Cin, rank) and `right` (rank, Cout)."""
-    return {"left": (*shape[:-1], self.rank), "right": (self.rank, shape[-1])}
+    """`left` (*kernel_size, Cin less those left out, rank) and `right` (rank, Cout)."""
+    inputs = shape[-2] - len(self.without)
+    return {
+      "left": (*shape[:-2], inputs, self.rank),
+      "right": (self.rank, shape[-1]),
+    }
+
+  def kept(self, shape: Shape) -> np.ndarray:
+    """The input channels that are not left out, int64."""
+    return np.delete(np.arange(shape[-2]), list(self.without))
 
   def init(
     self, key: Array, shape: Shape, offsets: Tensors, initializer: Initializer
@@ -74,9 +92,15 @@ class LowRank(GeneratorSpec):
     }
 
   def generate(self, tensors: Tensors, offsets: Tensors, shape: Shape) -> Array:
-    """U V."""
-    del offsets, shape
-    return jnp.dot(tensors["left"], tensors["right"])
+    """U V, with zeros for inputs that are left out."""
+    del offsets
+    left = tensors["left"]
+    if self.without:
+      rows = np.full(shape[-2], left.shape[-2])
+      rows[self.kept(shape)] = np.arange(left.shape[-2])
+      left = jnp.pad(left, [(0, 0)] * (left.ndim - 2) + [(0, 1), (0, 0)])
+      left = jnp.take(left, rows, axis=-2)
+    return jnp.dot(left, tensors["right"])
 
   def fit(self, kernel: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
     """The truncated singular value decomposition, its values halved between both.
@@ -84,7 +108,8 @@ class LowRank(GeneratorSpec):
     Of the kernel with its inputs scaled by the roots of their importance, U scaled back
     (Eckart and Young, 1936, in that norm).
     """
-    scales = np.sqrt(importance)[:, None]
+    kept = self.kept(kernel.shape)
+    kernel, scales = kernel[..., kept, :], np.sqrt(importance[kept])[:, None]
     u, values, v = np.linalg.svd((kernel * scales).reshape(-1, kernel.shape[-1]), False)
     root = np.sqrt(values[: self.rank])
     left = (u[:, : self.rank] * root).reshape(*kernel.shape[:-1], self.rank) / scales
@@ -104,9 +129,11 @@ class LowRank(GeneratorSpec):
     application: Application,
   ) -> Array | None:
     """Two layers, U and then V; not with feature groups, whose outputs V mixes."""
-    del offsets, shape
+    del offsets
     if application.feature_group_count > 1:
       return None
+    if self.without:
+      x = jnp.take(x, self.kept(shape), axis=-1)
     y = application(x, tensors["left"].astype(x.dtype))
     right = tensors["right"].astype(x.dtype)
     return jnp.dot(y, right, precision=application.precision)
@@ -117,8 +144,12 @@ class LowRank(GeneratorSpec):
     if not folded or use.feature_group_count > 1:
       return dense
     return dataclasses.replace(
-      dense, madds=self.rank * sum(_sides(use.shape)) * use.positions
+      dense, madds=self.rank * sum(self._sides(use.shape)) * use.positions
     )
+
+  def _sides(self, shape: Shape) -> tuple[int, int]:
+    """Rows of U and columns of V."""
+    return math.prod(self.tensors(shape)["left"][:-1]), shape[-1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ class QuantisedRule(Rule):
   Kernels are trained as the integers that ship, see `rounding`.
 
   Attributes:
-    bits: of one number, sign included, 2 to 8.
+    bits: of one number, sign included, 1 to 8.
   """
 
   kind: ClassVar[str] = "quantised"

@@ -62,7 +62,10 @@ EXAMPLES: dict[str, dict[str, Make]] = {
     "scaled": lambda arm, shape: arm(small(shape), "factorised", scaled=True),
   },
   "hashed": {"": lambda arm, shape: arm(math.prod(shape) // 3, seed=7)},
-  "low_rank": {"": lambda arm, shape: arm(min(3 * shape[-2], shape[-1]) // 2)},
+  "low_rank": {
+    "": lambda arm, shape: arm(min(3 * shape[-2], shape[-1]) // 2),
+    "pruned": lambda arm, shape: arm(min(shape[-2:]) // 3, (0, shape[-2] // 2)),
+  },
   "shared_epitome": {
     "": lambda arm, shape: arm(math.prod(shape) // 3 + 1, start=11, block=40),
   },

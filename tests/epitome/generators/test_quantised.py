@@ -44,7 +44,9 @@ def test_the_gradient_passes_straight_through():
   np.testing.assert_array_equal(jax.grad(weighted)(KERNEL), cotangent)
 
 
-@pytest.mark.parametrize(("bits", "expected"), [(8, 216 + 24), (4, 108 + 24)])
+@pytest.mark.parametrize(
+  ("bits", "expected"), [(8, 216 + 24), (4, 108 + 24), (1, 27 + 24)]
+)
 def test_the_rule_stores_integers_and_a_factor_an_output_channel(bits, expected):
   rule = QuantisedRule(bits)
   plan = RatePlanner(rule=rule, keep_first=False).plan(INVENTORY)
@@ -78,5 +80,5 @@ def test_an_epitome_is_rounded_and_not_the_kernel_made_of_it():
 
 
 def test_a_rule_of_other_bits_is_refused():
-  with pytest.raises(UserError, match="bits=1 must be 32 or 16"):
-    QuantisedRule(1)
+  with pytest.raises(UserError, match="bits=0 must be 32 or 16"):
+    QuantisedRule(0)
