@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-import jax.numpy as jnp
 import numpy as np
 
 from neural_epitome.compression import (
@@ -101,7 +100,7 @@ def store(
     return low_rank_choices.store(kernel, choice, inputs)
   if choice.bits > 1:
     return Stored(choice, {"kernel": kernel}, {})
-  made = np.asarray(rounding.straight_through(jnp.asarray(kernel), 1))
+  made = rounding.nearest(kernel, 1)
   scales = output_scales.shrinkage(kernel, made, output_scales.MOST_SHRINKAGE)
   error = kernel_error.error(kernel, made * scales, inputs)
   return Stored(
@@ -116,7 +115,7 @@ def _dense(
   error_of_sample: Callable[[np.ndarray], float],
   storage: Storage,
 ) -> Choice:
-  made = np.asarray(rounding.straight_through(jnp.asarray(sample), bits))
+  made = rounding.nearest(sample, bits)
   if bits == 1:  # a least squares, which has less energy than the kernel
     made = made * output_scales.shrinkage(sample, made, math.inf)
   factors = 4 * kernel.shape[-1] if bits <= 8 else 0

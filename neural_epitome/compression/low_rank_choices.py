@@ -14,6 +14,7 @@ from neural_epitome.compression import kernel_error, low_rank_factors, output_sc
 from neural_epitome.compression.choice import Choice, Stored
 from neural_epitome.compression.low_rank_factors import BITS, MOST_BITS
 from neural_epitome.compression.storage import Storage
+from neural_epitome.epitome import rounding
 from neural_epitome.epitome.error_feedback import Inputs
 from neural_epitome.epitome.generators import LowRank
 
@@ -73,13 +74,13 @@ def of_generators(
   left, right = low_rank_factors.factors(kernel, generators[0], directions[:largest])
   sample = (*kernel.shape[:-1], outputs.stop - outputs.start)
   for bits in BITS:
-    columns = low_rank_factors.rounded(left, bits)
+    columns = rounding.nearest(left, bits)
     for generator in generators:
       rank = generator.rank
       nbytes = low_rank_factors.nbytes(generator, bits, kernel.shape, storage)
       if nbytes > kernel.size * MOST_BITS / 8:
         continue
-      rows = low_rank_factors.rounded(right[:rank], bits)[:, outputs]
+      rows = rounding.nearest(right[:rank], bits)[:, outputs]
       made = low_rank_factors.product(columns[:, :rank], rows, generator, sample)
       scales = output_scales.shrinkage(kernel[..., outputs], made, most)
       error = error_of_sample(made * scales)
@@ -91,11 +92,11 @@ def store(kernel: np.ndarray, choice: Choice, inputs: Inputs | None = None) -> S
   generator, directions = choice.generator, choice.directions
   assert isinstance(generator, LowRank)
   assert directions is not None  # `compare` gives them
-  shape, rounded = kernel.shape, low_rank_factors.rounded
+  shape = kernel.shape
   left, right = low_rank_factors.factors(kernel, generator, directions)
 
   def made(right: np.ndarray) -> np.ndarray:
-    factors = rounded(left, choice.bits), rounded(right, choice.bits)
+    factors = (rounding.nearest(one, choice.bits) for one in (left, right))
     return low_rank_factors.product(*factors, generator, shape)
 
   right = right * output_scales.shrinkage(

@@ -22,8 +22,6 @@ BITS = (4, 6, 8)
 MOST_BITS = 4
 # Of more rows and columns than this, the decomposition takes minutes.
 _LONGEST = 2048
-# Factors of integers do not become so small.
-_SMALLEST = 1e-18
 # What an input that is left out takes in the plan, about.
 _LEFT_OUT = 2
 
@@ -72,14 +70,6 @@ def product(
   kernel, kept = np.zeros(shape, np.float32), generator.kept(shape)
   kernel[..., kept, :] = (left @ right).reshape(*shape[:-2], len(kept), shape[-1])
   return kernel
-
-
-def rounded(array: np.ndarray, bits: int) -> np.ndarray:
-  """See `rounding.straight_through`, which would be compiled for every rank."""
-  most = 2 ** (bits - 1) - 1
-  scales = np.max(np.abs(array), axis=0, keepdims=True) / np.float32(most)
-  scales = np.where(scales < _SMALLEST, np.float32(1), scales)
-  return np.round(array / scales) * scales
 
 
 def nbytes(generator: LowRank, bits: int, shape: Shape, storage: Storage) -> int:

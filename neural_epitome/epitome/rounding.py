@@ -82,6 +82,28 @@ def straight_through(array: Array, bits: int) -> Array:
   return stored + (array - fixed)
 
 
+def nearest(array: np.ndarray, bits: int) -> np.ndarray:
+  """`straight_through` in NumPy, for comparisons: nothing is compiled for a shape.
+
+  A factor may differ in its last bit from that of a file.
+
+  Args:
+    array: float32, of any shape.
+    bits: 1 to 8, or 16 for float16.
+  """
+  if bits == 16:
+    return array.astype(np.float16).astype(np.float32)
+  magnitudes, axes = np.abs(array), _but_the_last(array)
+  if bits == 1:
+    factors = np.mean(magnitudes, axis=axes, keepdims=True)
+    return np.where(array < 0, -factors, factors)
+  factors = np.max(magnitudes, axis=axes, keepdims=True)
+  factors = factors / np.float32(2 ** (bits - 1) - 1)
+  smallest = np.sqrt(np.finfo(np.float32).tiny)
+  factors = np.where(factors < smallest, np.float32(1), factors)
+  return np.round(array / factors) * factors
+
+
 def rounded(arrays: Mapping[str, Any], widths: Mapping[str, int]) -> dict[str, Any]:
   """Arrays as a network reads them: those of fewer than 32 bits by `straight_through`.
 
@@ -137,6 +159,6 @@ def _sign_in_training(array: Array, factors: Array) -> Array:
   return 2 * x - x * jnp.abs(x)
 
 
-def _but_the_last(array: Array) -> tuple[int, ...] | None:
+def _but_the_last(array: Array | np.ndarray) -> tuple[int, ...] | None:
   """The axes over which numbers have one factor: of one axis alone, that one."""
   return tuple(range(array.ndim - 1)) or None

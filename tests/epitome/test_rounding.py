@@ -23,6 +23,17 @@ SCALED = Epitome((3, 3, 8, 4), "factorised", scaled=True)
 GENERATORS = {"scaled": SCALED, "shared": SharedEpitome(100, block=50)}
 
 
+@pytest.mark.parametrize("bits", [1, 2, 5, 8, 16])
+@pytest.mark.parametrize("shape", [(3, 9, 5), (60,)])
+def test_in_numpy_numbers_are_rounded_to_the_same(bits, shape):
+  array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+  array[..., :1] = 0.0
+  expected = rounding.straight_through(jnp.asarray(array), bits)
+  made = rounding.nearest(array, bits)
+  assert made.dtype == np.float32
+  np.testing.assert_allclose(made, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("bits", [2, 4, 8])
 @pytest.mark.parametrize("shape", [(9, 7, 5), (60,)])
 def test_the_grid_is_that_of_the_formula_and_what_is_on_it_stays(bits, shape):
