@@ -96,8 +96,8 @@ def store(kernel: np.ndarray, choice: Choice, inputs: Inputs | None = None) -> S
   left, right = low_rank_factors.factors(kernel, generator, directions)
 
   def made(right: np.ndarray) -> np.ndarray:
-    factors = (rounding.nearest(one, choice.bits) for one in (left, right))
-    return low_rank_factors.product(*factors, generator, shape)
+    columns, rows = (rounding.nearest(one, choice.bits) for one in (left, right))
+    return low_rank_factors.product(columns, rows, generator, shape)
 
   right = right * output_scales.shrinkage(
     kernel, made(right), output_scales.MOST_SHRINKAGE
