@@ -144,6 +144,13 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=compress", "--budget=4x"], "needs --weights=FILE"),
     (["--mode=compress", "--weights=it.pth"], "needs --budget"),
     (["--mode=compress", "--weights=nowhere", "--budget=4x"], "does not exist"),
+    (["--mode=compress", "--weights=a", "--budget=1,5MB"], "'1' has no unit"),
+    (
+      ["--mode=compress", "--weights=a", "--budget=0.5x"],
+      "2x leaves 0.5 of it",
+    ),
+    (["--mode=compress", "--weights=a", "--budget=200"], "must be bytes of a file"),
+    (["--mode=compress", "--weights=a", "--budget=4x", "--output=."], "a directory"),
     (["--mode=compress", "--weights=a", "--max_drop=1"], "needs --examples=FILE"),
     (["--mode=compress", "--weights=a", "--max_drop=nan"], "must be a number"),
     (
