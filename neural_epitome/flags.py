@@ -180,6 +180,44 @@ MAINTENANCE_NOTICES = flags.DEFINE_bool(
   "the machine will be stopped, for a GPU an hour before.",
 )
 
+# Flags that only some modes read: others would run as if they were not there.
+_OF_MODES = {
+  "images": ("predict",),
+  "weights": ("evaluate", "predict", "compare", "export", "compress"),
+  "output": ("compare", "export", "latency_table", "plan", "compress"),
+  "layout": ("compress", "evaluate", "compare"),
+  "keep": ("compress",),
+  "rule": ("compress",),
+  "examples": ("compress", "evaluate", "compare"),
+  "max_drop": ("compress",),
+  "baseline": ("compare",),
+  "format": ("export", "compress"),
+  "execution": ("export",),
+  "bits": ("export",),
+  "stages": ("search",),
+  "batch": ("latency_table",),
+  "networks": ("latency_table",),
+  "profile_steps": ("train",),
+  "allocation": ("plan",),
+}
+# What training has in their place.
+_INSTEAD = {
+  "weights": "start from a file with --config.training.start=FILE",
+  "output": "name the run's directory with --workdir=DIR",
+  "bits": "train for few bits with --config.bits",
+}
+
+
+def check_mode() -> None:
+  """Raises UserError for a flag that --mode does not read."""
+  for name, modes in _OF_MODES.items():
+    if flags.FLAGS[name].present and MODE.value not in modes:
+      instead = _INSTEAD.get(name) if MODE.value == "train" else None
+      raise UserError(
+        f"--{name} is of --mode={', '.join(modes)}, and --mode={MODE.value} "
+        f"does not read it: {instead or 'leave it out'}."
+      )
+
 
 def parse(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
   """Parses a command line: sets absl's flags and collects the --config overrides.

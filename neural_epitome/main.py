@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         "--budget is of --mode=compress, and of --mode=plan, which says with which "
         "--config.planner the other modes meet it."
       )
+    flags.check_mode()
     # Imported here: a mode brings only what it needs.
     with packages.advised():
       mode = importlib.import_module(f"neural_epitome.modes.{name}")

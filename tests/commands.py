@@ -44,6 +44,7 @@ def configuration(arguments: Sequence[str]) -> config.Config | None:
       known = [word for word in arguments if not word.startswith("--config.planner=@")]
       _, overrides = flags.parse(["main", *known])
       assert flags.MODE.value in flags.MODES, f"no mode {flags.MODE.value!r}"
+      flags.check_mode()
       if flags.EXPERIMENT.value is None:
         return None
       return flags.configuration(overrides)

@@ -144,6 +144,13 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=compress", "--budget=4x"], "needs --weights=FILE"),
     (["--mode=compress", "--weights=it.pth"], "needs --budget"),
     (["--mode=compress", "--weights=nowhere", "--budget=4x"], "does not exist"),
+    (["--mode=compress", "--weights=a", "--budget=1,5MB"], "'1' has no unit"),
+    (
+      ["--mode=compress", "--weights=a", "--budget=0.5x"],
+      "2x leaves 0.5 of it",
+    ),
+    (["--mode=compress", "--weights=a", "--budget=200"], "must be bytes of a file"),
+    (["--mode=compress", "--weights=a", "--budget=4x", "--output=."], "a directory"),
     (["--mode=compress", "--weights=a", "--max_drop=1"], "needs --examples=FILE"),
     (["--mode=compress", "--weights=a", "--max_drop=nan"], "must be a number"),
     (
@@ -163,6 +170,17 @@ PLANNER = '--config.planner={"kind": "budget", "parameters": 10}'
     (["--mode=plan", "--experiment=quick", "--budget=25kB", "--output=."], "directory"),
     (["--mode=plan", "--experiment=netadaptv2_mobile", "--budget=4x"], "for a search"),
     (["--mode=predict", "--experiment=quick"], "--images"),
+    (
+      ["--experiment=quick", "--bits=4"],
+      "--bits is of --mode=export, and --mode=train",
+    ),
+    (["--experiment=quick", "--weights=a.pth"], "--config.training.start=FILE"),
+    (["--mode=plan", "--experiment=quick", "--keep=a"], "--keep is of --mode=compress"),
+    (
+      ["--mode=export", "--workdir=a", "--images=a.png"],
+      "--images is of --mode=predict",
+    ),
+    (["--mode=compress", "--weights=a", "--budget=4x", "--bits=4"], "leave it out"),
     (["--experiment=quick", "--num_processes=2"], "--process_id must be given too"),
     (["--experiment=quick", *PROCESS, "--process_id=2"], "must lie in 0 to 1"),
     (["--experiment=quick", *PROCESS, "--coordinator_address=here"], "HOST:PORT"),

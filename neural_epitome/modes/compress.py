@@ -93,10 +93,17 @@ def _check(budgets: Sequence[str]) -> None:
       "--mode=compress needs --budget: '300kB', '10x' smaller, or '4x,8x,16x'."
     )
   for budget in budgets:
+    if len(budgets) > 1 and budget.strip().isdigit():
+      raise UserError(
+        f"--budget={','.join(budgets)}: {budget.strip()!r} has no unit. Commas join "
+        "budgets ('4x,8x'); decimals have a point ('1.5MB')."
+      )
     # Before kernels are compared, which takes its time; of a whole that has any size.
     planning.file_bytes(budget, 2**62)
   if len(budgets) > 1 and flags.OUTPUT.value:
     raise UserError("--output names one file; --budget asks for several.")
+  if flags.OUTPUT.value and Path(flags.OUTPUT.value).is_dir():
+    raise UserError(f"--output={flags.OUTPUT.value} is a directory; name a file in it.")
 
 
 def _made(
@@ -120,14 +127,21 @@ def _made(
 
 def _about(comparison: comparing.Comparison) -> str:
   file = comparison.file
-  kernels = len(file.layouts)
+  kernels = len(file.layouts.keys() - file.ties.keys())
   numbers = sum(array.size for array in file.arrays.values())
   line = (
     f"{file.nbytes:,} bytes ({file.kind}): {numbers:,} numbers in {len(file.arrays)} "
     f"arrays, {kernels} of them kernels. Each kernel is stored in the way that loses "
     "least for its bytes; the error is that of a layer's output, relative to it."
   )
-  return "\n".join(filter(None, [file.note, line, ""]))
+  tied = ""
+  if file.ties:
+    name, first = next(iter(file.ties.items()))
+    tied = (
+      f"Stored once, since they are one array in the file: {name} and {first}"
+      f"{f', and {len(file.ties) - 1} more' if len(file.ties) > 1 else ''}."
+    )
+  return "\n".join([*filter(None, [file.note, line, tied]), ""])
 
 
 def _save(small: Compressed, path: Path, graph: Path | None) -> None:

@@ -159,16 +159,27 @@ def file_bytes(text: str, whole: int) -> int:
     whole: bytes.
 
   Raises:
-    UserError: if the text is neither, or not above 0.
+    UserError: if the text is neither, or not above 0, or asks for a file that is
+      larger than the whole.
   """
-  planner_ = planner(text, RatePlanner())
-  if isinstance(planner_, RatePlanner) and planner_.rate > 0:
+  refusal = UserError(
+    f"budget={text!r} must be bytes of a file ('300kB') or a ratio ('10x')."
+  )
+  try:
+    planner_ = planner(text, RatePlanner())
+  except UserError:
+    # What it says names units of other budgets too.
+    raise refusal from None
+  if isinstance(planner_, RatePlanner) and 0 < planner_.rate < 1:
+    raise UserError(
+      f"budget={text!r} is a file larger than it was: how many times smaller is asked, "
+      f"and {1 / planner_.rate:.3g}x leaves {planner_.rate:.3g} of it."
+    )
+  if isinstance(planner_, RatePlanner) and planner_.rate:
     return int(whole / planner_.rate)
   if isinstance(planner_, BudgetPlanner) and planner_.bytes:
     return planner_.bytes
-  raise UserError(
-    f"budget={text!r} must be bytes of a file ('300kB') or a ratio ('10x')."
-  )
+  raise refusal
 
 
 def absolute(

@@ -18,6 +18,7 @@ from neural_epitome.errors import UserError
 from neural_epitome.state_dicts.leaves import Leaf
 
 FAMILIES = ("torch", "flax")
+_DENSE, _TRANSPOSED_DENSE = "torch dense", "torch transposed dense"
 _FLAX_LEAVES = re.compile(r"(\w+_)?(kernel|embeddings?)(:0)?|w")
 _EMBEDDING = re.compile(
   r"(^|_)emb|embed|^wte$|^wpe$|(^|_)(pos|token|table)(_|$)", re.IGNORECASE
@@ -112,14 +113,33 @@ def find(
   said = Counter(filter(None, map(_family_of_name, kernels)))
   usual = said.most_common(1)[0][0] if said else "torch"
   usual = _FAMILY_OF_KIND.get(kind, usual)
-  layouts = {}
+  layouts, square = {}, []
   for name in kernels:
     shape, bias = leaves[name].shape, _bias(name, leaves)
     if bias == shape:
       continue  # a normalisation over several axes
     of_name = family or _family_of_name(name) or usual
     layouts[name] = (_flax if of_name == "flax" else _torch)(name, shape, bias)
-  return layouts
+    if bias and layouts[name].name == _DENSE and shape[0] == shape[1]:
+      square.append(name)
+  return layouts | dict.fromkeys(square, _of_others(layouts, leaves, square))
+
+
+def _of_others(
+  layouts: Mapping[str, Layout], leaves: Mapping[str, Leaf], square: Sequence[str]
+) -> Layout:
+  """Of dense kernels whose bias says nothing: as most that have a bias which does.
+
+  GPT-2's are (inputs, outputs), all of them, and some of them square.
+  """
+  said = Counter(
+    layout.name
+    for name, layout in layouts.items()
+    if name not in square and _bias(name, leaves)
+  )
+  if said[_TRANSPOSED_DENSE] > said[_DENSE]:
+    return transposed(_TRANSPOSED_DENSE, 2)
+  return outputs_first(_DENSE, 2)
 
 
 def _parts(name: str) -> list[str]:

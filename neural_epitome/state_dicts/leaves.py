@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import ml_dtypes
 import numpy as np
@@ -29,11 +29,14 @@ class Leaf:
     dtype: NumPy's name of its type in the file, or what the format calls a type that
       NumPy has not, as those of quantised numbers.
     load: reads it: float32 for every floating type, else as it is.
+    place: in a file that may hold one array under several names, what all of them have
+      in common; None in others.
   """
 
   shape: tuple[int, ...]
   dtype: str
   load: Callable[[], np.ndarray]
+  place: Hashable = None
 
   @property
   def size(self) -> int:

@@ -4,7 +4,7 @@ import pathlib
 import zipfile
 
 from neural_epitome.errors import UserError
-from neural_epitome.state_dicts import flax_files
+from neural_epitome.state_dicts import flax_files, leaves
 
 # What each kind is called in a message.
 KINDS = {
@@ -16,6 +16,8 @@ KINDS = {
   "onnx": "ONNX file",
 }
 _KNOWN = ", ".join(KINDS.values())
+# As files of weights are mostly called.
+_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".npz", ".msgpack", ".onnx")
 # The first bytes of what is often tried; what makes a known format of it.
 _OTHERS = (
   (b"\x89HDF", "is HDF5: save the arrays with np.savez."),
@@ -33,7 +35,10 @@ def kind(path: pathlib.Path) -> str:
     OSError: if it cannot be read.
   """
   if path.is_dir():
-    flax_files.orbax_folder(path)
+    try:
+      flax_files.orbax_folder(path)
+    except UserError as error:
+      raise UserError(f"{error}{_inside(path)}") from None
     return "orbax"
   with path.open("rb") as file:
     start = file.read(64)
@@ -55,6 +60,15 @@ def kind(path: pathlib.Path) -> str:
   if start[0] == 8 and start[1:2] < b"\x80" and start[2:3] in b"\x12\x1a\x22\x28\x32:B":
     return "onnx"
   raise UserError(f"is none of: {_KNOWN}.")
+
+
+def _inside(folder: pathlib.Path) -> str:
+  """Which file of a folder may be meant, as a sentence; a library saves several."""
+  found = sorted(one.name for one in folder.iterdir() if one.suffix in _ENDINGS)
+  if not found:
+    return ""
+  more = f" or {len(found) - 1} more" if len(found) > 1 else ""
+  return f" Give one of the files in it: {leaves.shown(folder / found[0], 200)}{more}."
 
 
 def _zipped(path: pathlib.Path) -> str:

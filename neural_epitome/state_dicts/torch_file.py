@@ -146,7 +146,9 @@ def _leaf(tensor: Tensor | Quantised, numbers: _Numbers) -> Leaf:
     return Leaf(tensor.shape, str(tensor.dtype), lambda: np.empty(0))
   name = tensor.storage.dtype
   name = name if name == BFLOAT16 else np.dtype(name).name
-  return Leaf(tensor.shape, name, lambda: _view(numbers(tensor.storage), tensor))
+  return Leaf(
+    tensor.shape, name, lambda: _view(numbers(tensor.storage), tensor), tensor
+  )
 
 
 def _dtype(storage: Storage) -> np.dtype:

@@ -28,7 +28,7 @@ _VERSION = b"3\n"
 
 
 def write(path: str | os.PathLike, tree: Mapping[str, Any]) -> None:
-  """Writes nested dictionaries with arrays.
+  """Writes nested dictionaries with arrays; one under two names is written once.
 
   Args:
     path: of the file.
@@ -57,8 +57,11 @@ def _dictionary(tree: Mapping[str, Any], arrays: list[np.ndarray]) -> Iterator[b
       yield from _dictionary(value, arrays)
     else:
       array = np.asarray(value, order="C")
-      yield _tensor(name, array, len(arrays))
-      arrays.append(array)
+      known = (key for key, one in enumerate(arrays) if one is array)
+      key = next(known, len(arrays))
+      yield _tensor(name, array, key)
+      if key == len(arrays):
+        arrays.append(array)
   yield pickle.SETITEMS
 
 

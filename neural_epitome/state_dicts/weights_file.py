@@ -18,6 +18,7 @@ from neural_epitome.state_dicts import (
   leaves,
   onnx_file,
   recognition,
+  ties,
   torch_file,
   wrappers,
 )
@@ -50,6 +51,7 @@ class WeightsFile:
     layouts: of every kernel, that is what is worth compressing.
     nbytes: of the file, or of all files in the folder.
     note: one line, which of the file's arrays these are; empty if they are all.
+    ties: the names whose array another name has as well, with that name; see `ties`.
   """
 
   form: Form
@@ -57,6 +59,7 @@ class WeightsFile:
   layouts: Mapping[str, Layout]
   nbytes: int
   note: str = ""
+  ties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def kind(self) -> str:
@@ -129,12 +132,15 @@ def _read(path: pathlib.Path, kind: str, layout: str | None) -> WeightsFile:
   if kind == "torch" and sum(one.size for one in chosen.leaves.values()) > nbytes:
     raise ValueError("its tensors have more numbers than the file has bytes")
   dtypes = {name: leaf.dtype for name, leaf in chosen.leaves.items()}
+  arrays = {name: leaf.load() for name, leaf in chosen.leaves.items()}
+  known = {name: one for name, one in kernels.items() if one}
   return WeightsFile(
     Form(kind, dtypes, chosen.paths),
-    {name: leaf.load() for name, leaf in chosen.leaves.items()},
-    {name: one for name, one in kernels.items() if one},
+    arrays,
+    known,
     nbytes,
     f"{path.name}: takes {chosen.note}" if chosen.note else "",
+    ties.find(kind, chosen.leaves, arrays, known),
   )
 
 

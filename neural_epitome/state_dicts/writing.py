@@ -50,8 +50,13 @@ def write(
     )
   if unknown := sorted(arrays.keys() - like.paths.keys()):
     raise UserError(f"{shown(unknown[0])} is no array of the file.")
+  # What is one array here stays one there, where the format can say so.
+  narrowed = {
+    (id(array), like.dtypes[name]): _narrowed(array, like.dtypes[name])
+    for name, array in arrays.items()
+  }
   typed = {
-    tuple(like.paths[name]): _narrowed(array, like.dtypes[name])
+    tuple(like.paths[name]): narrowed[id(array), like.dtypes[name]]
     for name, array in arrays.items()
   }
   # Torch's names stand in one dictionary, wherever that lies; others nest them.

@@ -1,11 +1,13 @@
 """The kernels of a file of weights, compared in all ways to store them."""
 
+import fnmatch
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from neural_epitome import codec
 from neural_epitome.compression import accuracy, best, choices
 from neural_epitome.compression.compressed import Compressed
 from neural_epitome.compression.storage import COMPACT
@@ -69,14 +71,13 @@ class Comparison(NamedTuple):
     """
 
     def of_tree(tree: Mapping[str, Any]) -> float:
-      return evaluate({name: self._as_in_file(name, a) for name, a in tree.items()})
+      return evaluate(self._in_file(tree))
 
     return accuracy.sensitivities(self.choosing, of_tree, quiet)
 
   def weights(self, small: Compressed) -> dict[str, np.ndarray]:
     """What was made of them, by the names, and in the shapes, of the file."""
-    tree = small.expand(small.compact)
-    return {name: self._as_in_file(name, array) for name, array in tree.items()}
+    return self._in_file(small.expand(small.compact))
 
   def dropping(
     self,
@@ -101,6 +102,10 @@ class Comparison(NamedTuple):
       max_drop,
       self.file.nbytes,
     )
+
+  def _in_file(self, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    made = {name: self._as_in_file(name, array) for name, array in tree.items()}
+    return made | {name: made[first] for name, first in self.file.ties.items()}
 
   def _as_in_file(self, name: str, array: Any) -> np.ndarray:
     if name not in self.file.layouts:
@@ -133,7 +138,7 @@ def compare(
     quiet: shows no progress.
 
   Raises:
-    UserError: if the file cannot be read or has no kernel.
+    UserError: if the file cannot be read or has no kernel, or a pattern matches none.
   """
   choices.check(rule)
   file = weights_file.read(path, layout)
@@ -150,12 +155,14 @@ def compare(
   elif format != "compact":
     raise UserError(f"format={format!r} must be 'compact' or 'onnx'.")
   tree: dict[str, Any] = {
-    name: _in_our_form(file, name, array) for name, array in file.arrays.items()
+    name: _in_our_form(file, name, array)
+    for name, array in file.arrays.items()
+    if name not in file.ties
   }
   choosing = best.prepare(
     tree,
-    only=[_literally(name) for name in file.layouts],
-    keep=keep,
+    only=[_literally(name) for name in file.layouts if name in tree],
+    keep=_kept(path, file, keep),
     beside=description.of(file),
     quiet=quiet,
     storage=storage,
@@ -170,6 +177,18 @@ def _in_our_form(file: WeightsFile, name: str, array: np.ndarray) -> np.ndarray:
   if name not in file.layouts:
     return array
   return np.ascontiguousarray(file.layouts[name].to_ours(array))
+
+
+def _kept(path: str | os.PathLike, file: WeightsFile, keep: Sequence[str]) -> list[str]:
+  """Patterns of the names that are stored, each of what `keep` names."""
+  kept = []
+  for pattern in keep:
+    names = fnmatch.filter(file.layouts, pattern)
+    if not names:
+      hint = codec.nearest(pattern, file.layouts)
+      raise UserError(f"keep={pattern!r} matches no kernel of {path}.{hint}")
+    kept += [_literally(file.ties.get(name, name)) for name in names]
+  return kept
 
 
 def _literally(name: str) -> str:

@@ -39,12 +39,13 @@ def beside(path: str | os.PathLike, file: WeightsFile) -> Beside:
   """
   with explained(path):
     stored, small = expanding.read(path), load_compressed(path)
-    layouts = description.layouts(stored.network.metadata["network"])
+    described = stored.network.metadata["network"]
+    layouts, tied = description.layouts(described), description.ties(described)
     weights, errors = {}, {}
     for name, before in file.arrays.items():
       _check(path, name, name in stored.arrays, "has no such array")
       now: Any = stored.arrays[name]
-      if name in file.layouts:
+      if name in file.layouts and name not in tied:
         _check(path, name, name in layouts, "has no such kernel")
         now, whole = layouts[name][0].to_ours(now), file.layouts[name].to_ours(before)
         _check(path, name, now.shape == whole.shape, f"has it of shape {now.shape}")

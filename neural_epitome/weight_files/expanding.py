@@ -67,7 +67,13 @@ def read(path: str | os.PathLike) -> Stored:
     arrays = {name: np.asarray(one) for name, one in network.parameters().items()}
     for name, (layout, shape) in description.layouts(described).items():
       arrays[name] = layout.from_ours(arrays[name], shape)
-    return Stored(network, arrays, description.form(described, arrays))
+    tied = description.ties(described)
+    form = description.form(described, [*arrays, *tied])
+    for name, first in tied.items():
+      # Only torch's files say that two names are one tensor, not two that are equal.
+      one = arrays[first]
+      arrays[name] = one if form.kind == "torch" else one.copy()
+    return Stored(network, arrays, form)
 
 
 def expand_file(

@@ -114,3 +114,23 @@ def test_names_that_say_nothing_follow_the_others():
   assert {layout.name for layout in layouts.find("npz", leaves).values()} == {
     "flax dense"
   }
+
+
+@pytest.mark.parametrize(
+  ("others", "expected"),
+  [((48, 144), "torch transposed dense"), ((144, 48), "torch dense")],
+)
+def test_a_square_kernel_with_a_bias_lies_as_the_others_do(others, expected):
+  shapes = {
+    "h.attn.c_attn.weight": others,
+    "h.attn.c_attn.bias": (144,),
+    "h.attn.c_proj.weight": (48, 48),
+    "h.attn.c_proj.bias": (48,),
+    "lm_head.weight": (48, 48),
+  }
+  leaves = {
+    name: Leaf(shape, "float32", lambda: None) for name, shape in shapes.items()
+  }
+  found = layouts.find("torch", leaves)
+  assert found["h.attn.c_proj.weight"].name == expected
+  assert found["lm_head.weight"].name == "torch dense"

@@ -208,3 +208,13 @@ def test_names_of_any_length_and_depth_take_no_time(tmp_path, kind):
     kinds.WRITERS[kind](tmp_path / "it", {name: KERNEL})
     with pytest.raises(UserError, match="names are of 1 to 1,000"):
       weights_file.read(tmp_path / "it")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_of_a_folder_that_a_library_saved_the_file_is_named(tmp_path, count):
+  (tmp_path / "config.json").write_text("{}")
+  for place in range(count):
+    (tmp_path / f"model-{place}.safetensors").write_bytes(b"")
+  more = " or 2 more" if count > 1 else ""
+  with pytest.raises(UserError, match=f"/model-0.safetensors{more}[.]"):
+    weights_file.read(tmp_path)
