@@ -212,7 +212,7 @@ def test_what_cannot_be_done_is_one_line():
   tree = {"layer": {"kernel": normal(4, 4)}}
   assert "rule='bad' must be 'best'" in refused(tree, rule="bad")
   assert "rule=None must be 'best'" in refused(tree, rule=None)
-  assert "budget='3 apples' is not understood" in refused(tree, "3 apples")
+  assert "budget='3 apples' must be bytes of a file" in refused(tree, "3 apples")
   assert "bytes of a file" in refused(tree, "20M madds")
   assert "the smallest file" in refused(tree, "20 B")
   assert "no kernel to compress" in refused({"bias": normal(4)})
